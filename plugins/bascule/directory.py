@@ -1,0 +1,147 @@
+"""The directory: LDAP connections, and the accounts that it holds."""
+
+import re
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import ldap3
+from jinja2 import StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+from ldap3.core.exceptions import LDAPException
+from ldap3.utils.conv import escape_filter_chars
+
+from bascule.access import Access, AccessError
+from bascule.site import Site
+
+TIMEOUT = 30  # seconds, to connect and for each answer
+
+
+class DirectoryError(AccessError):
+    """Raised when the directory can't be reached or searched, or when an entry makes no account."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One person or role in the directory; attribute values as text, each a list."""
+
+    name: str
+    dn: str
+    entry: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+
+
+# What may become a part of a login, a path or an address. LDAP would allow more; mail servers don't.
+ACCOUNT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")
+
+
+@contextmanager
+def connected(access: Access) -> Iterator[ldap3.Connection]:
+    """A bound LDAP connection, as the site's `directory.connection` says. Raises DirectoryError."""
+    connection = access.connections.get(access.site.directory.connection)
+    security = connection.extra.get("security", "ldaps")
+    tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=connection.extra.get("ca_file"))
+    server = ldap3.Server(
+        connection.host,
+        port=connection.port or (636 if security == "ldaps" else 389),
+        use_ssl=security == "ldaps",
+        tls=tls,
+        connect_timeout=TIMEOUT,
+    )
+    bound = ldap3.Connection(
+        server,
+        user=connection.login,
+        password=connection.password,
+        receive_timeout=TIMEOUT,
+        auto_bind=ldap3.AUTO_BIND_NONE,
+        raise_exceptions=False,
+    )
+    try:
+        bound.open()
+        if security == "starttls" and not bound.start_tls():
+            raise DirectoryError(f"the directory {connection.host} refuses STARTTLS: {bound.result['description']}")
+        if not bound.bind():
+            raise DirectoryError(
+                f"the directory {connection.host} refuses the login of {connection.login!r} "
+                f"(connection `{connection.conn_id}`): {bound.result['description']}"
+            )
+    except LDAPException as error:
+        raise DirectoryError(f"the directory {connection.host} can't be reached: {error}") from None
+    try:
+        yield bound
+    finally:
+        bound.unbind()
+
+
+def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Account]:
+    """The accounts of the site, sorted by name: all of them, those of a list, or those that an LDAP filter finds.
+
+    Raises DirectoryError, also when a name of the list is in no entry, so that nobody is forgotten silently.
+    """
+    site = access.site
+    with connected(access) as connection:
+        found = [account_of(site, item) for item in search(connection, site, _filter(site, selection))]
+    doubles = {account.name for account in found if sum(other.name == account.name for other in found) > 1}
+    if doubles:
+        raise DirectoryError(f"more than one entry of the directory has the account name {', '.join(sorted(doubles))}")
+    if not isinstance(selection, str) and (missing := set(selection) - {account.name for account in found}):
+        raise DirectoryError(f"the directory has no account {', '.join(sorted(missing))}")
+    return sorted(found, key=lambda account: account.name)
+
+
+def parse_selection(text: str) -> str | list[str]:
+    """What a trigger form's `accounts` means: `all`, an LDAP filter in parentheses, or names with commas or spaces."""
+    text = text.strip()
+    if text in ("", "all"):
+        return "all"
+    return text if text.startswith("(") else [name for name in re.split(r"[\s,]+", text) if name]
+
+
+def search(connection: ldap3.Connection, site: Site, ldap_filter: str) -> Iterator[dict[str, Any]]:
+    """Entries below the site's base, page by page. Raises DirectoryError."""
+    try:
+        pages = connection.extend.standard.paged_search(
+            site.directory.base, ldap_filter, attributes=["*"], paged_size=site.directory.page_size, generator=True
+        )
+        yield from (item for item in pages if item["type"] == "searchResEntry")
+    except LDAPException as error:
+        raise DirectoryError(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {error}") from None
+    if connection.result["result"] != 0:
+        words = f"{connection.result['description']} {connection.result['message']}".strip()
+        raise DirectoryError(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {words}")
+
+
+def account_of(site: Site, item: Mapping[str, Any]) -> Account:
+    """The account of one entry found. Raises DirectoryError when the entry has no usable name."""
+    entry = {
+        name: [value.decode(errors="replace") for value in values] for name, values in item["raw_attributes"].items()
+    }
+    names = next((v for k, v in entry.items() if k.lower() == site.directory.account.lower()), [])
+    if len(names) != 1 or not ACCOUNT_NAME.match(names[0]):
+        raise DirectoryError(
+            f"the entry {item['dn']!r} has no usable account name in `{site.directory.account}` ({names!r}): "
+            "mend the entry, or leave it out by `directory.filter`"
+        )
+    return Account(names[0], item["dn"], entry)
+
+
+def render(template: str, account: Account) -> str:
+    """Fill a template of the site file with one account's entry. Raises DirectoryError naming the entry."""
+    try:
+        return _environment.from_string(template).render(account=account.name, entry=account.entry)
+    except Exception as error:
+        raise DirectoryError(f"the template {template!r} can't be filled from {account.dn!r}: {error}") from None
+
+
+_environment = SandboxedEnvironment(undefined=StrictUndefined)
+
+
+def _filter(site: Site, selection: str | Sequence[str]) -> str:
+    everyone = site.directory.filter
+    if selection == "all":
+        return everyone
+    if isinstance(selection, str):
+        return f"(&{everyone}{selection})"
+    names = "".join(f"({site.directory.account}={escape_filter_chars(name)})" for name in selection)
+    return f"(&{everyone}(|{names}))"

@@ -1,0 +1,163 @@
+"""The journal: the append-only record of changes and decisions, chained by hash.
+
+Each row's hash covers the row and the hash before it, so that a gap or an edit shows (`broken_link`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from bascule.ledger.base import Base, Ledger, lock_for_append, now
+
+Event = Literal[
+    "intent",  # a change is about to be applied: `before` and `after` say from what to what
+    "done",  # it was applied and verified
+    "failed",  # it was not; `note` says why
+    "unchanged",  # it was found as desired
+    "reverted",  # the state before was put back
+    "decision",  # a person decided
+    "phase",  # a phase began or ended; `after` has {"state": "started" | "finished"}
+    "note",  # anything else that an auditor wants to find
+]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who and what writes: phase, the run and task of it, and the person or schedule that asked for it."""
+
+    phase: str
+    run: str = ""
+    task: str = ""
+    asked_by: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the journal as it is written and read."""
+
+    event: Event
+    kind: str  # of change ("service", "directory", ...) or of decision
+    subject: str  # the change's name, an account, a phase
+    origin: Origin
+    parameters: dict[str, Any] = field(default_factory=dict)  # what makes the change again, for rollback
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    note: str = ""
+    number: int = 0
+    at: datetime | None = None
+
+
+class JournalRow(Base):
+    __tablename__ = "journal"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    event: Mapped[str] = mapped_column(sa.String(16), index=True)
+    kind: Mapped[str] = mapped_column(sa.String(64), index=True)
+    subject: Mapped[str] = mapped_column(sa.Text, index=True)
+    phase: Mapped[str] = mapped_column(sa.String(64))
+    run: Mapped[str] = mapped_column(sa.Text)
+    task: Mapped[str] = mapped_column(sa.Text)
+    asked_by: Mapped[str] = mapped_column(sa.Text)
+    parameters: Mapped[str] = mapped_column(sa.Text)  # JSON text, not a JSON column: the hash needs the exact text
+    before: Mapped[str | None] = mapped_column(sa.Text)
+    after: Mapped[str | None] = mapped_column(sa.Text)
+    note: Mapped[str] = mapped_column(sa.Text)
+    previous_hash: Mapped[str] = mapped_column(sa.String(64))
+    hash: Mapped[str] = mapped_column(sa.String(64))
+
+
+def write(session: Session, entry: Entry) -> int:
+    """Append one row in the caller's transaction; return its number."""
+    lock_for_append(session.connection())
+    last = session.scalars(sa.select(JournalRow).order_by(JournalRow.number.desc()).limit(1)).first()
+    row = JournalRow(
+        number=(last.number if last else 0) + 1,
+        at=now(),
+        event=entry.event,
+        kind=entry.kind,
+        subject=entry.subject,
+        phase=entry.origin.phase,
+        run=entry.origin.run,
+        task=entry.origin.task,
+        asked_by=entry.origin.asked_by,
+        parameters=_text(entry.parameters),
+        before=None if entry.before is None else _text(entry.before),
+        after=None if entry.after is None else _text(entry.after),
+        note=entry.note,
+        previous_hash=last.hash if last else "",
+    )
+    row.hash = _hash(row)
+    session.add(row)
+    session.flush()
+    return row.number
+
+
+def append(ledger: Ledger, entry: Entry) -> int:
+    """Append one row in a transaction of its own; when this returns, it is on the disk."""
+    with ledger.session() as session:
+        return write(session, entry)
+
+
+def entries(
+    ledger: Ledger, *, kind: str | None = None, subject: str | None = None, event: Event | None = None
+) -> list[Entry]:
+    """The rows in the order of their numbers, narrowed by what is given."""
+    query = sa.select(JournalRow).order_by(JournalRow.number)
+    for column, value in ((JournalRow.kind, kind), (JournalRow.subject, subject), (JournalRow.event, event)):
+        if value is not None:
+            query = query.where(column == value)
+    with ledger.reading() as session:
+        return [_entry(row) for row in session.scalars(query)]
+
+
+def broken_link(ledger: Ledger) -> int | None:
+    """The number of the first row that was edited, or before which one is missing; None when the chain holds."""
+    previous, expected = "", 1
+    with ledger.reading() as session:
+        for row in session.scalars(sa.select(JournalRow).order_by(JournalRow.number)):
+            if row.number != expected or row.previous_hash != previous or row.hash != _hash(row):
+                return row.number
+            previous, expected = row.hash, expected + 1
+    return None
+
+
+def export(ledger: Ledger) -> Iterator[str]:
+    """The journal as JSON lines, hashes included, for the report and for an auditor's own check."""
+    with ledger.reading() as session:
+        for row in session.scalars(sa.select(JournalRow).order_by(JournalRow.number)):
+            line = asdict(_entry(row)) | {"previous_hash": row.previous_hash, "hash": row.hash}
+            yield json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _hash(row: JournalRow) -> str:
+    parts = [
+        row.number, row.at.isoformat(timespec="microseconds"), row.event, row.kind, row.subject, row.phase, row.run,
+        row.task, row.asked_by, row.parameters, row.before, row.after, row.note, row.previous_hash,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+def _entry(row: JournalRow) -> Entry:
+    return Entry(
+        event=row.event,  # type: ignore[arg-type]
+        kind=row.kind,
+        subject=row.subject,
+        origin=Origin(row.phase, row.run, row.task, row.asked_by),
+        parameters=json.loads(row.parameters),
+        before=None if row.before is None else json.loads(row.before),
+        after=None if row.after is None else json.loads(row.after),
+        note=row.note,
+        number=row.number,
+        at=row.at,
+    )

@@ -1,0 +1,366 @@
+"""The site file: one organisation's migration, as pydantic models. Every key is explained in include/site.example.yaml.
+
+A wrong file gives every error at once, each with the line, the key's path, what is wrong and what would be right.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class SiteError(Exception):
+    """Raised when the site file can't be used; its text lists every error with its line."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"no time zone is called {name!r}; write one as in Europe/Paris") from None
+    return name
+
+
+def _template(text: str) -> str:
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        Environment(autoescape=True).parse(text)
+    except TemplateSyntaxError as error:
+        raise ValueError(f"is no Jinja2 template: {error.message}") from None
+    return text
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return path
+
+
+Template = Annotated[str, AfterValidator(_template)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Unit = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target)$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+IpAddress = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
+IpInterface = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_interface(text)))]
+IpNetwork = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
+Security = Literal["tls", "starttls", "plain"]
+Side = Literal["old", "new"]
+
+
+class Part(BaseModel):
+    """One part of the site file. Unknown keys are errors: most of them are typing errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HostPart(Part):
+    address: HostName  # a name that DNS knows
+    ssh: ConnectionId  # Airflow connection of type SSH, with the host key
+
+
+class ServicePart(Part):
+    """A service: its systemd units on one host, and the TCP ports that it listens on when it runs."""
+
+    host: str
+    units: list[Unit] = Field(min_length=1)
+    ports: list[Port] = []
+
+
+class ServicesPart(Part):
+    imap_old: ServicePart
+    imap_new: ServicePart
+    reception_new: ServicePart
+    backup_old: ServicePart
+
+
+class VirtualMachinePart(Part):
+    """The virtual machine that proxies IMAP before the day."""
+
+    hypervisor: str
+    kind: Literal["virsh"] = "virsh"
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    uri: str = "qemu:///system"
+
+
+class DestinationPart(Part):
+    """The attribute that says where an account's mail goes, as Jinja2 templates over `account` and `entry`."""
+
+    attribute: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")
+    before: Template
+    after: Template
+
+
+class DirectoryPart(Part):
+    connection: ConnectionId
+    base: str
+    filter: str
+    account: str = "uid"  # the attribute that names the account
+    destination: DestinationPart
+    page_size: int = Field(default=500, ge=1, le=10_000)
+
+
+class AliasesPart(Part):
+    """The alias map on the MX: where it lies and the template that makes it."""
+
+    host: str
+    path: AbsolutePath
+    type: Literal["hash", "lmdb", "cdb", "btree"] = "hash"
+    template: str = "aliases.j2"
+    sample: list[str] = []  # keys that `postmap -q` must find afterwards, besides a sample of accounts
+    extra: dict[str, list[str]] = {}  # alias -> destinations, beyond the accounts' own
+
+
+class MailServerPart(Part):
+    """One IMAP and ManageSieve server, and how Bascule logs in for an account."""
+
+    host: str
+    connection: ConnectionId
+    address: HostName
+    port: Port = 993
+    security: Security = "tls"
+    sieve_port: Port | None = 4190
+    sieve_security: Security = "starttls"
+    login: Literal["master", "authzid", "secret"] = "master"
+    master_login: str = "{account}*{master}"  # for login: master
+    connections: int = Field(default=8, ge=1)  # at most so many at once, all tasks together
+
+    @model_validator(mode="after")
+    def _names_the_account(self) -> "MailServerPart":
+        if self.login == "master" and "{account}" not in self.master_login:
+            raise ValueError("master_login must contain {account}, as in {account}*{master}")
+        return self
+
+
+class FoldersPart(Part):
+    """What happens to folder names beyond separators and prefixes."""
+
+    exclude: list[str] = []  # old names that are not carried
+    rename: dict[str, str] = {}  # old name -> new name, for every mailbox
+    replace: dict[str, str] = {}  # text in a refused name -> what to propose for it
+
+
+class MailboxesPart(Part):
+    old: MailServerPart
+    new: MailServerPart
+    folders: FoldersPart = FoldersPart()
+    verify: Literal["counts", "attributes", "content"] = "attributes"
+    connections_per_mailbox: int = Field(default=2, ge=1, le=8)
+    acl: bool = False
+    metadata: bool = False
+    largest_message: int = Field(default=200_000_000, ge=1)  # bytes
+
+
+class FiltersPart(Part):
+    """Sieve conversion. `never_matching`: what to do with a rule that never could match (header "Subject:")."""
+
+    never_matching: Literal["ask", "repair", "keep"] = "ask"
+    parallel: int = Field(default=8, ge=1, le=64)
+
+
+class CalendarServerPart(Part):
+    connection: ConnectionId
+    url: Template  # of one account's home, over `account`
+    contacts_url: Template | None = None  # where address books have a home of their own
+
+
+class CalendarsPart(Part):
+    old: CalendarServerPart
+    new: CalendarServerPart
+    parallel: int = Field(default=4, ge=1, le=32)
+
+
+class IsolationPart(Part):
+    """A firewall on one host: its mail ports can be reached from `allow` only."""
+
+    host: str
+    ports: list[Port] = Field(min_length=1)
+    allow: list[IpNetwork] = Field(min_length=1)
+    refused_from: list[str] = []  # hosts from which it is tried, and must fail
+    template: str = "isolation.nft.j2"
+    path: AbsolutePath = "/etc/nftables.d/bascule.nft"
+
+
+class IsolationsPart(Part):
+    old: IsolationPart
+    new: IsolationPart
+
+
+class ServiceAddressPart(Part):
+    """A service address that moves: who holds it before and after, and how the move is checked."""
+
+    name: HostName
+    address: IpInterface  # with its prefix length: 198.51.100.31/24
+    old_owner: str | None = None  # the host that holds it; none when it went with the virtual machine
+    new_owner: str
+    interface: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,15}$")
+    verify_from: str
+    port: Port
+
+
+class ServiceAddressesPart(Part):
+    imap: ServiceAddressPart
+    pop: ServiceAddressPart
+
+
+class WebmailPart(Part):
+    host: str
+    url: str = Field(pattern=r"^https?://")
+    target: str = Field(pattern=r"^https?://")
+    kind: Literal["nginx"] = "nginx"
+    template: str = "webmail_redirect.nginx.j2"
+    path: AbsolutePath
+    verify_from: str
+
+
+class QueuesPart(Part):
+    """Postfix queues: the MX's, where mail waits on the day, and old's, which is emptied before the last pass."""
+
+    mx: str
+    old: str | None = None
+    poll_seconds: int = Field(default=30, ge=1)
+    lifetime_hours: int = Field(default=24, ge=1)  # how long the MX must be able to hold mail
+
+
+class FunctionalTestsPart(Part):
+    """Who and where from the functional tests are run."""
+
+    run_from: str
+    account: str
+    connection: ConnectionId  # the login and password of that account
+    address: str  # its mail address, as the outside writes to it
+    mx: HostName
+    filter_folder: str | None = None  # folder into which its filter files a message with the header X-Bascule-Test
+    webmail_login: str = "SOGo"  # words of the webmail's login page
+    calendar_url: str | None = None
+
+
+class GatesPart(Part):
+    """Who may answer. Airflow user names; an empty list means everyone who may edit the run."""
+
+    reviewers: list[str] = []
+    cutover: list[str] = []
+
+
+class Site(Part):
+    """One organisation's migration."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    domain: HostName
+    timezone: Annotated[str, AfterValidator(_known_zone)]
+    languages: list[Literal["en", "fr"]] = ["en"]
+    postmaster: str
+    hosts: dict[str, HostPart]
+    services: ServicesPart
+    virtual_machine: VirtualMachinePart
+    directory: DirectoryPart
+    aliases: AliasesPart
+    mailboxes: MailboxesPart
+    filters: FiltersPart = FiltersPart()
+    calendars: CalendarsPart
+    isolation: IsolationsPart
+    service_addresses: ServiceAddressesPart
+    webmail: WebmailPart
+    queues: QueuesPart
+    functional_tests: FunctionalTestsPart
+    gates: GatesPart = GatesPart()
+
+    @model_validator(mode="after")
+    def _hosts_exist(self) -> "Site":
+        unknown = [f"{path} names the host {name!r}" for path, name in _host_references(self) if name not in self.hosts]
+        if unknown:
+            known = ", ".join(sorted(self.hosts))
+            raise ValueError(f"{'; '.join(unknown)}; the section `hosts` knows {known}")
+        return self
+
+
+HOST_KEYS = {"host", "hypervisor", "old_owner", "new_owner", "verify_from", "run_from", "refused_from"}
+
+
+def _host_references(part: BaseModel, path: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key in type(part).model_fields:
+        value, here = getattr(part, key), f"{path}.{key}".lstrip(".")
+        if isinstance(value, BaseModel):
+            found += _host_references(value, here)
+        elif key in HOST_KEYS or (isinstance(part, QueuesPart) and key in ("mx", "old")):
+            found += [(here, name) for name in (value if isinstance(value, list) else [value]) if name is not None]
+    return found
+
+
+def load(path: str | os.PathLike[str]) -> Site:
+    """Read the site file. Raises SiteError, whose text has one line for every error."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SiteError(f"the site file {path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SiteError(f"the site file {path} is not UTF-8 text") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "site.yaml") -> Site:
+    """Read a site from text; `name` stands in the errors. Raises SiteError."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        raise SiteError(f"{name}: {where}: this is no YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(raw, dict):
+        raise SiteError(f"{name}: the file must hold keys and values, beginning with `name:`")
+    try:
+        return Site.model_validate(raw)
+    except ValidationError as error:
+        lines = [_sentence(name, node, item) for item in error.errors(include_url=False)]
+        raise SiteError(f"{name} has {len(lines)} error(s):\n" + "\n".join(lines)) from None
+
+
+def from_environment() -> Site:
+    """The site file that `BASCULE_SITE` names, or `site.yaml` beside Airflow's home. Raises SiteError."""
+    path = os.environ.get("BASCULE_SITE")
+    if not path:
+        raise SiteError("no site file: set BASCULE_SITE to its path")
+    return load(path)
+
+
+def _sentence(name: str, root: yaml.Node | None, item: Any) -> str:
+    keys = [key for key in item["loc"] if not (isinstance(key, str) and "[" in key)]
+    path = ".".join(str(key) for key in keys) or "the file"
+    line = _line_of(root, keys)
+    wrong = item["msg"].removeprefix("Value error, ")
+    wrong = {"missing": "this key is missing", "extra_forbidden": "no such key; is it a typing error?"}.get(
+        item["type"], wrong[:1].lower() + wrong[1:]
+    )
+    given = item.get("input")
+    shown = (
+        f" (it is {given!r})"
+        if isinstance(given, (str, int, float, bool)) and item["type"] != "extra_forbidden"
+        else ""
+    )
+    return f"  line {line}: {path}: {wrong}{shown}"
+
+
+def _line_of(node: yaml.Node | None, keys: list[Any]) -> int:
+    """The line of the deepest part of the path that the file has (a missing key: the line of its section)."""
+    line = node.start_mark.line + 1 if node else 1
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((k, v) for k, v in node.value if k.value == str(key)), None)
+            if match is None:
+                return line
+            line, node = match[0].start_mark.line + 1, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
