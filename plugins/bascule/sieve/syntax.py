@@ -130,7 +130,7 @@ TOKEN = re.compile(
      |(;)|(\[)|(\])|(\()|(\))|(\{)|(\})|(,)|(:)
      |(\Z)
     )""",
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE | re.ASCII,
 )
 (
     MULTILINE, IDENTIFIER, TAG, QUOTED, NUMBER, SEMICOLON, LIST, LIST_END, OPEN, CLOSE, BLOCK, BLOCK_END, COMMA, COLON, END,
@@ -140,7 +140,6 @@ WORDS = {
     SEMICOLON: '";"', LIST: '"["', LIST_END: '"]"', OPEN: '"("', CLOSE: '")"', BLOCK: '"{"', BLOCK_END: '"}"',
     COMMA: '","', COLON: '":"', END: "the end of the script",
 }  # fmt: skip
-# A list's strings are read in one go, since long lists are what makes real scripts big.
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _DOT_STUFFED = re.compile(r"^\.\.", re.MULTILINE)
 

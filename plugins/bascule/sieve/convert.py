@@ -1,0 +1,47 @@
+"""From an old filter to the new one: a list of edits on the source text, each with its reason, and what a person must decide."""
+
+from bascule.sieve.model import Context, Conversion, Edit, Finding, Report, apply
+from bascule.sieve.rules import RULES
+from bascule.sieve.syntax import Script, SieveSyntaxError, parse, parse_leniently
+
+BOM = "\ufeff"
+
+
+def convert(source: str, context: Context | None = None) -> Conversion:
+    """Convert one Sieve script. Raises SieveSyntaxError when it is none, even without colons too many."""
+    report = Report(_parse(source), context or Context())
+    if source.startswith(BOM):
+        report.edit(0, 1, "", "byte-order-mark", "a byte order mark at the beginning is no part of a Sieve script")
+    if report.script.commands:
+        for rule in RULES:
+            rule(report)
+    return _conversion(source, report)
+
+
+def _parse(source: str) -> Script:
+    # A space in the mark's place, so that all offsets are the source's.
+    text = " " + source[1:] if source.startswith(BOM) else source
+    try:
+        return parse(text)
+    except SieveSyntaxError:
+        return parse_leniently(text)
+
+
+def _conversion(source: str, report: Report) -> Conversion:
+    chosen: list[Edit] = []
+    left: list[Finding] = []
+    for finding in report.findings:
+        choice = report.context.repairs.get(finding.rule, "ask")
+        if choice == "repair" and finding.repair:
+            chosen += finding.repair
+        elif choice != "keep":
+            left.append(finding)
+    made = report.edits + chosen
+    repairs = [edit for finding in report.findings for edit in finding.repair]
+    return Conversion(
+        source=source,
+        text=apply(source, made),
+        proposed=apply(source, report.edits + repairs),
+        edits=tuple(sorted(made, key=lambda edit: (edit.start, edit.end))),
+        findings=tuple(sorted(left, key=lambda finding: finding.offset)),
+    )

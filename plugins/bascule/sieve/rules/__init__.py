@@ -1,0 +1,32 @@
+"""The conversion rules, each a function that reads a parsed script and adds edits and findings to a report.
+
+What each rule is for stands in include/sieve/rules.yaml under the same name.
+"""
+
+from collections.abc import Callable
+
+from bascule.sieve.model import Report
+from bascule.sieve.rules.addresses import own_redirects, retired_addresses
+from bascule.sieve.rules.extensions import requires
+from bascule.sieve.rules.flags import imapflags
+from bascule.sieve.rules.folders import folder_names
+from bascule.sieve.rules.headers import header_names, stray_colons
+from bascule.sieve.rules.includes import included_scripts
+from bascule.sieve.rules.notify import old_notify
+from bascule.sieve.rules.vendor import vendor_words
+
+Rule = Callable[[Report], None]
+
+# `requires` is the last one: it looks at what the others have renamed and added.
+RULES: tuple[Rule, ...] = (
+    stray_colons,
+    header_names,
+    folder_names,
+    imapflags,
+    old_notify,
+    vendor_words,
+    retired_addresses,
+    own_redirects,
+    included_scripts,
+    requires,
+)
