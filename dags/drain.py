@@ -1,0 +1,29 @@
+"""From 13:30: the queues empty, every message that the MX accepted is accounted for, the report is written."""
+
+from airflow.sdk import dag
+from bascule.operators.params import DRAIN_DOC, PHASE_DEFAULTS, phase_params
+from bascule.operators.phase import BeginPhase, FinishPhase
+from bascule.operators.queue import WatchQueues
+from bascule.operators.report import AccountForMail, FinalReport
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    params=phase_params(),
+    default_args=PHASE_DEFAULTS,
+    doc_md=DRAIN_DOC,
+    tags=["bascule"],
+)
+def drain():
+    (
+        BeginPhase(task_id="begin")
+        >> WatchQueues(task_id="watch_queues")
+        >> AccountForMail(task_id="account_for_every_message")
+        >> FinalReport(task_id="final_report")
+        >> FinishPhase(task_id="finish")
+    )
+
+
+drain()

@@ -1,0 +1,39 @@
+"""Days before: ask, for every mailbox with open problems, the person who decides."""
+
+from airflow.sdk import dag, task_group
+from bascule.operators.mailbox import ListAccountsWithProblems, SettleMailbox
+from bascule.operators.params import PHASE_DEFAULTS, PROBLEMS_DOC, REVIEW, phase_params
+from bascule.operators.phase import BeginPhase, FinishPhase
+from bascule.operators.review import ReviewProblems
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    params=phase_params(),
+    default_args=PHASE_DEFAULTS,
+    doc_md=PROBLEMS_DOC,
+    tags=["bascule"],
+)
+def problems():
+    begin = BeginPhase(task_id="begin")
+    accounts = ListAccountsWithProblems(task_id="list_accounts_with_problems")
+
+    @task_group
+    def mailbox(account):
+        review = ReviewProblems(
+            task_id="review", account=account, rooms=["mailbox", "account", "sieve", "calendar"], **REVIEW
+        )
+        settle = SettleMailbox(
+            task_id="settle", account=account, pool="mailboxes", map_index_template="{{ task.account }}"
+        )
+        review >> settle
+
+    finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
+
+    begin >> accounts
+    mailbox.expand(account=accounts.output) >> finish
+
+
+problems()

@@ -1,0 +1,53 @@
+"""Which phase may run when: read from the journal, not from Airflow's database."""
+
+from datetime import datetime
+from typing import Literal
+
+from bascule.ledger import journal
+from bascule.ledger.base import Ledger, LedgerError
+
+Phase = Literal["prepare", "problems", "freeze", "transfer", "cutover", "drain", "rollback", "migrate"]
+Mark = Literal["started", "go", "finished"]
+
+# What must have finished before a phase may begin.
+NEEDS: dict[str, str] = {"problems": "prepare", "freeze": "prepare", "transfer": "freeze", "cutover": "transfer",
+                         "drain": "cutover", "migrate": "prepare"}  # fmt: skip
+# After the cutover has been decided, these would take the mail away from the server that is now in production.
+NOT_AFTER_GO = ("prepare", "problems", "freeze", "transfer")
+
+
+class PhaseRefused(LedgerError):
+    """Raised when a phase may not run now; the text says what has to happen first."""
+
+
+def mark(ledger: Ledger, phase: str, state: Mark, origin: journal.Origin, note: str = "") -> None:
+    """Write into the journal that a phase started, was given its go, or finished."""
+    journal.append(ledger, journal.Entry("phase", "phase", phase, origin, after={"state": state}, note=note))
+
+
+def marked_at(ledger: Ledger, phase: str, state: Mark) -> datetime | None:
+    """When the phase last came to this state since the last finished rollback (UTC); None when it has not."""
+    last: datetime | None = None
+    for entry in journal.entries(ledger, kind="phase"):
+        reached = (entry.after or {}).get("state")
+        if entry.subject == "rollback" and reached == "finished" and phase != "prepare":
+            last = None
+        if entry.subject == phase and reached == state:
+            last = entry.at
+    return last
+
+
+def require(ledger: Ledger, phase: str) -> None:
+    """See that the phase may run now. Raises PhaseRefused."""
+    gone = marked_at(ledger, "cutover", "go")
+    if phase in NOT_AFTER_GO and gone is not None:
+        raise PhaseRefused(
+            f"`{phase}` does not run any more: the cutover was decided at {gone:%Y-%m-%d %H:%M:%S} UTC and the new "
+            "server is in production. If the day must begin again, run `rollback` first."
+        )
+    needed = NEEDS.get(phase)
+    if needed and marked_at(ledger, needed, "finished") is None:
+        raise PhaseRefused(
+            f"`{phase}` can't run yet: `{needed}` has not finished (the journal says so). "
+            f"Run `{needed}` to its end, then trigger `{phase}` again."
+        )

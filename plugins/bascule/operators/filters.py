@@ -1,0 +1,59 @@
+"""Sieve filters: convert them for all accounts, and settle what a person decided about one."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from bascule.operators.runtime import BasculeOperator, Run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ConvertFilters(BasculeOperator):
+    """Fetch, convert, check and put the filters of the accounts. Returns the accounts for which a person is asked.
+
+    `only_look`: nothing is put on the new server (in `prepare`). `all_settled`: problems left end the task as failed.
+    """
+
+    template_fields = ("accounts",)
+    ui_color = "#f3e8fb"
+
+    def __init__(
+        self, *, accounts: list[str], only_look: bool = False, all_settled: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.accounts = accounts
+        self.only_look = only_look
+        self.all_settled = all_settled
+
+    def act(self, run: Run, context: "Context") -> list[str]:
+        from bascule.sieve.sync import sync_filters
+
+        result = sync_filters(run.access, run.ledger, self.accounts, dry_run=run.dry_run or self.only_look)
+        if self.all_settled and result.waiting and not run.dry_run:
+            raise AirflowFailException(
+                f"the filters of {', '.join(result.waiting)} still need a person: clear `review` in the group "
+                "`repair_filters`, with downstream"
+            )
+        return list(result.waiting) if not run.dry_run else []
+
+
+class SettleFilter(BasculeOperator):
+    """Apply what was decided about one account's filters, and see that the new server takes them."""
+
+    template_fields = ("account",)
+    ui_color = "#f3e8fb"
+
+    def __init__(self, *, account: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.account = account
+
+    def act(self, run: Run, context: "Context") -> None:
+        from bascule.sieve.sync import settle_filter
+
+        left = settle_filter(run.access, run.ledger, self.account)
+        if left:
+            raise AirflowFailException(
+                f"{left} problem(s) of the filters of {self.account} are still open: clear `review`, with downstream"
+            )

@@ -1,0 +1,156 @@
+"""The mailbox task group: list the accounts, sync one mailbox, settle what a person decided."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from bascule.operators.runtime import BasculeOperator, Run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from bascule.mailbox.types import PassResult
+
+
+class ListAccounts(BasculeOperator):
+    """The accounts that this run works on, by name: what the mapped groups are made from."""
+
+    ui_color = "#e3eef9"
+
+    def act(self, run: Run, context: "Context") -> list[str]:
+        import structlog
+
+        from bascule import directory
+
+        found = [account.name for account in directory.accounts(run.access, run.selection)]
+        structlog.get_logger(__name__).info("accounts of this run", count=len(found), asked_for=run.selection)
+        return found
+
+
+class ListAccountsWithProblems(BasculeOperator):
+    """The accounts about which a person has to be asked."""
+
+    ui_color = "#e3eef9"
+
+    def act(self, run: Run, context: "Context") -> list[str]:
+        import structlog
+
+        from bascule import directory
+        from bascule.ledger import problems
+
+        chosen = {account.name for account in directory.accounts(run.access, run.selection)}
+        found = [name for name in problems.accounts_with_open(run.ledger) if name in chosen]
+        structlog.get_logger(__name__).info("accounts with open problems", count=len(found), accounts=found)
+        return [] if run.dry_run else found
+
+
+class SyncMailbox(BasculeOperator):
+    """One pass over one mailbox: copy what is new, carry what changed, verify.
+
+    `needs_person`: end as failed when a problem needs a person's decision, so that `review` asks for it; without it
+    (in `prepare`) the problems are only written down.
+    Returns {"messages": n, "copied": n, "bytes": n, "problems": n}.
+    """
+
+    template_fields = ("account",)
+    ui_color = "#d9efdf"
+
+    def __init__(self, *, account: str, needs_person: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.account = account
+        self.needs_person = needs_person
+
+    def act(self, run: Run, context: "Context") -> dict[str, int]:
+        last_try = context["ti"].try_number > context["ti"].max_tries
+        result = pass_over(run, self.account, write_failure=self.needs_person and last_try)
+        if result.problems and self.needs_person and not run.dry_run:
+            raise AirflowFailException(
+                f"{result.problems} problem(s) in the mailbox of {self.account} need a person; everything else has been "
+                "copied. The task `review` beside this one asks for the decision."
+            )
+        return counts(result)
+
+
+class SettleMailbox(BasculeOperator):
+    """Apply what was decided for one mailbox: run the pass again with the decisions, and verify."""
+
+    template_fields = ("account",)
+    ui_color = "#d9efdf"
+
+    def __init__(self, *, account: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.account = account
+
+    def act(self, run: Run, context: "Context") -> dict[str, int]:
+        result = pass_over(run, self.account, write_failure=True)
+        if result.problems and not run.dry_run:
+            raise AirflowFailException(
+                f"{result.problems} problem(s) of {self.account} are still open after what was decided. "
+                "Clear `review` of this mailbox, with downstream, to be asked again with what is new."
+            )
+        return counts(result)
+
+
+def pass_over(run: Run, account: str, *, write_failure: bool) -> "PassResult":
+    """Run the engine over one mailbox under its lease.
+
+    With `write_failure` a pass that can't be made at all becomes a problem, so that a person is asked about it.
+    """
+    from bascule.ledger import leases, problems
+    from bascule.mailbox import MailboxFailed, TransientError, job_for, sync_mailbox
+
+    origin = run.origin
+    try:
+        with leases.lease(run.ledger, account, f"{origin.phase}/{origin.run}/{origin.task}"):
+            result = sync_mailbox(job_for(run.access, account), run.ledger, dry_run=run.dry_run, progress=tell)
+    except (MailboxFailed, TransientError) as error:
+        if write_failure and not run.dry_run:
+            with run.ledger.session() as session:
+                problems.report(session, failed_pass(account, str(error)))
+        if isinstance(error, MailboxFailed):
+            raise AirflowFailException(str(error)) from None
+        raise AirflowException(str(error)) from None
+    if not run.dry_run:
+        with run.ledger.session() as session:
+            problems.withdraw_unseen(session, account, "account", seen=())
+    return result
+
+
+def failed_pass(account: str, words: str) -> Any:
+    """The problem of a mailbox over which no pass could be made."""
+    from bascule.ledger.problems import Problem
+
+    return Problem(
+        account=account,
+        room="account",
+        kind="pass failed",
+        subject=account,
+        explanation="The mailbox could not be copied at all. Mend the cause, then let Bascule look again.",
+        server_words=words,
+        proposal={"action": "look again"},
+    )
+
+
+def tell(**fields: Any) -> None:
+    """Progress of a pass, for the task's log."""
+    import structlog
+
+    structlog.get_logger(__name__).info("progress", **fields)
+
+
+def counts(result: "PassResult") -> dict[str, int]:
+    """What of a pass goes into XCom: small numbers only."""
+    return {
+        "folders": result.folders,
+        "messages": result.messages,
+        "copied": result.copied,
+        "bytes": result.bytes,
+        "problems": result.problems,
+    }
+
+
+def total(results: Sequence[dict[str, int]]) -> dict[str, int]:
+    """The sum of many passes' counts."""
+    keys = ("folders", "messages", "copied", "bytes", "problems")
+    return {key: sum(result[key] for result in results) for key in keys}
