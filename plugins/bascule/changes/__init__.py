@@ -1,0 +1,27 @@
+"""Changes: the reversible acts on the infrastructure, one module per kind.
+
+`KINDS` names every kind that the journal and the operators may ask for; a kind's module is imported when it is needed.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bascule.changes.base import Change
+
+KINDS = {
+    "service": "bascule.changes.service:ServiceState",
+    "restart": "bascule.changes.service:ServiceRestart",
+    "virtual_machine": "bascule.changes.virtual_machine:VirtualMachineState",
+    "firewall": "bascule.changes.firewall:Isolation",
+    "directory": "bascule.changes.directory:Destination",
+    "aliases": "bascule.changes.aliases:AliasMap",
+    "address": "bascule.changes.address:ServiceAddress",
+    "webmail": "bascule.changes.webmail:WebmailRedirect",
+}
+
+
+def kind(name: str) -> "type[Change]":
+    """The class of a kind of change: `kind(row.kind).from_parameters(access, row.parameters)` makes a change again."""
+    module, _, cls = KINDS[name].partition(":")
+    return getattr(import_module(module), cls)  # type: ignore[no-any-return]

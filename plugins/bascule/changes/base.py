@@ -1,4 +1,4 @@
-"""Change: one reversible act on the infrastructure, and the one way in which any of them is run.
+"""Change: one reversible act on the infrastructure, and the one way in which any of them is run and undone.
 
 A kind of change is one module with one class: what is there (`observe`), what shall be there (`desired`), how to make
 it so (`apply`), how to see it from outside (`verify`), and how to put the old state back (`revert`).
@@ -7,11 +7,12 @@ it so (`apply`), how to see it from outside (`verify`), and how to put the old s
 import abc
 import enum
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import structlog
 
 from bascule.access import Access, AccessError
+from bascule.changes import acts
 from bascule.ledger import Ledger, journal
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,10 @@ class ChangeFailed(Exception):
 
 
 class Change(abc.ABC):
-    """One reversible act. `parameters` make the same change again from the journal (`from_parameters`)."""
+    """One reversible act. `parameters` make the same change again from the journal (`from_parameters`).
+
+    Every method may be called again at any time, also after a crash in the middle of another one.
+    """
 
     kind: ClassVar[str]
 
@@ -42,13 +46,13 @@ class Change(abc.ABC):
         """Keyword arguments, as JSON, from which the constructor makes this change again."""
 
     @classmethod
-    def from_parameters(cls, access: Access, parameters: dict[str, Any]) -> "Change":
+    def from_parameters(cls, access: Access, parameters: dict[str, Any]) -> Self:
         return cls(access, **parameters)
 
     @property
     @abc.abstractmethod
     def desired(self) -> State:
-        """What shall be there, comparable with what `observe` returns."""
+        """What shall be there, comparable with what `observe` returned last."""
 
     @abc.abstractmethod
     def observe(self) -> State:
@@ -56,18 +60,29 @@ class Change(abc.ABC):
 
     @abc.abstractmethod
     def apply(self) -> None:
-        """Make it so. Raises ChangeFailed or AccessError."""
+        """Make it so, from whatever `observe` found last. Raises ChangeFailed or AccessError."""
 
     @abc.abstractmethod
     def verify(self) -> None:
-        """Look again, from outside where that is possible. Raises ChangeFailed."""
+        """Look again, from outside where that is possible. Raises ChangeFailed or AccessError."""
 
     @abc.abstractmethod
     def revert(self, before: State) -> None:
-        """Put the state `before` back and see that it is there. Raises ChangeFailed."""
+        """Put the state `before` back and see that it is there. Raises ChangeFailed or AccessError."""
 
     def is_desired(self, state: State) -> bool:
         return state == self.desired
+
+    def first_state(self, earlier: State, found: State) -> State:
+        """The state before the act, when an earlier try noted `earlier` and ended in the middle, and this one `found`.
+
+        The earlier one, unless the change is made of parts that the earlier try may never have come to.
+        """
+        return earlier
+
+    def summary(self, state: State) -> State:
+        """The state for the task log, where it must be short; the journal has all of it."""
+        return state
 
 
 class Outcome(enum.StrEnum):
@@ -89,46 +104,94 @@ def run(change: Change, ledger: Ledger, origin: journal.Origin, *, dry_run: bool
     """Bring a change about: observe, note the intent, apply, verify, note the outcome.
 
     Already so: it is verified and noted as unchanged. Dry run: the difference is logged, nothing is done or noted.
+    After a try that ended between intent and outcome (a crash, a failed apply, a failed verify) this one goes on with
+    the same act, so that the journal keeps the state from before the first try as the one to go back to.
     Raises ChangeFailed or AccessError after the failure has been noted.
     """
-    before = change.observe()
-    fields = {"change": change.kind, "subject": change.subject, "before": before, "desired": change.desired}
+    found = change.observe()
+    fields = _fields(change, found=found, desired=change.desired)
+    same = change.is_desired(found)
     if dry_run:
-        same = change.is_desired(before)
         log.info("dry run: nothing would change" if same else "dry run: this would change", **fields)
-        return Result(Outcome.UNCHANGED if same else Outcome.WOULD_CHANGE, before, before)
-    if change.is_desired(before):
-        change.verify()
-        _note(ledger, change, origin, "unchanged", before, before)
+        return Result(Outcome.UNCHANGED if same else Outcome.WOULD_CHANGE, found, found)
+    unfinished = acts.unfinished(journal.entries(ledger, kind=change.kind, subject=change.subject), change.parameters)
+    if same and unfinished is None:
+        _verify_unchanged(change, ledger, origin, found)
         log.info("already as desired, and verified", **fields)
-        return Result(Outcome.UNCHANGED, before, before)
-    _note(ledger, change, origin, "intent", before, change.desired)
-    log.info("changing", **fields)
-    try:
-        change.apply()
-        change.verify()
-    except (ChangeFailed, AccessError) as error:
-        _note(ledger, change, origin, "failed", before, None, str(error))
-        raise
-    after = change.observe()
-    _note(ledger, change, origin, "done", before, after)
-    log.info("changed and verified", **fields, after=after)
+        return Result(Outcome.UNCHANGED, found, found)
+    before = found if unfinished is None else change.first_state(unfinished.before, found)
+    if unfinished is not None:
+        log.warning("an earlier try ended before its outcome was noted: going on with it", entry=unfinished.number)
+    if not same:
+        _note(ledger, change, origin, "intent", before, change.desired)
+        log.info("changing", **fields)
+    after = _carry_out(change, ledger, origin, before, apply=not same)
+    log.info("changed and verified", **_fields(change, before=before, after=after))
     return Result(Outcome.DONE, before, after)
 
 
 def undo(change: Change, before: State, ledger: Ledger, origin: journal.Origin, *, dry_run: bool = False) -> None:
-    """Put the state `before` of a change back and note it. Raises what `run` raises."""
+    """Put the state `before` of a change back and note it. Raises what `run` raises.
+
+    `acts.in_force` says which acts of the journal there are to undo, in which order, and their states before.
+    """
     present = change.observe()
+    fields = _fields(change, now=present, to=before)
     if dry_run:
-        log.info("dry run: this would be put back", change=change.kind, subject=change.subject, now=present, to=before)
+        log.info("dry run: this would be put back", **fields)
         return
+    log.info("putting back", **fields)
     try:
         change.revert(before)
-    except (ChangeFailed, AccessError) as error:
-        _note(ledger, change, origin, "failed", present, None, f"revert: {error}")
+    except Exception as error:
+        _note(ledger, change, origin, "failed", present, _look(change), f"revert: {_words(error)}")
         raise
-    _note(ledger, change, origin, "reverted", present, before)
-    log.info("put back", change=change.kind, subject=change.subject, was=present, now=before)
+    after = change.observe()
+    _note(ledger, change, origin, "reverted", present, after)
+    log.info("put back", **_fields(change, was=present, now=after))
+
+
+def _verify_unchanged(change: Change, ledger: Ledger, origin: journal.Origin, found: State) -> None:
+    try:
+        change.verify()
+    except Exception as error:
+        _note(ledger, change, origin, "failed", found, found, f"found as desired, but: {_words(error)}")
+        raise
+    _note(ledger, change, origin, "unchanged", found, found)
+
+
+def _carry_out(change: Change, ledger: Ledger, origin: journal.Origin, before: State, *, apply: bool) -> State:
+    """Apply, verify and note the outcome; what a failure left is looked at and noted too. Returns the state after."""
+    try:
+        if apply:
+            change.apply()
+        change.verify()
+        after = change.observe()
+    except Exception as error:
+        _note(ledger, change, origin, "failed", before, _look(change), _words(error))
+        raise
+    _note(ledger, change, origin, "done", before, after)
+    return after
+
+
+def _look(change: Change) -> State | None:
+    """What is there now, or None when it can't be seen (the failure to be noted is another one)."""
+    try:
+        return change.observe()
+    except (ChangeFailed, AccessError) as error:
+        log.warning("what the failure left can't be looked at", change=change.kind, reason=str(error))
+        return None
+
+
+def _words(error: Exception) -> str:
+    known = isinstance(error, ChangeFailed | AccessError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
+
+
+def _fields(change: Change, **states: State) -> dict[str, Any]:
+    return {"change": change.kind, "subject": change.subject} | {
+        name: change.summary(state) for name, state in states.items()
+    }
 
 
 def _note(
