@@ -24,4 +24,4 @@ KINDS = {
 def kind(name: str) -> "type[Change]":
     """The class of a kind of change: `kind(row.kind).from_parameters(access, row.parameters)` makes a change again."""
     module, _, cls = KINDS[name].partition(":")
-    return getattr(import_module(module), cls)  # type: ignore[no-any-return]
+    return getattr(import_module(module), cls)

@@ -13,7 +13,7 @@ from bascule.ledger.journal import Entry
 
 @dataclass(frozen=True)
 class Act:
-    """One change that was begun: what it was, the state to go back to, the row of its intent, whether it came to its end."""
+    """One change that was begun: what it was, the state to go back to, its intent's row, whether it came to its end."""
 
     kind: str
     subject: str

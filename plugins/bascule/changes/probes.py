@@ -1,4 +1,4 @@
-"""Looking from outside: what answers on a port, seen from a host or from where we run; which ports a host listens on."""
+"""Looking from outside: what answers on a port, seen from a host or from where we run; what a host listens on."""
 
 import json
 import socket

@@ -48,13 +48,14 @@ class ServiceState(Change):
         return {"units": dict.fromkeys(needed, "active")}
 
     def observe(self) -> State:
-        statuses = systemd.settled(self.remote, self.part.units)
+        # Without waiting: a backup in the middle of its work is `activating` for hours, and may be stopped.
+        statuses = systemd.show(self.remote, self.part.units)
         self._on_demand = systemd.on_demand(statuses.values(), self.part.units)
         return {"units": {unit: status.active for unit, status in statuses.items()}}
 
     def is_desired(self, state: State) -> bool:
         if self.state == "stopped":
-            return "active" not in state["units"].values()
+            return all(active in systemd.STOPPED for active in state["units"].values())
         return all(state["units"].get(unit) == "active" for unit in self.desired["units"])
 
     def apply(self) -> None:
@@ -66,6 +67,7 @@ class ServiceState(Change):
         self._stop(self.part.units)
 
     def verify(self) -> None:
+        systemd.settled(self.remote, list(self.desired["units"]))
         found = self.observe()
         if not self.is_desired(found):
             raise ChangeFailed(f"{self.subject}: shall be {self.state}, but systemd says {found['units']}")
@@ -75,10 +77,11 @@ class ServiceState(Change):
 
     def revert(self, before: State) -> None:
         active = {unit for unit, state in before["units"].items() if state == "active"}
-        present = self.observe()["units"]
-        self._stop([unit for unit in before["units"] if unit not in active and present.get(unit) == "active"])
-        for unit in before["units"]:
-            if unit in active and present.get(unit) != "active" and unit not in self._on_demand:
+        present = systemd.show(self.remote, list(before["units"]))
+        on_demand = systemd.on_demand(present.values(), list(active))
+        self._stop([unit for unit, status in present.items() if unit not in active and not status.is_stopped])
+        for unit, status in present.items():
+            if unit in active and not status.is_active and unit not in on_demand:
                 systemd.start(self.remote, unit)
         if active == set(before["units"]):
             self._verify_ports(open_wanted=True)
@@ -115,9 +118,9 @@ class ServiceState(Change):
             return
         if open_wanted:
             closed = ", ".join(str(port) for port in sorted(set(ports) - set(found)))
-            journal = systemd.journal_of(self.remote, self.part.units[0])
             raise ChangeFailed(
-                f"{self.subject}: runs, but does not listen on {closed} after {PORT_SECONDS} s. Its journal says:\n{journal}"
+                f"{self.subject}: runs, but does not listen on {closed} after {PORT_SECONDS} s. Its journal says:\n"
+                + systemd.journal_of(self.remote, self.part.units[0])
             )
         listeners = ", ".join(f"{port} by {who}" for port, who in sorted(found.items()))
         raise ChangeFailed(f"{self.subject}: stopped, but {self.part.host} still listens on {listeners}: stop that too")

@@ -9,6 +9,7 @@ from bascule.changes.base import ChangeFailed
 
 JOB_SECONDS = 180  # how long a start or stop may take: systemd's own default for both is 90
 IN_BETWEEN = ("activating", "deactivating", "reloading", "refreshing", "maintenance")
+STOPPED = ("inactive", "failed")
 PROPERTIES = "Id,LoadState,ActiveState,SubState,Job,InvocationID,TriggeredBy,ActiveEnterTimestampMonotonic"
 
 
@@ -29,6 +30,10 @@ class UnitStatus:
         return self.active == "active"
 
     @property
+    def is_stopped(self) -> bool:
+        return self.active in STOPPED
+
+    @property
     def is_settled(self) -> bool:
         return not self.busy and self.active not in IN_BETWEEN
 
@@ -47,7 +52,7 @@ def show(remote: RemoteHost, units: Sequence[str]) -> dict[str, UnitStatus]:
 
 
 def settled(remote: RemoteHost, units: Sequence[str], seconds: float = JOB_SECONDS) -> dict[str, UnitStatus]:
-    """Their status when none is on its way between two states any more. Raises ChangeFailed when that takes too long."""
+    """Their status when none is on its way between two states. Raises ChangeFailed when it takes too long."""
     deadline = time.monotonic() + seconds
     while True:
         found = show(remote, units)
@@ -57,24 +62,25 @@ def settled(remote: RemoteHost, units: Sequence[str], seconds: float = JOB_SECON
         if time.monotonic() > deadline:
             words = "; ".join(f"{status.name} is {status.active} ({status.sub})" for status in waiting)
             raise ChangeFailed(
-                f"on {remote.name}, after {seconds:.0f} s {words}. Its journal says: {journal_of(remote, waiting[0].name)}"
+                f"on {remote.name}, after {seconds:.0f} s {words}. "
+                f"The unit's journal says:\n{journal_of(remote, waiting[0].name)}"
             )
         time.sleep(0.3)
 
 
 def start(remote: RemoteHost, unit: str) -> None:
     """Start the unit and wait until it is active. Raises ChangeFailed with what the unit's journal says."""
-    _job(remote, "start", unit, "active")
+    _job(remote, "start", unit)
 
 
 def restart(remote: RemoteHost, unit: str) -> None:
     """Restart the unit (or start it) and wait until it is active. Raises ChangeFailed like `start`."""
-    _job(remote, "restart", unit, "active")
+    _job(remote, "restart", unit)
 
 
 def stop(remote: RemoteHost, unit: str) -> None:
-    """Stop the unit and wait until it is inactive (or failed, which is as stopped). Raises ChangeFailed like `start`."""
-    _job(remote, "stop", unit, "inactive")
+    """Stop the unit and wait until it is inactive or failed. Raises ChangeFailed like `start`."""
+    _job(remote, "stop", unit)
 
 
 def journal_of(remote: RemoteHost, unit: str, lines: int = 15) -> str:
@@ -93,15 +99,16 @@ def triggers_first(statuses: dict[str, UnitStatus]) -> list[str]:
     return sorted(statuses, key=lambda unit: unit.endswith(".service"))
 
 
-def _job(remote: RemoteHost, verb: str, unit: str, wanted: str) -> None:
+def _job(remote: RemoteHost, verb: str, unit: str) -> None:
     done = remote.run(["systemctl", verb, "--", unit], check=False, timeout=JOB_SECONDS)
     status = settled(remote, [unit])[unit]
-    reached = status.is_active if wanted == "active" else not status.is_active
+    reached = status.is_active if verb != "stop" else status.is_stopped
     if done.status == 0 and reached:
         return
     said = done.error.strip() or f"it is {status.active} ({status.sub})"
     raise ChangeFailed(
-        f"on {remote.name}, `systemctl {verb} {unit}` failed: {said}\nThe unit's journal says:\n{journal_of(remote, unit)}"
+        f"on {remote.name}, `systemctl {verb} {unit}` failed: {said}\n"
+        f"The unit's journal says:\n{journal_of(remote, unit)}"
     )
 
 

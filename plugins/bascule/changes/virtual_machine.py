@@ -115,9 +115,9 @@ class VirtualMachineState(Change):
             self.hypervisor.shut_down()
         if not self._reaches("shut off", SHUTDOWN_SECONDS):
             raise ChangeFailed(
-                f"{self.subject}: still {self.hypervisor.state()} {SHUTDOWN_SECONDS} s after it was asked to shut down. "
-                "Look at its console; if nothing else helps, switch it off by hand (`virsh destroy`), then run this "
-                "task again. Bascule doesn't, since what the machine has not written would be lost"
+                f"{self.subject}: still {self.hypervisor.state()} {SHUTDOWN_SECONDS} s after it was asked to shut "
+                "down. Look at its console; if nothing else helps, switch it off by hand (`virsh destroy`), then run "
+                "this task again. Bascule doesn't, since what the machine has not written would be lost"
             )
 
     def _reaches(self, state: str, seconds: float) -> bool:
