@@ -4,6 +4,7 @@ The processes run inside the instance's network namespace, where the lab's names
 forwarded to 127.0.0.1 of the machine.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -102,11 +103,16 @@ def environment(home: Home, *, port: int, site_file: Path) -> dict[str, str]:
 
 
 def start(
-    home: Home, *, enter: list[str], port: int, site_file: Path, say: Callable[[str], None] = print
+    home: Home,
+    *,
+    wrap: Callable[[list[str]], list[str]],
+    port: int,
+    site_file: Path,
+    say: Callable[[str], None] = print,
 ) -> dict[str, str]:
     """Start the four processes, if they don't run, and wait until each is healthy; return their environment.
 
-    `enter` is the command prefix that joins the instance's network. Raises AirflowNotReady.
+    `wrap` makes a command run in the instance's network. Raises AirflowNotReady.
     """
     home.path.mkdir(parents=True, exist_ok=True)
     env = environment(home, port=port, site_file=site_file)
@@ -119,7 +125,7 @@ def start(
     say("Airflow: starting api-server, scheduler, dag-processor and triggerer")
     with home.log.open("ab") as log:
         process = subprocess.Popen(
-            [*enter, sys.executable, "-m", "honcho", "--no-colour", "-f", str(CHECKOUT / "lab" / "Procfile"), "start"],
+            wrap([sys.executable, "-m", "honcho", "--no-colour", "-f", str(CHECKOUT / "lab" / "Procfile"), "start"]),
             env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=home.path,
         )  # fmt: skip
     home.pid_file.write_text(str(process.pid))
@@ -137,15 +143,28 @@ def running(home: Home) -> bool:
 
 
 def stop(home: Home) -> None:
-    """Stop the processes and wait for their end; a process that does not end is killed with its group."""
-    if not running(home):
-        home.pid_file.unlink(missing_ok=True)
-        return
-    pid = int(home.pid_file.read_text())
-    os.kill(pid, signal.SIGTERM)
-    if not _wait(lambda: not running(home), STOP_SECONDS):
-        os.killpg(pid, signal.SIGKILL)
+    """Stop the processes and wait for their end, also of those that a crash has left without honcho."""
+    if running(home):
+        os.kill(int(home.pid_file.read_text()), signal.SIGTERM)
+        _wait(lambda: not processes(home), STOP_SECONDS)
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for pid in processes(home):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        if _wait(lambda: not processes(home), 15):
+            break
     home.pid_file.unlink(missing_ok=True)
+
+
+def processes(home: Home) -> list[int]:
+    """Every process of this home: it carries the home in its environment."""
+    mark = b"AIRFLOW_HOME=" + str(home.path).encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0") and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+    return found
 
 
 def _airflow(words: list[str], env: dict[str, str], home: Home) -> None:

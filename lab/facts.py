@@ -53,6 +53,15 @@ ALIASES = {
     "pop.obs.test": SERVICE_ADDRESSES["pop"],
     "ctl.obs.test": CTL_ADDRESS,
     "webmail.obs.test": HOSTS["web"].address,
+    "smtp.obs.test": HOSTS["new"].address,  # submission: people's programs send through new
+}
+
+# Whose name an address has; a host's own name comes before its aliases.
+REVERSE_ZONE = "100.51.198.in-addr.arpa"
+REVERSE_NAMES = {host.fqdn: host.address for host in HOSTS.values()} | {
+    f"ctl.{DOMAIN}": CTL_ADDRESS,
+    **{f"{name}.{DOMAIN}": address for name, address in SERVICE_ADDRESSES.items()},
 }
 
 VIRTUAL_MACHINE = "imap-proxy"
+VIRTUAL_MACHINE_HOST = "proxy"

@@ -1,0 +1,108 @@
+"""What each host is made of: its image, the templates written into it, what is enabled, what must answer.
+
+A recipe's templates are directories below `lab/templates/` that mirror the host's filesystem: to see what is configured on
+`old`, look into `common/`, `store/`, `postfix/` and `old/`. Later directories win.
+"""
+
+from dataclasses import dataclass
+
+from lab.images import Image
+
+MAIL = Image(
+    "mail",
+    packages=tuple(
+        "dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-sieve dovecot-managesieved dovecot-ldap postfix postfix-ldap".split()
+    ),
+    debconf=("postfix postfix/main_mailer_type select No configuration",),
+    commands=(
+        ("useradd", "--system", "--user-group", "--home-dir", "/srv/mail", "--shell", "/usr/sbin/nologin", "vmail"),
+        ("install", "-d", "-o", "vmail", "-g", "vmail", "-m", "770", "/srv/mail"),
+    ),
+)
+LDAP = Image("ldap", packages=("slapd", "ldap-utils"), debconf=("slapd slapd/no_configuration boolean true",))
+DNS = Image("dns", packages=("knot", "knot-dnsutils"))
+WEB = Image("web", packages=("nginx-light", "radicale"))
+SOGO = Image("sogo", packages=("sogo", "postgresql", "memcached", "nginx-light"))
+HYPERVISOR = Image("hv", packages=("python3",))
+CLIENT = Image("client", packages=("python3", "python3-aiosmtpd", "knot-dnsutils"))
+
+IMAGES = {image.name: image for image in (MAIL, LDAP, DNS, WEB, SOGO, HYPERVISOR, CLIENT)}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who may read a file: user, group and mode."""
+
+    user: str
+    group: str
+    mode: int
+
+
+ROOT_ONLY = Owner("root", "root", 0o600)
+CERTIFICATE_KEY = "/etc/ssl/obs/host.key"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    templates: tuple[str, ...]
+    ports: tuple[int, ...] = ()  # besides 22; the host is up when all answer
+    owners: tuple[tuple[str, Owner], ...] = ()
+    enable: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()  # run inside when the host is made, before it boots
+
+
+STORE_SECRETS = (
+    ("/etc/dovecot/ldap.conf", ROOT_ONLY),
+    ("/etc/dovecot/master-users", Owner("root", "dovecot", 0o640)),
+    ("/etc/postfix/accounts.cf", Owner("root", "postfix", 0o640)),
+)
+
+RECIPES = {
+    "old": Recipe(
+        templates=("common", "store", "postfix", "old"),
+        ports=(25, 110, 143, 993, 995, 4190),
+        owners=STORE_SECRETS,
+        enable=("mailbox-backup.timer", "nftables"),
+    ),
+    "new": Recipe(
+        templates=("common", "store", "postfix"),
+        ports=(25, 110, 143, 587, 993, 995, 4190),
+        owners=STORE_SECRETS,
+        enable=("nftables",),
+    ),
+    "mx": Recipe(
+        templates=("common", "postfix", "mx"),
+        ports=(25,),
+        owners=(("/etc/postfix/addresses.cf", Owner("root", "postfix", 0o640)),),
+        disable=("dovecot",),
+        commands=(("postmap", "hash:/etc/postfix/virtual", "hash:/etc/postfix/transport"),),
+    ),
+    "ldap": Recipe(
+        templates=("common", "ldap"),
+        ports=(389, 636),
+        owners=(
+            ("/etc/ldap/slapd.conf", Owner("root", "openldap", 0o640)),
+            ("/etc/ldap/initial.ldif", Owner("root", "openldap", 0o640)),
+            (CERTIFICATE_KEY, Owner("root", "openldap", 0o640)),
+        ),
+        commands=(
+            ("slapadd", "-q", "-f", "/etc/ldap/slapd.conf", "-l", "/etc/ldap/initial.ldif"),
+            ("chown", "-R", "openldap:openldap", "/var/lib/ldap"),
+        ),
+    ),
+    "dns": Recipe(
+        templates=("common", "dns"),
+        ports=(53,),
+        owners=(
+            ("/etc/knot/knot.conf", Owner("root", "knot", 0o640)),
+            ("/var/lib/knot/obs.test.zone", Owner("knot", "knot", 0o640)),
+            ("/var/lib/knot/100.51.198.in-addr.arpa.zone", Owner("knot", "knot", 0o640)),
+        ),
+    ),
+    "sogo": Recipe(templates=("common",)),
+    "web": Recipe(templates=("common",)),
+    "hv": Recipe(templates=("common",)),
+    "client": Recipe(templates=("common",)),
+    "proxy": Recipe(templates=("common",), disable=("postfix", "dovecot")),
+}
