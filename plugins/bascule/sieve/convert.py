@@ -1,4 +1,5 @@
-"""From an old filter to the new one: a list of edits on the source text, each with its reason, and what a person must decide."""
+"""From an old filter to the new one: a list of edits on the source text, each with its reason, and what a person must
+decide."""
 
 from bascule.sieve.model import Context, Conversion, Edit, Finding, Report, apply
 from bascule.sieve.rules import RULES
@@ -36,12 +37,22 @@ def _conversion(source: str, report: Report) -> Conversion:
             chosen += finding.repair
         elif choice != "keep":
             left.append(finding)
-    made = report.edits + chosen
+    made = _side_by_side(report.edits + chosen)
     repairs = [edit for finding in report.findings for edit in finding.repair]
     return Conversion(
         source=source,
         text=apply(source, made),
-        proposed=apply(source, report.edits + repairs),
-        edits=tuple(sorted(made, key=lambda edit: (edit.start, edit.end))),
+        proposed=apply(source, _side_by_side(report.edits + repairs)),
+        edits=tuple(made),
         findings=tuple(sorted(left, key=lambda finding: finding.offset)),
     )
+
+
+def _side_by_side(edits: list[Edit]) -> list[Edit]:
+    """In the order of the source, without those inside a larger one (a string in a command that is rewritten)."""
+    kept: list[Edit] = []
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end > edit.start, -edit.end)):
+        inside = kept and edit.start < kept[-1].end
+        if not inside:
+            kept.append(edit)
+    return sorted(kept, key=lambda edit: (edit.start, edit.end))

@@ -10,8 +10,8 @@ from imapclient.imap_utf7 import decode, encode
 class FolderMap:
     """How old folder names became new ones, for one mailbox.
 
-    `names` holds every folder that was moved (old name -> new name, in UTF-8), with the renames that were decided. Names that
-    are not in it (a filter may file into a folder that never existed) go by separator and prefix alone.
+    `names` holds every folder that was moved (old name -> new name, in UTF-8), with the renames that were decided.
+    Names that are not in it (a filter may file into a folder that never existed) go by separator and prefix alone.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""What the words of Sieve mean: which arguments are folder names, header names or addresses, and what needs which extension.
+"""What the words of Sieve mean: which arguments are folder names, header names or addresses, and what needs which
+extension.
 
 The table is data (`include/sieve/language.yaml`). A word that it doesn't know is left alone by every rule.
 """

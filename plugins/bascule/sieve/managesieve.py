@@ -1,8 +1,8 @@
 """A ManageSieve client (RFC 5804): what `sync` needs of it, with errors and warnings as the server words them.
 
-Written here because the two clients on PyPI can't do it: managesieve 0.8.1 has no CHECKSCRIPT and no authorization identity;
-sievelib 1.6.0 drops the text of an OK answer (where the warnings stand), rewrites line ends, and takes a script's line that
-begins with "OK" for the server's answer.
+Written here because the two clients on PyPI can't do it: managesieve 0.8.1 has no CHECKSCRIPT and no authorization
+identity; sievelib 1.6.0 drops the text of an OK answer (where the warnings stand), rewrites line ends, and takes a
+script's line that begins with "OK" for the server's answer.
 """
 
 import base64
@@ -51,7 +51,8 @@ class Verdict:
 
     @property
     def warnings(self) -> list[str]:
-        """The compiler's warnings without the line's number and the script's name: what is compared between two scripts."""
+        """The compiler's warnings without the line's number and the script's name: what is compared between two
+        scripts."""
         return warnings_in(self.words) if self.accepted else []
 
 
@@ -168,14 +169,18 @@ class ManageSieve:
         answer = self._answer()
         if not answer.ok:
             whom = f" for {login.authorize_as}" if login.authorize_as else ""
-            raise ManageSieveError(f"{self._where()} refuses the login of {login.user}{whom}: {answer.words or answer.code}")
+            raise ManageSieveError(
+                f"{self._where()} refuses the login of {login.user}{whom}: {answer.words or answer.code}"
+            )
         if "SASL" in self.capabilities:
             self._read_capabilities(self._command("CAPABILITY"))
 
     def _read_capabilities(self, answer: Answer) -> None:
         if not answer.ok:
             raise ManageSieveError(f"{self._where()} turns the connection away: {answer.words or answer.code}")
-        self.capabilities = {_text(line[0]).upper(): _text(line[1]) if len(line) > 1 else "" for line in answer.data if line}
+        self.capabilities = {
+            _text(line[0]).upper(): _text(line[1]) if len(line) > 1 else "" for line in answer.data if line
+        }
 
     def _use(self, connection: socket.socket) -> None:
         if self._reader is not None:

@@ -14,8 +14,9 @@ Choice = Literal["ask", "repair", "keep"]
 class Context:
     """What the rules must know beside the script.
 
-    `extensions`: what the new server offers (None: unknown, nothing is said about it). `old_hosts`: domains of addresses that end
-    with the migration -> the domain that takes their place. `scripts`: all personal scripts of the account (None: unknown).
+    `extensions`: what the new server offers (None: unknown, nothing is said about it). `old_hosts`: domains of
+    addresses that end with the migration -> the domain that takes their place. `scripts`: all personal scripts of the
+    account (None: unknown).
     """
 
     folders: FolderMap = field(default_factory=FolderMap)

@@ -3,8 +3,9 @@
 Nothing is ever printed from the tree: it only says where in the source text everything stands, and conversions are
 edits on that text. So comments, spaces and line ends stay as they are.
 
-Written by hand, since lark's LALR parser took 2.3 to 5.6 s for scripts of 1 MB (aim: less than 2 s). It keeps its own stack,
-so that no depth of nesting exhausts Python's, and every token is matched once, so that the time grows with the length.
+Written by hand, since lark's LALR parser took 2.3 to 5.6 s for scripts of 1 MB (aim: less than 2 s). It keeps its own
+stack, so that no depth of nesting exhausts Python's, and every token is matched once, so that the time grows with the
+length.
 """
 
 import re
@@ -133,7 +134,8 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE | re.ASCII,
 )
 (
-    MULTILINE, IDENTIFIER, TAG, QUOTED, NUMBER, SEMICOLON, LIST, LIST_END, OPEN, CLOSE, BLOCK, BLOCK_END, COMMA, COLON, END,
+    MULTILINE, IDENTIFIER, TAG, QUOTED, NUMBER, SEMICOLON, LIST, LIST_END, OPEN, CLOSE, BLOCK, BLOCK_END,
+    COMMA, COLON, END,
 ) = range(1, 16)  # fmt: skip
 WORDS = {
     MULTILINE: "a multi-line text", IDENTIFIER: "a name", TAG: "a tag", QUOTED: "a string", NUMBER: "a number",
@@ -222,9 +224,9 @@ class _Parser:
             self._open_test(start, end)
         elif node is None:
             self._between_commands(kind, start, end)
-        elif kind == SEMICOLON or kind == BLOCK:
+        elif kind in (SEMICOLON, BLOCK):
             self._end_arguments(kind, start, end)
-        elif kind == COMMA or kind == CLOSE:
+        elif kind in (COMMA, CLOSE):
             self._end_of_test(kind, start, end)
         elif node.tests:
             raise self._error(start, f"after the test of `{node.name}`, {WORDS[kind]} can't stand")
@@ -240,7 +242,7 @@ class _Parser:
 
     def _argument(self, kind: int, start: int, end: int) -> Argument:
         source = self.text[start:end]
-        if kind == QUOTED or kind == MULTILINE:
+        if kind in (QUOTED, MULTILINE):
             return String(string_value(source), start, end)
         if kind == TAG:
             return Tag(source[1:].lower(), start, end)
@@ -252,7 +254,7 @@ class _Parser:
         items: list[String] = []
         while True:
             kind, at, end = self._next_in_list()
-            if kind != QUOTED and kind != MULTILINE:
+            if kind not in (QUOTED, MULTILINE):
                 raise self._error(at, f"a string must stand here, not {WORDS[kind]}")
             items.append(String(string_value(self.text[at:end]), at, end))
             kind, at, end = self._next_in_list()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from bascule.sieve.model import Report
 from bascule.sieve.rules.addresses import own_redirects, retired_addresses
+from bascule.sieve.rules.encoding import not_utf8
 from bascule.sieve.rules.extensions import requires
 from bascule.sieve.rules.flags import imapflags
 from bascule.sieve.rules.folders import folder_names
@@ -19,6 +20,7 @@ Rule = Callable[[Report], None]
 
 # `requires` is the last one: it looks at what the others have renamed and added.
 RULES: tuple[Rule, ...] = (
+    not_utf8,
     stray_colons,
     header_names,
     folder_names,

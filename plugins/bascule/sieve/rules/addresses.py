@@ -11,14 +11,20 @@ def retired_addresses(report: Report) -> None:
         for string in role.strings():
             new = _moved(report, string.value)
             if new is not None:
-                report.edit(string.start, string.end, quote(new), "retired-address", f"{string.value!r} ends with the old server")
+                report.edit(
+                    string.start,
+                    string.end,
+                    quote(new),
+                    "retired-address",
+                    f"{string.value!r} ends with the old server",
+                )
 
 
 def _moved(report: Report, address: str) -> str | None:
     local, at, domain = address.rpartition("@")
     bare = domain.rstrip("> ").lower()
     new = report.context.old_hosts.get(bare)
-    return f"{local}@{new}{domain[len(bare):]}" if at and new else None
+    return f"{local}@{new}{domain[len(bare) :]}" if at and new else None
 
 
 def own_redirects(report: Report) -> None:
@@ -34,4 +40,6 @@ def own_redirects(report: Report) -> None:
             node = role.node
             message = f"redirects to {target.value!r}, the account itself: a loop; `keep` is what it comes to"
             report.edits = [edit for edit in report.edits if not node.start <= edit.start < node.end]
-            report.ask(node.start, "redirect-loop", message, Edit(node.start, node.end, "keep;", "redirect-loop", message))
+            report.ask(
+                node.start, "redirect-loop", message, Edit(node.start, node.end, "keep;", "redirect-loop", message)
+            )

@@ -48,7 +48,9 @@ class _RequireLines:
             name = string.value
             silent = name in table("rules")["without_words"]
             if self._lacks(name) and name in table("rules")["known_extensions"] and name not in used and not silent:
-                self.dropped.append((string, "require-superfluous", f"nothing uses `{name}`, and the new server lacks it"))
+                self.dropped.append(
+                    (string, "require-superfluous", f"nothing uses `{name}`, and the new server lacks it")
+                )
 
     def remove(self) -> None:
         gone = {id(string): (rule, reason) for string, rule, reason in self.dropped}
@@ -91,14 +93,20 @@ class _RequireLines:
 
     def ask_for_missing(self) -> None:
         """A word without its extension: the script has never compiled on a strict server, so a person is asked."""
-        there = self.wanted | {implied for name in self.wanted for implied in table("language")["implies"].get(name, [])}
+        there = self.wanted | {
+            implied for name in self.wanted for implied in table("language")["implies"].get(name, [])
+        }
         for node, alternatives in self.needed:
             names = [self.new_name(name) for name in alternatives]
             if any(name in there for name in names):
                 continue
             there.add(names[0])
-            message = f"`{node.name}` needs `require {quote(names[0])}`, which is missing: a strict server refuses the filter"
-            self.report.ask(node.start, "require-missing", message, self._addition(names[0], "require-missing", message))
+            message = (
+                f"`{node.name}` needs `require {quote(names[0])}`, which is missing: a strict server refuses the filter"
+            )
+            self.report.ask(
+                node.start, "require-missing", message, self._addition(names[0], "require-missing", message)
+            )
 
     def ask_for_unavailable(self) -> None:
         dropped = {id(string) for string, _, _ in self.dropped}
@@ -127,4 +135,10 @@ class _RequireLines:
             return Edit(end, end, f", {quote(extension)}", rule, reason)
         end = self._line_end(last)
         after_line = end > last.end
-        return Edit(end, end, f"{'' if after_line else newline}require {quote(extension)};{newline if after_line else ''}", rule, reason)
+        return Edit(
+            end,
+            end,
+            f"{'' if after_line else newline}require {quote(extension)};{newline if after_line else ''}",
+            rule,
+            reason,
+        )

@@ -9,8 +9,9 @@ MARKS = {"mark": 'addflag "\\\\Flagged"', "unmark": 'removeflag "\\\\Flagged"'}
 def imapflags(report: Report) -> None:
     """Rename the extension; `mark` and `unmark` become what they stand for, on the same internal variable.
 
-    `setflag`, `addflag` and `removeflag` with one argument mean the same in both: they change the flags that the following
-    `keep` and `fileinto` set. Where one string holds several flags, the old one made one (invalid) flag of it.
+    `setflag`, `addflag` and `removeflag` with one argument mean the same in both: they change the flags that the
+    following `keep` and `fileinto` set. Where one string holds several flags, the old one made one (invalid) flag of
+    it.
     """
     if not any(string.value == "imapflags" for _, string in required(report.script)):
         return
@@ -18,4 +19,10 @@ def imapflags(report: Report) -> None:
     for node in report.script.walk():
         if not node.is_test and node.name in MARKS:
             end = node.start + len(node.name)
-            report.edit(node.start, end, MARKS[node.name], "imapflags", f"`{node.name}` ended with `imapflags`; `imap4flags` has this")
+            report.edit(
+                node.start,
+                end,
+                MARKS[node.name],
+                "imapflags",
+                f"`{node.name}` ended with `imapflags`; `imap4flags` has this",
+            )

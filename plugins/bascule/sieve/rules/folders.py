@@ -58,8 +58,12 @@ def _variable(report: Report, string: String) -> None:
     same_names = folders.old_separator == folders.new_separator and new == string.value
     if same_names and all(old == moved for old, moved in folders.names.items()):
         return
-    message = f"the folder {string.value!r} is known only when a message comes: its variables can't be mapped beforehand"
-    edit = Edit(string.start, string.end, quote(new), "folder-variable", f"the constant part of {string.value!r} mapped")
+    message = (
+        f"the folder {string.value!r} is known only when a message comes: its variables can't be mapped beforehand"
+    )
+    edit = Edit(
+        string.start, string.end, quote(new), "folder-variable", f"the constant part of {string.value!r} mapped"
+    )
     report.ask(string.start, "folder-variable", message, *([edit] if new != string.value else []))
 
 
@@ -81,7 +85,8 @@ def _decoded(value: str) -> str:
 class _Constants:
     """Variables that only ever hold constant folder names: their `set` is where the name is mapped.
 
-    A variable counts when each of its `set`s has a constant value without modifiers and all its uses are a folder's whole name.
+    A variable counts when each of its `set`s has a constant value without modifiers and all its uses are a folder's
+    whole name.
     """
 
     def __init__(self, report: Report) -> None:
@@ -94,7 +99,9 @@ class _Constants:
             if node.name == "set" and not node.is_test:
                 self._read(node, spoiled)
             elif node.name in ("global", "import", "export", "extracttext"):
-                spoiled.update(s.value.lower() for a in node.arguments for s in getattr(a, "items", [a]) if isinstance(s, String))
+                spoiled.update(
+                    s.value.lower() for a in node.arguments for s in getattr(a, "items", [a]) if isinstance(s, String)
+                )
             for argument in node.arguments:
                 for string in getattr(argument, "items", [argument]):
                     if isinstance(string, String):

@@ -13,7 +13,9 @@ def stray_colons(report: Report) -> None:
     """`header: :contains ...`, `:contains :"Subject" ...`: no script by the grammar until the colon is gone."""
     for colon in report.script.stray_colons:
         message = 'a ":" that belongs to no tag makes the whole filter invalid; without it the filter would work'
-        report.ask(colon.start, "stray-colon", message, Edit(colon.start, colon.end, "", "stray-colon", "a ':' too many"))
+        report.ask(
+            colon.start, "stray-colon", message, Edit(colon.start, colon.end, "", "stray-colon", "a ':' too many")
+        )
 
 
 def header_names(report: Report) -> None:
@@ -24,7 +26,9 @@ def header_names(report: Report) -> None:
                 continue
             mended = name.value.strip(" \t\r\n:")
             if not VALID_NAME.fullmatch(mended):
-                report.ask(name.start, "header-name-invalid", f"{name.value!r} can be no header's name: this never matches")
+                report.ask(
+                    name.start, "header-name-invalid", f"{name.value!r} can be no header's name: this never matches"
+                )
                 continue
             reason = f"{name.value!r} can be no header's name (a colon or a space too many): this never matches"
             repair = Edit(name.start, name.end, quote(mended), "header-name", f"{reason}; {mended!r} does")

@@ -26,7 +26,9 @@ def old_notify(report: Report) -> None:
         if node.is_test:
             continue
         if node.name == "denotify":
-            report.ask(node.start, "notify-unsupported", "`denotify` has no counterpart in `enotify`: rewrite this by hand")
+            report.ask(
+                node.start, "notify-unsupported", "`denotify` has no counterpart in `enotify`: rewrite this by hand"
+            )
         elif node.name == "notify" and not _is_new(node):
             _Rewriting(report, node, "variables" in names).rewrite()
 
@@ -66,7 +68,9 @@ class _Rewriting:
             words.append(f":message {quote(message)}")
         recipients = ",".join(percent(address.strip(), safe="@+.-_") for address in self._recipients())
         words.append(quote(f"mailto:{recipients}"))
-        reason = "`notify` is `enotify` now: the recipients are a URI; `:message` is the notification's subject (RFC 5436)"
+        reason = (
+            "`notify` is `enotify` now: the recipients are a URI; `:message` is the notification's subject (RFC 5436)"
+        )
         self.report.edit(self.node.start, self.node.end, before + " ".join(words) + ";", RULE, reason)
 
     def _recipients(self) -> list[str]:
@@ -90,7 +94,7 @@ class _Rewriting:
         if OTHER_WORD.search(self._text()):
             return "`$text$` (the message's body in the notification) has no counterpart"
         if self._words() and not self.has_variables and VARIABLE.search(script.text):
-            return "`$from$` and `$subject$` need `variables`, which would change the meaning of other strings with `${...}` here"
+            return "`$from$` and `$subject$` need `variables`, which would change other strings with `${...}` here"
         if self._words() and self.has_variables and re.search(r"\$\{[0-9]+\}", script.text):
             return "`$from$` and `$subject$` need a match of their own, and the filter uses the last match's `${1}`"
         return ""
@@ -100,12 +104,18 @@ class _Rewriting:
         text, before = self._text(), []
         for word in self._words():
             name = "bascule_" + word.strip("$").replace("-", "_")
-            test = f'header :matches "{HEADER_WORDS[word]}" "*"' if word in HEADER_WORDS else 'envelope :matches "from" "*"'
+            test = (
+                f'header :matches "{HEADER_WORDS[word]}" "*"'
+                if word in HEADER_WORDS
+                else 'envelope :matches "from" "*"'
+            )
             before.append(f'if {test} {{ set "{name}" "${{1}}"; }}{self._newline()}')
             text = text.replace(word, f"${{{name}}}")
             self.report.added_extensions.setdefault("variables", f"{word} of a notification is a variable now")
             if word in ENVELOPE_WORDS:
-                self.report.added_extensions.setdefault("envelope", f"{word} of a notification is the envelope's sender")
+                self.report.added_extensions.setdefault(
+                    "envelope", f"{word} of a notification is the envelope's sender"
+                )
         return "".join(before), text.replace("\r\n", " ").replace("\n", " ")
 
     def _newline(self) -> str:

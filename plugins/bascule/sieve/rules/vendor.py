@@ -20,6 +20,14 @@ def _duplicates(report: Report) -> None:
             continue
         first = node.arguments[0]
         if isinstance(first, String) and len(node.arguments) == 1:
-            report.edit(first.start, first.start, ":handle ", "extension-renamed", "a name of `duplicate` is its `:handle` (RFC 7352)")
+            report.edit(
+                first.start,
+                first.start,
+                ":handle ",
+                "extension-renamed",
+                "a name of `duplicate` is its `:handle` (RFC 7352)",
+            )
         elif isinstance(first, Number):
-            report.edit(first.start, first.start, ":seconds ", "extension-renamed", "a time of `duplicate` is its `:seconds`")
+            report.edit(
+                first.start, first.start, ":seconds ", "extension-renamed", "a time of `duplicate` is its `:seconds`"
+            )

@@ -1,0 +1,282 @@
+"""One account's pass: look at all scripts on both sides, plan, ask, put, activate, verify."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from bascule.ledger import Ledger, filters, problems
+from bascule.ledger.filters import FilterStatus, digest
+from bascule.ledger.problems import Decision, Option, Problem
+from bascule.sieve import plan as planning
+from bascule.sieve.behaviour import Proof
+from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.managesieve import ManageSieve, ManageSieveError, Refused
+from bascule.sieve.model import Choice, Context
+from bascule.sieve.plan import Plan
+
+log = structlog.get_logger(__name__)
+
+CHANGED_ON_NEW = "filter changed on new"
+OTHER_ACTIVE = "other filter active on new"
+REFUSED = "filter refused by new"
+
+BESIDE = "{name} (old server)"
+
+
+@dataclass
+class AccountResult:
+    """Counts of one account's pass; `problems` are those that wait for a person."""
+
+    account: str
+    scripts: int = 0
+    converted: int = 0
+    put: int = 0
+    activated: int = 0
+    unchanged: int = 0
+    problems: int = 0
+
+
+@dataclass
+class AccountPass:
+    """The pass over one account's filters, with both connections open. Raises ManageSieveError when one breaks."""
+
+    account: str
+    old: ManageSieve
+    new: ManageSieve
+    ledger: Ledger
+    folders: FolderMap
+    addresses: frozenset[str] = frozenset()
+    old_hosts: Mapping[str, str] = field(default_factory=dict)
+    never_matching: Choice = "ask"
+    proof: Proof | None = None
+    dry_run: bool = False
+
+    def run(self) -> AccountResult:
+        """Do it all; what can't be done becomes a problem."""
+        self.result = AccountResult(self.account)
+        self.seen: set[int] = set()
+        self.known = {status.name: status for status in filters.filters(self.ledger, self.account)}
+        self.decisions = self._decisions()
+        originals, old_active = self._fetch()
+        self.there = {name: self.new.get(name) for name in self.new.scripts()}
+        self.new_active = next((name for name, active in self.new.scripts().items() if active), None)
+        context = self._context(originals)
+        standing = {name: self._carry(name, data, context) for name, data in originals.items()}
+        self._activate(old_active, standing)
+        self._close_the_look()
+        return self.result
+
+    def _decisions(self) -> dict[tuple[str, str], tuple[Problem, Decision]]:
+        found = problems.decisions(self.ledger, self.account, "sieve")
+        return {(problem.kind, problem.subject): (problem, decision) for problem, decision in found}
+
+    def _fetch(self) -> tuple[dict[str, bytes], str | None]:
+        scripts = self.old.scripts()
+        originals = {name: self.old.get(name) for name in scripts}
+        with self.ledger.session() as session:
+            for name, data in originals.items():
+                filters.keep_original(session, self.account, name, data, active=scripts[name])
+        self.result.scripts = len(originals)
+        return originals, next((name for name, active in scripts.items() if active), None)
+
+    def _context(self, originals: Mapping[str, bytes]) -> Context:
+        return Context(
+            folders=self.folders,
+            extensions=self.new.extensions,
+            own_addresses=self.addresses,
+            old_hosts=self.old_hosts,
+            scripts=frozenset(originals),
+            repairs={"header-name": self.never_matching},
+        )
+
+    def _carry(self, name: str, original: bytes, context: Context) -> bytes | None:
+        """Bring one script over; return what stands on the new server under its name as it should, else None."""
+        plan = planning.make(name, original, context, self.new.check)
+        if self.proof is not None:
+            self.proof.compare(self.account, plan, self.folders)
+        self.result.converted += plan.changed
+        asked = planning.problem(plan, self.account)
+        decision = self._decide(asked)
+        target, settled = planning.choose(plan, decision)
+        standing = None
+        if target is not None:
+            standing = self._put(plan, target, asked)
+        if asked is not None and settled and not self.dry_run and (standing is not None or target is None):
+            self._settle(asked)
+        self._write_page(plan, standing)
+        return standing
+
+    def _decide(self, problem: Problem | None) -> Decision | None:
+        """Report the problem; the decision in force on its facts, if there is one."""
+        if problem is None:
+            return None
+        with self.ledger.session() as session:
+            number = problems.report(session, problem)
+        self.seen.add(number)
+        found = next((p for p in self._open_problems() if p.id == number), None)
+        known = self.decisions.get((problem.kind, problem.subject))
+        if known is not None and found is None:
+            return known[1]
+        self.result.problems += 1
+        log.warning("filter needs a person", account=self.account, filter=problem.subject, kind=problem.kind,
+                    why=problem.explanation, server=problem.server_words)  # fmt: skip
+        return None
+
+    def _open_problems(self) -> list[Problem]:
+        return problems.problems(self.ledger, account=self.account, room="sieve", states=("open",))
+
+    def _put(self, plan: Plan, target: bytes, asked: Problem | None) -> bytes | None:
+        """Store the script unless it stands there already or is somebody's own; verify by reading it back."""
+        name, there = plan.name, self.there.get(plan.name)
+        if there == target:
+            self.result.unchanged += 1
+            self._remember_put(name, target)
+            return target
+        if there is not None and not self._ours(name, there, plan):
+            return self._meet_changed(plan, target, there)
+        return self._store(name, target, asked)
+
+    def _ours(self, name: str, there: bytes, plan: Plan) -> bool:
+        """Whether what stands on new is what Bascule put, or the untouched original: nobody's own work."""
+        known = self.known.get(name)
+        return there == plan.original or (known is not None and known.put == digest(there))
+
+    def _meet_changed(self, plan: Plan, target: bytes, there: bytes) -> bytes | None:
+        """Somebody (a beta tester) has a filter of this name on new: never overwritten without a decision."""
+        problem = Problem(
+            account=self.account,
+            room="sieve",
+            kind=CHANGED_ON_NEW,
+            subject=plan.name,
+            explanation=f"The filter {plan.name!r} stands on the new server in another form than the one from the old "
+            "server: somebody has written or changed it there. Both are shown; the one on the new server stays until this "
+            "is decided.",
+            facts={"on new": digest(there), "from old": digest(target)},
+            details={"on new": planning.clean(planning.read(there)), "from old": planning.clean(planning.read(target))},
+            proposal={"action": "put beside", "name": BESIDE.format(name=plan.name)},
+        )
+        decision = self._decide(problem)
+        if decision is None or self.dry_run:
+            return None
+        return self._follow(decision, plan, target, problem)
+
+    def _follow(self, decision: Decision, plan: Plan, target: bytes, problem: Problem) -> bytes | None:
+        action = decision.values.get("action", "put beside") if decision.option is Option.APPLY else "keep new"
+        if action == "overwrite":
+            stored = self._store(plan.name, target, problem)
+            if stored is not None:
+                self._settle(problem)
+            return stored
+        if action == "put beside":
+            beside = str(decision.values.get("name") or BESIDE.format(name=plan.name))
+            if self.there.get(beside) != target and self._store(beside, target, problem) is None:
+                return None
+        self._settle(problem)
+        return None
+
+    def _store(self, name: str, target: bytes, asked: Problem | None) -> bytes | None:
+        if self.dry_run:
+            log.info("filter would be put", account=self.account, filter=name, bytes=len(target))
+            return target
+        try:
+            verdict = self.new.put(name, target)
+        except Refused as refused:
+            return self._refused(name, target, f"{refused.code} {refused.words}".strip())
+        if not verdict.accepted:
+            return self._refused(name, target, verdict.words)
+        if self.new.get(name) != target:
+            raise ManageSieveError(f"the filter {name!r} of {self.account} was put on new, but comes back otherwise")
+        self.there[name] = target
+        self.result.put += 1
+        self._remember_put(name, target)
+        log.info("filter put and read back", account=self.account, filter=name, bytes=len(target))
+        return target
+
+    def _refused(self, name: str, target: bytes, words: str) -> bytes | None:
+        problem = Problem(
+            account=self.account,
+            room="sieve",
+            kind=REFUSED,
+            subject=name,
+            explanation=f"The new server refuses to store the filter {name!r}. Mend it in the form, or at the server "
+            "(quota, number of scripts), and let Bascule look again.",
+            facts={"text": digest(target), "words": planning.clean(words)},
+            server_words=planning.clean(words),
+            proposal={"action": "repair", "text": planning.clean(planning.read(target))},
+        )
+        decision = self._decide(problem)
+        mended = planning.text_of(decision, target)
+        if decision is None or mended == target:
+            return None
+        stored = None if mended is None else self._store(name, mended, problem)
+        self._settle(problem)
+        return stored
+
+    def _remember_put(self, name: str, target: bytes) -> None:
+        known = self.known.get(name)
+        if not self.dry_run and (known is None or known.put != digest(target)):
+            with self.ledger.session() as session:
+                filters.set_put(session, self.account, name, target)
+
+    def _activate(self, old_active: str | None, standing: Mapping[str, bytes | None]) -> None:
+        """The script that is active on old becomes active on new, unless somebody has chosen another one there."""
+        if old_active == self.new_active or (old_active is not None and standing.get(old_active) is None):
+            return
+        if self.new_active is not None and not self._chosen_by_us(self.new_active):
+            if not self._may_replace_active(old_active):
+                return
+        elif old_active is None and self.new_active is None:
+            return
+        self.result.activated += 1
+        if self.dry_run:
+            log.info("filter would be activated", account=self.account, filter=old_active or "(none)")
+            return
+        self.new.set_active(old_active or "")
+        log.info(
+            "filter activated", account=self.account, filter=old_active or "(none)", before=self.new_active or "(none)"
+        )
+
+    def _chosen_by_us(self, active: str) -> bool:
+        """Whether the active script on new is one that Bascule put and activated, since old had it so then."""
+        known: FilterStatus | None = self.known.get(active)
+        return known is not None and known.put is not None and known.active
+
+    def _may_replace_active(self, old_active: str | None) -> bool:
+        problem = Problem(
+            account=self.account,
+            room="sieve",
+            kind=OTHER_ACTIVE,
+            subject=self.new_active or "",
+            explanation=f"On the new server the filter {self.new_active!r} is active, and was not activated by Bascule; "
+            f"on the old one it is {old_active!r}. The one on the new server stays active until this is decided.",
+            facts={"on new": self.new_active, "on old": old_active},
+            proposal={"action": "leave it active"},
+        )
+        decision = self._decide(problem)
+        if decision is None:
+            return False
+        if not self.dry_run:
+            self._settle(problem)
+        return decision.option is Option.APPLY and decision.values.get("action") == "activate the old one"
+
+    def _settle(self, problem: Problem) -> None:
+        known = self.decisions.get((problem.kind, problem.subject))
+        if known is not None and known[0].state != "settled":
+            with self.ledger.session() as session:
+                problems.settle(session, known[0].id)
+            log.info("decision applied", account=self.account, filter=problem.subject, kind=problem.kind,
+                     option=known[1].option.value, decided_by=known[1].decided_by)  # fmt: skip
+
+    def _write_page(self, plan: Plan, standing: bytes | None) -> None:
+        page: dict[str, Any] = planning.page(plan)
+        page["on_new"] = None if standing is None else planning.clean(planning.read(standing))
+        known = self.known.get(plan.name)
+        if known is None or known.report != page:
+            with self.ledger.session() as session:
+                filters.set_report(session, self.account, plan.name, page)
+
+    def _close_the_look(self) -> None:
+        with self.ledger.session() as session:
+            problems.withdraw_unseen(session, self.account, "sieve", self.seen)

@@ -1,0 +1,229 @@
+"""What becomes of one script: converted, compiled by the new server without being stored, compared, and decided."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bascule.ledger.filters import digest
+from bascule.ledger.problems import Decision, Option, Problem
+from bascule.sieve.convert import convert
+from bascule.sieve.managesieve import Verdict
+from bascule.sieve.model import Context, Conversion
+from bascule.sieve.syntax import SieveSyntaxError
+
+Check = Callable[[bytes], Verdict]
+
+# What the kinds of problems are called; the first that applies names a script's problem.
+NOT_PARSABLE = "filter not parsable"
+NOT_COMPILING = "filter not compiling"
+NEVER_RAN = "filter never ran"
+NEVER_MATCHES = "filter rule never matches"
+NEEDS_A_LOOK = "filter needs a look"
+WARNING = "filter compiler warning"
+BEHAVIOUR = "filter behaves otherwise"
+
+KIND_OF_RULE = {
+    "stray-colon": NEVER_RAN,
+    "require-missing": NEVER_RAN,
+    "header-name": NEVER_MATCHES,
+    "header-name-invalid": NEVER_MATCHES,
+}
+
+
+@dataclass
+class Plan:
+    """One script's way to the new server.
+
+    `keeping`: the script with its old behaviour; `repaired`: with every repair proposed; each None where the new server
+    refuses it. `target`: what shall stand on the new server now (None: nothing).
+    """
+
+    name: str
+    original: bytes
+    conversion: Conversion | None = None
+    keeping: bytes | None = None
+    repaired: bytes | None = None
+    server_words: str = ""
+    repaired_words: str = ""
+    new_warnings: list[str] = field(default_factory=list)
+    trouble: str = ""  # why there is no conversion
+    behaviour: list[dict[str, Any]] = field(default_factory=list)  # what differs on a sample of the account's mail
+    repaired_behaviour: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # what the repaired script would do otherwise
+
+    @property
+    def changed(self) -> bool:
+        """Whether the script that keeps the behaviour differs from the original."""
+        return self.keeping is not None and self.keeping != self.original
+
+
+def read(data: bytes) -> str:
+    """A script's text; octets that are not UTF-8 stay recognisable, and come out again as they were."""
+    return data.decode("utf-8", errors="surrogateescape")
+
+
+def write(text: str) -> bytes:
+    """The bytes of a script's text."""
+    return text.encode("utf-8", errors="surrogateescape")
+
+
+def make(name: str, original: bytes, context: Context, check: Check) -> Plan:
+    """Convert one script and have the new server compile what came out."""
+    plan = Plan(name, original)
+    try:
+        plan.conversion = conversion = convert(read(original), context)
+    except SieveSyntaxError as error:
+        plan.trouble = str(error)
+        return plan
+    verdict = check(write(conversion.text))
+    plan.server_words = verdict.words
+    if verdict.accepted:
+        plan.keeping = write(conversion.text)
+        plan.new_warnings = _new_warnings(plan, verdict, context, check)
+    proposed = write(conversion.proposed)
+    if proposed == plan.keeping:
+        plan.repaired = proposed
+    elif proposed != write(conversion.text):
+        verdict = check(proposed)
+        plan.repaired_words = verdict.words
+        plan.repaired = proposed if verdict.accepted else None
+    return plan
+
+
+def _new_warnings(plan: Plan, verdict: Verdict, context: Context, check: Check) -> list[str]:
+    """Warnings that no finding explains: all of them where the script is unchanged, else those that the edits
+    brought."""
+    warnings = verdict.warnings
+    if not warnings:
+        return []
+    if context.repairs.get("header-name") == "keep" or any("header-name" in f.rule for f in _findings(plan)):
+        warnings = [words for words in warnings if "header field name" not in words]
+    if warnings and plan.changed:
+        before = check(plan.original)
+        warnings = [words for words in warnings if words not in before.warnings]
+    return warnings
+
+
+def _findings(plan: Plan) -> tuple[Any, ...]:
+    return plan.conversion.findings if plan.conversion else ()
+
+
+def problem(plan: Plan, account: str) -> Problem | None:
+    """The problem of this script for a person, or None when there is nothing to ask."""
+    kind = _kind(plan)
+    if kind is None:
+        return None
+    text = read(plan.repaired) if plan.repaired not in (None, plan.keeping) else None
+    findings = _places(plan)
+    return Problem(
+        account=account,
+        room="sieve",
+        kind=kind,
+        subject=plan.name,
+        explanation=_explanation(plan, kind),
+        facts={"original": digest(plan.original), "findings": findings, "warnings": plan.new_warnings,
+               "behaviour": [line["message"] for line in plan.behaviour]},
+        details={"before": clean(read(plan.original)), "after": None if plan.keeping is None else
+        clean(read(plan.keeping)),          "behaviour": plan.behaviour, "repaired_behaviour": plan.repaired_behaviour},
+        server_words=clean((plan.server_words if plan.keeping is None else "") or "\n".join(plan.new_warnings)
+                           or plan.server_words),
+        proposal={"action": "repair", "text": text} if text is not None else {"action": "leave as it is"},
+    )  # fmt: skip
+
+
+def _kind(plan: Plan) -> str | None:
+    if plan.conversion is None:
+        return NOT_PARSABLE
+    rules = [finding.rule for finding in plan.conversion.findings]
+    for kind in (NEVER_RAN, NEVER_MATCHES):
+        if any(KIND_OF_RULE.get(rule) == kind for rule in rules):
+            return kind
+    if plan.keeping is None:
+        return NOT_COMPILING
+    if rules:
+        return NEEDS_A_LOOK
+    if plan.new_warnings:
+        return WARNING
+    return BEHAVIOUR if plan.behaviour else None
+
+
+def _places(plan: Plan) -> list[dict[str, Any]]:
+    if plan.conversion is None:
+        return [{"rule": "not-parsable", "message": plan.trouble}]
+    found = []
+    for finding in plan.conversion.findings:
+        line, column = plan.conversion.place(finding.offset)
+        found.append({"line": line, "column": column, "rule": finding.rule, "message": clean(finding.message)})
+    return found
+
+
+def _explanation(plan: Plan, kind: str) -> str:
+    state = {
+        NOT_PARSABLE: "It is no Sieve script, so no server runs it, and it is not carried over",
+        NOT_COMPILING: "The new server refuses it, so it is not carried over yet",
+        NEVER_RAN: "As it is, no strict server runs it",
+        NEVER_MATCHES: "It was carried over as it is, and a rule in it can never match",
+        NEEDS_A_LOOK: "It was carried over, and something in it may not do what it did",
+        WARNING: "It was carried over, and the new server's compiler warns",
+        BEHAVIOUR: "On the account's own mail it would act otherwise than the old one",
+    }[kind]
+    places = [
+        f"line {place['line']}: {place['message']}" if "line" in place else place["message"] for place in _places(plan)
+    ]
+    return clean(f"The filter {plan.name!r}: {state}. " + "; ".join(places or plan.new_warnings))
+
+
+def choose(plan: Plan, decision: Decision | None) -> tuple[bytes | None, bool]:
+    """What shall stand on the new server, and whether that is what the person's decision says.
+
+    Without a decision the behaviour is kept: the converted script without its repairs, if the new server takes it.
+    """
+    if decision is None or decision.option is Option.LOOK_AGAIN:
+        return plan.keeping, False
+    mended = text_of(decision, plan.original)
+    return (plan.keeping if mended is None else mended), True
+
+
+def text_of(decision: Decision | None, original: bytes) -> bytes | None:
+    """The script that a person decided on, as edited in the form; None when the decision names none."""
+    text = decision.values.get("text") if decision is not None and decision.option is Option.APPLY else None
+    if decision is None or not isinstance(text, str) or decision.values.get("action", "repair") != "repair":
+        return None
+    return write(_line_ends_of(original, text))
+
+
+def _line_ends_of(original: bytes, text: str) -> str:
+    """A form on a web page turns line ends into its own: give back the script's where it has only one kind."""
+    lines, crlf = original.count(b"\n"), original.count(b"\r\n")
+    if lines == crlf and crlf:
+        return re.sub(r"\r?\n", "\r\n", text)
+    return text.replace("\r\n", "\n") if not crlf else text
+
+
+def clean(words: str) -> str:
+    """Text that any database and page can hold: no half characters, no control characters but line ends."""
+    words = words.encode("utf-8", errors="replace").decode("utf-8")
+    return "".join(c if c == "\n" or c.isprintable() else " " for c in words.replace("\r\n", "\n")).strip()
+
+
+def page(plan: Plan) -> dict[str, Any]:
+    """What the account's page shows of this script."""
+    conversion = plan.conversion
+    edits = []
+    for edit in conversion.edits if conversion else ():
+        line, column = conversion.place(edit.start)  # type: ignore[union-attr]
+        edits.append({"line": line, "column": column, "rule": edit.rule, "reason": clean(edit.reason),
+                      "before": clean(conversion.source[edit.start : edit.end]), "after": clean(edit.text)})  # type: ignore[union-attr]  # fmt: skip
+    return {
+        "before": clean(read(plan.original)),
+        "after": clean(read(plan.keeping)) if plan.keeping is not None else None,
+        "proposed": clean(read(plan.repaired)) if plan.repaired not in (None, plan.keeping) else None,
+        "edits": edits,
+        "findings": _places(plan) if conversion is None or conversion.findings else [],
+        "server_words": clean(plan.server_words),
+        "repaired_words": clean(plan.repaired_words),
+        "behaviour": plan.behaviour,
+        "repaired_behaviour": plan.repaired_behaviour,
+    }

@@ -1,0 +1,96 @@
+"""The two mail servers as the filters need them: ManageSieve with a login for each account, and how folder names are
+built."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import imapclient
+from imapclient.exceptions import IMAPClientError
+
+from bascule.access import Access, AccessError, Connection, Endpoint, Login
+from bascule.sieve import managesieve
+from bascule.site import MailServerPart
+
+
+@dataclass(frozen=True)
+class FilterServer:
+    """Where one server's ManageSieve is, and how to log in to it for an account; the same for its IMAP."""
+
+    sieve: Endpoint
+    login: Callable[[str], Login]
+    imap: Endpoint | None = None
+
+    @contextlib.contextmanager
+    def connected(self, account: str) -> Iterator[managesieve.ManageSieve]:
+        """A ManageSieve connection for this account. Raises ManageSieveError."""
+        with managesieve.connected(self.sieve, self.login(account)) as client:
+            yield client
+
+
+def from_site(access: Access, part: MailServerPart) -> FilterServer:
+    """One server as the site file says, with its secrets from the connection. Raises AccessError."""
+    connection = access.connections.get(part.connection)
+    if part.sieve_port is None:
+        raise AccessError(f"`sieve_port` of {part.address} is not set in the site file: its filters can't be reached")
+    ca_file = connection.extra.get("ca_file")
+    return FilterServer(
+        sieve=Endpoint(part.address, part.sieve_port, part.sieve_security, ca_file),
+        login=_logins(part, connection),
+        imap=Endpoint(part.address, part.port, part.security, ca_file),
+    )
+
+
+def _logins(part: MailServerPart, connection: Connection) -> Callable[[str], Login]:
+    def login(account: str) -> Login:
+        if part.login == "master":
+            return Login(part.master_login.format(account=account, master=connection.login), connection.password)
+        if part.login == "authzid":
+            return Login(connection.login, connection.password, authorize_as=account)
+        secrets = connection.extra.get("passwords", {})
+        if account not in secrets:
+            raise AccessError(f"the connection `{connection.conn_id}` has no password for {account} in `passwords`")
+        return Login(account, secrets[account])
+
+    return login
+
+
+@contextlib.contextmanager
+def imap(server: FilterServer, account: str) -> Iterator[imapclient.IMAPClient]:
+    """An IMAP connection for this account, closed at the end. Raises AccessError."""
+    import ssl
+
+    endpoint, login = server.imap, server.login(account)
+    if endpoint is None:
+        raise AccessError("no IMAP server is known for this filter server")
+    context = ssl.create_default_context(cafile=endpoint.ca_file)
+    try:
+        client = imapclient.IMAPClient(
+            endpoint.host, endpoint.port, ssl=endpoint.security == "tls", ssl_context=context, timeout=endpoint.timeout
+        )
+        if endpoint.security == "starttls":
+            client.starttls(context)
+        if login.authorize_as:
+            client.plain_login(login.user, login.password, login.authorize_as)
+        else:
+            client.login(login.user, login.password)
+    except (OSError, IMAPClientError) as error:
+        raise AccessError(f"{endpoint.host}: no IMAP session for {account}: {error}") from error
+    try:
+        yield client
+    except (OSError, IMAPClientError) as error:
+        raise AccessError(f"{endpoint.host}: the IMAP session for {account} broke: {error}") from error
+    finally:
+        with contextlib.suppress(OSError, IMAPClientError):
+            client.logout()
+
+
+def naming(server: FilterServer, account: str) -> tuple[str, str]:
+    """The prefix and the separator of the account's own folders (RFC 2342)."""
+    with imap(server, account) as client:
+        personal = client.namespace().personal if client.has_capability("NAMESPACE") else None
+        if personal:
+            prefix, separator = personal[0]
+            return str(prefix), str(separator or "")
+        _, delimiter, _ = client.list_folders("", "")[0]
+        return "", delimiter.decode() if delimiter else ""

@@ -1,0 +1,172 @@
+"""The filters of many accounts from old to new: fetched, converted, checked, put, and activated, or a problem by name.
+
+Runs as often as one likes: a second run changes nothing. What a person decided is applied by the same pass.
+"""
+
+import concurrent.futures
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from bascule import directory
+from bascule.access import Access, AccessError
+from bascule.ledger import Ledger, filters, mailboxes
+from bascule.sieve import servers
+from bascule.sieve.behaviour import Proof
+from bascule.sieve.foldermap import FolderMap, FolderMaps
+from bascule.sieve.model import Choice
+from bascule.sieve.one_account import AccountPass, AccountResult
+from bascule.sieve.servers import FilterServer
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a pass over filters needs, as plain objects.
+
+    `folder_maps`: account -> the mapping that moved its folders. `addresses`: account -> its own addresses. `proof`:
+    runs filters on the account's own mail on the new host; None: behaviour is not compared.
+    """
+
+    old: FilterServer
+    new: FilterServer
+    ledger: Ledger
+    folder_maps: FolderMaps = lambda account: FolderMap()
+    addresses: Callable[[str], frozenset[str]] = lambda account: frozenset()
+    old_hosts: dict[str, str] = field(default_factory=dict)
+    never_matching: Choice = "ask"
+    parallel: int = 8
+    proof: Proof | None = None
+
+
+@dataclass
+class FilterCounts:
+    """What a pass did. `waiting`: accounts for which a person is asked; `failed`: account -> why nothing could be
+    done."""
+
+    accounts: int = 0
+    scripts: int = 0
+    converted: int = 0  # scripts that needed an edit
+    put: int = 0
+    activated: int = 0
+    unchanged: int = 0  # scripts that stood on the new server as they should
+    problems: int = 0
+    waiting: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, result: AccountResult) -> None:
+        self.accounts += 1
+        self.scripts += result.scripts
+        self.converted += result.converted
+        self.put += result.put
+        self.activated += result.activated
+        self.unchanged += result.unchanged
+        self.problems += result.problems
+        if result.problems:
+            self.waiting.append(result.account)
+
+
+class FiltersFailed(AccessError):
+    """Raised when some accounts' filters could not be looked at, after all the others were done: the run may be tried
+    again."""
+
+
+def sync_filters(access: Access, ledger: Ledger, accounts: Sequence[str], *, dry_run: bool = False) -> FilterCounts:
+    """Bring the filters of these accounts to the new server, several at once.
+
+    With `dry_run` nothing on the new server is touched; what was found stands in the ledger all the same.
+    Raises FiltersFailed, with every account's reason, when servers could not be reached or refused.
+    """
+    if not accounts:
+        return FilterCounts()
+    counts = run(job_for(access, ledger, accounts), accounts, dry_run=dry_run)
+    if counts.failed:
+        reasons = "; ".join(f"{account}: {reason}" for account, reason in sorted(counts.failed.items())[:10])
+        raise FiltersFailed(
+            f"the filters of {len(counts.failed)} of {len(accounts)} account(s) could not be done: {reasons}"
+        )
+    return counts
+
+
+def settle_filter(access: Access, ledger: Ledger, account: str) -> int:
+    """Apply what was decided about one account's filters; return how many problems are still open."""
+    return sync_filters(access, ledger, [account]).problems
+
+
+def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> FilterCounts:
+    """One pass over the accounts, `job.parallel` at once; one account's trouble never stops the others."""
+    counts = FilterCounts()
+    with concurrent.futures.ThreadPoolExecutor(job.parallel, thread_name_prefix="filters") as pool:
+        passes = {pool.submit(_one, job, account, dry_run): account for account in accounts}
+        for done in concurrent.futures.as_completed(passes):
+            account = passes[done]
+            try:
+                counts.add(done.result())
+            except AccessError as error:
+                counts.failed[account] = str(error)
+                log.error("filters not done", account=account, reason=str(error))
+    counts.waiting.sort()
+    log.info(
+        "filters of all accounts looked at" if dry_run else "filters of all accounts done",
+        accounts=counts.accounts, scripts=counts.scripts, converted=counts.converted, put=counts.put,
+        activated=counts.activated, unchanged=counts.unchanged, problems=counts.problems, waiting=counts.waiting,
+        failed=sorted(counts.failed),
+    )  # fmt: skip
+    return counts
+
+
+def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
+    with job.old.connected(account) as old, job.new.connected(account) as new:
+        return AccountPass(
+            account=account,
+            old=old,
+            new=new,
+            ledger=job.ledger,
+            folders=job.folder_maps(account),
+            addresses=job.addresses(account),
+            old_hosts=job.old_hosts,
+            never_matching=job.never_matching,
+            proof=job.proof,
+            dry_run=dry_run,
+        ).run()
+
+
+def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
+    """The job as the site file, the directory and the ledger say."""
+    site = access.site
+    old, new = (servers.from_site(access, part) for part in (site.mailboxes.old, site.mailboxes.new))
+    styles = servers.naming(old, accounts[0]), servers.naming(new, accounts[0])
+    known = {account.name: account for account in directory.accounts(access, list(accounts))}
+
+    def addresses(account: str) -> frozenset[str]:
+        entry = known[account].entry if account in known else {}
+        return frozenset(value.lower() for values in entry.values() for value in values if "@" in value)
+
+    def folder_map(account: str) -> FolderMap:
+        (old_prefix, old_separator), (new_prefix, new_separator) = styles
+        names = mailboxes.folder_map(ledger, account)
+        return FolderMap(names, old_separator, new_separator, old_prefix, new_prefix)
+
+    return Job(
+        old=old,
+        new=new,
+        ledger=ledger,
+        folder_maps=folder_map,
+        addresses=addresses,
+        old_hosts=dict.fromkeys(_retired_names(access), site.domain),
+        never_matching=site.filters.never_matching,
+        parallel=site.filters.parallel,
+        proof=Proof(access.remote(site.mailboxes.new.host), old),
+    )
+
+
+def _retired_names(access: Access) -> set[str]:
+    """Domains of addresses at the old server itself."""
+    site = access.site
+    names = {site.hosts[site.mailboxes.old.host].address.lower(), site.mailboxes.old.address.lower()}
+    return names - {site.domain.lower(), site.mailboxes.new.address.lower()}
+
+
+__all__ = ["FilterCounts", "FiltersFailed", "Job", "filters", "job_for", "run", "settle_filter", "sync_filters"]
