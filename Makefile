@@ -1,0 +1,50 @@
+# make demo: the whole day on the practice site.   make test: all tests.   make help: the rest.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+export PYTHONPATH := plugins:.
+ACCOUNTS ?= 24
+SEED ?= 1
+PORT ?= 8080
+
+.PHONY: help setup demo lab airflow down test lint unit integration end-to-end bench decide screenshots purge
+
+help:
+	@echo "make demo         set everything up, run prepare and the day on the practice site (ACCOUNTS=24 SEED=1 PORT=8080)"
+	@echo "make lab          boot the practice site and fill it, run nothing"
+	@echo "make airflow      the same, and Airflow beside it: trigger the DAGs in the UI yourself"
+	@echo "make down         stop both; nothing is left running"
+	@echo "make test         lint, types, unit, integration and end-to-end tests"
+	@echo "make lint | unit | integration | end-to-end   one part of them (TESTS=path narrows it)"
+	@echo "make bench        the benchmarks, into docs/performance.md"
+	@echo "make screenshots  pictures of the UI of a running demo, into docs/pictures"
+	@echo "make purge        down, and throw the practice sites and the cached images away"
+
+setup:
+	@lab/setup.sh
+
+demo: setup
+	@$(PYTHON) -m lab.demo run --accounts $(ACCOUNTS) --seed $(SEED) --port $(PORT)
+
+lab: setup
+	@$(PYTHON) -m lab.demo lab --accounts $(ACCOUNTS) --seed $(SEED) --port $(PORT)
+
+airflow: setup
+	@$(PYTHON) -m lab.demo airflow --accounts $(ACCOUNTS) --seed $(SEED) --port $(PORT)
+
+down:
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m lab.demo down; else echo "nothing was set up here"; fi
+
+test: setup
+	@$(PYTHON) -m lab.testing all
+
+lint unit integration end-to-end: setup
+	@$(PYTHON) -m lab.testing $@ $(TESTS)
+
+bench: setup
+	@$(PYTHON) -m benchmarks
+
+screenshots: setup
+	@$(PYTHON) -m lab.screenshot
+
+purge:
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m lab.demo purge; else echo "nothing was set up here"; fi

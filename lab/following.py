@@ -1,0 +1,75 @@
+"""Follows runs of DAGs to their end, and tells on the terminal what goes on."""
+
+import time
+from collections.abc import Callable
+
+from lab.airflow import Rest
+from lab.answering import Answerer
+
+POLL_SECONDS = 2.0
+STILL_LOOKING_SECONDS = 15  # a line of progress at least so often
+ENDED = ("success", "failed")
+Runs = list[tuple[str, str]]  # DAG id and run id, the one that is waited for first
+
+
+class RunFailed(Exception):
+    """Raised when a run ended as failed; the text names its failed tasks."""
+
+
+class Teller:
+    """Lines on the terminal, each with the time since the beginning."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        seconds = int(time.monotonic() - self.began)
+        print(f"[{seconds // 60:2d}:{seconds % 60:02d}] {text}", flush=True)
+
+
+def follow(
+    rest: Rest, runs: Runs, tell: Callable[[str], None], answerer: Answerer, each: Callable[[], None] = lambda: None
+) -> None:
+    """Answer and tell until the first of `runs` ends; `each` is called at every look. Raises RunFailed."""
+    last, told_at = "", 0.0
+    while (state := rest.run_state(*runs[0])) not in ENDED:
+        answerer.look()
+        each()
+        line = progress(rest, runs)
+        if line and (line != last or time.monotonic() - told_at > STILL_LOOKING_SECONDS):
+            tell(line)
+            last, told_at = line, time.monotonic()
+        time.sleep(POLL_SECONDS)
+    if state == "failed":
+        raise RunFailed(
+            f"{runs[0][0]} failed in {', '.join(failed_tasks(rest, runs))}: look at the log of these tasks in the UI"
+        )
+
+
+def progress(rest: Rest, runs: Runs) -> str:
+    """Phase, tasks, mailboxes done of total and messages copied, of the innermost run that is under way."""
+    for dag, run in reversed(runs):
+        if rest.run_state(dag, run) not in ("running", "queued"):
+            continue
+        tasks = rest.tasks(dag, run)
+        syncs = [task for task in tasks if task["task_id"] == "mailbox.sync" and task["map_index"] >= 0]
+        now = sorted({task["task_id"] for task in tasks if task["state"] in ("running", "queued", "scheduled")})
+        waiting = sum(task["state"] == "awaiting_input" for task in tasks)
+        parts = [f"{dag}: {', '.join(now[:3]) or 'waiting'}"]
+        if syncs:
+            parts.append(f"mailboxes {sum(task['state'] in ENDED for task in syncs)} of {len(syncs)}")
+        if waiting:
+            parts.append(f"{waiting} question(s) wait for a person")
+        return "; ".join(parts)
+    return ""
+
+
+def failed_tasks(rest: Rest, runs: Runs) -> list[str]:
+    """The failed tasks of the runs; a sync that asked for a person is none."""
+    return [
+        f"{dag}.{task['task_id']} {task.get('rendered_map_index') or ''}".strip()
+        for dag, run in runs
+        if rest.run_state(dag, run)
+        for task in rest.tasks(dag, run)
+        if task["state"] == "failed" and task["task_id"] != "mailbox.sync"
+    ]

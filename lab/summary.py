@@ -1,0 +1,152 @@
+"""The summary of the demo: what became of the day, by the ledger, by Airflow, and by counts apart from both."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from typing import Any
+
+from bascule.ledger import Ledger, journal, mailboxes, problems
+
+from lab.airflow import Home, Rest
+from lab.paths import CHECKOUT, Instance
+
+PHASES = ("freeze", "transfer", "cutover", "drain")
+
+
+def summarise(
+    instance: Instance, rest: Rest, runs: dict[str, str], answers: list[str], *, seconds: float
+) -> dict[str, Any]:
+    """Everything that the demo says at its end; `good` is false when anything was lost, doubled or not proven."""
+    ledger = Ledger(Home(instance).ledger_url)
+    states = mailboxes.mailbox_states(ledger)
+    injected = counted(instance, "inject", "report", "--json")
+    audit = counted(instance, "audit", "--json")
+    summary: dict[str, Any] = {
+        "outage_seconds": outage_seconds(ledger),
+        "accounts": len(states),
+        "folders": sum(state.folders for state in states.values()),
+        "messages": sum(state.messages for state in states.values()),
+        "bytes": sum(state.bytes for state in states.values()),
+        "problems": [problem_line(item) for item in problems.problems(ledger, states=("open", "decided", "settled"))],
+        "decisions": decision_lines(ledger),
+        "answers": answers,
+        "injected": injected["injected"],
+        "delivered_once": injected["delivered_once"],
+        "lost": [*injected["lost"], *audit["lost"]],
+        "duplicated": [*injected["duplicated"], *audit["duplicated"]],
+        "audit": audit,
+        "functional_tests": functional_tests(ledger),
+        "journal_rows": len(journal.entries(ledger)),
+        "journal_holds": journal.broken_link(ledger) is None,
+        "phases": phases(rest, runs),
+        "seconds": round(seconds, 1),
+    }
+    summary["good"] = is_good(summary)
+    return summary
+
+
+def is_good(summary: dict[str, Any]) -> bool:
+    """Nothing lost, nothing twice, every test passed, the journal whole, and an outage that has an end."""
+    tests = summary["functional_tests"]
+    return bool(
+        not summary["lost"]
+        and not summary["duplicated"]
+        and summary["audit"]["good"]
+        and summary["delivered_once"] == summary["injected"] > 0
+        and tests
+        and all(test["ok"] for test in tests.values())
+        and summary["journal_holds"]
+        and summary["outage_seconds"]
+    )
+
+
+def counted(instance: Instance, *words: str) -> dict[str, Any]:
+    """What a counting command of the lab prints as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "--instance", instance.name, *words],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, check=True, text=True, env=os.environ,
+    )  # fmt: skip
+    return dict(json.loads(done.stdout))
+
+
+def outage_seconds(ledger: Ledger) -> float | None:
+    """From IMAP stopped on old to IMAP served by new under the service name, as the journal has it."""
+    stopped = first_time(ledger, kind="service", subject="imap_old", event="intent")
+    served = last_time(ledger, kind="address", subject="imap", event="done")
+    return round((served - stopped).total_seconds(), 1) if stopped and served else None
+
+
+def first_time(ledger: Ledger, *, kind: str, subject: str, event: journal.Event) -> datetime | None:
+    return next((entry.at for entry in matching(ledger, kind, subject, event)), None)
+
+
+def last_time(ledger: Ledger, *, kind: str, subject: str, event: journal.Event) -> datetime | None:
+    return next((entry.at for entry in reversed(matching(ledger, kind, subject, event))), None)
+
+
+def matching(ledger: Ledger, kind: str, subject: str, event: journal.Event) -> list[journal.Entry]:
+    return [entry for entry in journal.entries(ledger, kind=kind, event=event) if subject in entry.subject]
+
+
+def functional_tests(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """The last result of each functional test, by its name."""
+    return {entry.subject: entry.after or {} for entry in journal.entries(ledger, kind="functional test")}
+
+
+def problem_line(problem: problems.Problem) -> dict[str, str]:
+    return {"account": problem.account, "kind": problem.kind, "subject": problem.subject, "state": problem.state}
+
+
+def decision_lines(ledger: Ledger) -> list[dict[str, Any]]:
+    """Every decision of the journal: about what, what, by whom, when."""
+    return [
+        {"account": entry.subject, "kind": entry.kind, "at": entry.at, **(entry.after or {})}
+        for entry in journal.entries(ledger, event="decision")
+    ]
+
+
+def phases(rest: Rest, runs: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Start and end of every task of every phase."""
+    found = {}
+    for dag, run in [*runs.items(), *((phase, runs["migrate"]) for phase in PHASES)]:
+        found[dag] = [
+            {
+                "task": task["task_id"],
+                "name": task.get("rendered_map_index"),
+                "state": task["state"],
+                "start": task["start_date"],
+                "end": task["end_date"],
+            }
+            for task in sorted(rest.tasks(dag, run), key=lambda task: task["start_date"] or "")
+            if task["start_date"]
+        ]
+    return found
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The summary in sentences."""
+    outage = summary["outage_seconds"]
+    print("\n" + "=" * 78)
+    print("The day is done." if summary["good"] else "The day is done, but NOT everything is good: see below.")
+    print(f"  outage             {outage / 60:.1f} minutes" if outage else "  outage             not known")
+    print(f"  accounts           {summary['accounts']}, {summary['folders']} folders")
+    print(f"  messages           {summary['messages']:,}, {summary['bytes'] / 1e6:.1f} MB")
+    print(f"  problems           {len(summary['problems'])}")
+    for problem in summary["problems"]:
+        print(f"    {problem['account']}: {problem['kind']}: {problem['subject']!r}: {problem['state']}")
+    print(f"  decisions          {len(summary['decisions'])}")
+    print(
+        f"  injected           {summary['injected']} numbered messages, {summary['delivered_once']} in exactly one "
+        f"place, {len(summary['lost'])} lost, {len(summary['duplicated'])} twice"
+    )
+    for name, test in summary["functional_tests"].items():
+        print(f"  {'passed' if test['ok'] else 'FAILED'}             {name}: {test['evidence']}")
+    print(
+        f"  journal            {summary['journal_rows']} rows, chain {'holds' if summary['journal_holds'] else 'BROKEN'}"
+    )
+    for line in [*summary["lost"][:20], *summary["duplicated"][:20], *summary["audit"].get("differences", [])[:20]]:
+        print(f"  !                  {line}")
+    print("  everything         var/summary.json")
+    print("=" * 78)

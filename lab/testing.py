@@ -1,0 +1,100 @@
+"""The test command: lint and types, unit tests, integration tests on a practice site, the day through Airflow."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from lab.airflow import Home, environment, stop
+from lab.demo import SITE_FILE, DemoFailed, bring_down, bring_up_airflow, bring_up_site, free_port
+from lab.following import Teller
+from lab.network import joined
+from lab.paths import CHECKOUT, Instance
+
+NAME = "test"
+ACCOUNTS = 12  # two beta testers and the four problem mailboxes among them
+SEED = 7
+UNIT_WORKERS = 2
+
+
+class TestsFailed(Exception):
+    """Raised when a part of the tests failed; its words stand on the terminal."""
+
+
+def lint() -> None:
+    """ruff and mypy."""
+    run([sys.executable, "-m", "ruff", "check", "--quiet", "."])
+    run([sys.executable, "-m", "ruff", "format", "--quiet", "--check", "."])
+    run([sys.executable, "-m", "mypy"])
+
+
+def unit(*chosen: str) -> None:
+    """Tests without network."""
+    run(pytest(*(chosen or ("tests/unit",)), "-n", str(UNIT_WORKERS), "--dist", "loadfile"))
+
+
+def integration(*chosen: str) -> None:
+    """Tests against the hosts of a fresh practice site, without Airflow."""
+    instance = Instance(NAME)
+    bring_up_site(instance, Teller(), accounts=ACCOUNTS, seed=SEED)
+    run(joined(instance, pytest(*(chosen or ("tests/integration",)))), test_environment(instance))
+
+
+def end_to_end(*chosen: str) -> None:
+    """The phases as Airflow runs them, on a fresh practice site."""
+    instance, tell = Instance(NAME), Teller()
+    bring_up_site(instance, tell, accounts=ACCOUNTS, seed=SEED)
+    bring_up_airflow(instance, tell, port=free_port(8180))
+    try:
+        run(joined(instance, pytest(*(chosen or ("tests/end_to_end",)), "-s")), test_environment(instance))
+    finally:
+        stop(Home(instance))
+
+
+def everything() -> None:
+    """All parts, the quick ones first."""
+    lint()
+    unit()
+    integration()
+    end_to_end()
+    bring_down(Instance(NAME), purge=True)
+
+
+def pytest(*words: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", *words]
+
+
+def test_environment(instance: Instance) -> dict[str, str]:
+    """What tests on the practice site find in their environment: the same as Airflow's processes."""
+    return {**environment(Home(instance), port=0, site_file=SITE_FILE), "BASCULE_LAB_INSTANCE": instance.name}
+
+
+def run(command: list[str], env: dict[str, str] | None = None) -> None:
+    status = subprocess.run(command, cwd=CHECKOUT, env=env or dict(os.environ), check=False).returncode
+    if status:
+        raise TestsFailed(f"{' '.join(word for word in command if len(word) < 60)} ended with status {status}")
+
+
+PARTS: dict[str, Callable[..., None]] = {
+    "lint": lint,
+    "unit": unit,
+    "integration": integration,
+    "end-to-end": end_to_end,
+    "all": everything,
+}
+
+
+def main() -> int:
+    part, chosen, began = sys.argv[1], sys.argv[2:], time.monotonic()
+    try:
+        PARTS[part](*chosen)
+    except (TestsFailed, DemoFailed) as error:
+        print(f"tests: {error}", flush=True)
+        return 1
+    print(f"tests: {part}: passed in {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
