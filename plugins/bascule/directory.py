@@ -81,7 +81,7 @@ def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Acc
     """
     site = access.site
     with connected(access) as connection:
-        found = [account_of(site, item) for item in search(connection, site, _filter(site, selection))]
+        found = [account_of(site, item) for item in search(connection, site, selection_filter(site, selection))]
     doubles = {account.name for account in found if sum(other.name == account.name for other in found) > 1}
     if doubles:
         raise DirectoryError(f"more than one entry of the directory has the account name {', '.join(sorted(doubles))}")
@@ -137,7 +137,8 @@ def render(template: str, account: Account) -> str:
 _environment = SandboxedEnvironment(undefined=StrictUndefined)
 
 
-def _filter(site: Site, selection: str | Sequence[str]) -> str:
+def selection_filter(site: Site, selection: str | Sequence[str]) -> str:
+    """The LDAP filter that finds a selection of the site's accounts (`all`, a filter, or a list of names)."""
     everyone = site.directory.filter
     if selection == "all":
         return everyone

@@ -44,14 +44,14 @@ WantedBy=sysinit.target nftables.service
 
 
 class Isolation(Change):
-    """The isolation of `old` or `new` present or absent.
+    """The mail ports of `old` or `new` isolated, or open again.
 
     State: {"loaded": the mark of the rules that the kernel has, or None; "rules": file; "unit": file; "enabled": bool}.
     """
 
     kind = "firewall"
 
-    def __init__(self, access: Access, side: Side, state: Literal["present", "absent"]) -> None:
+    def __init__(self, access: Access, side: Side, state: Literal["isolated", "open"]) -> None:
         super().__init__(access)
         self.side = side
         self.state = state
@@ -68,7 +68,7 @@ class Isolation(Change):
 
     @property
     def desired(self) -> State:
-        if self.state == "absent":
+        if self.state == "open":
             return {"loaded": None, "rules": None, "unit": None, "enabled": False}
         rules, unit = rules_of(self.part), UNIT_TEXT.format(path=self.part.path, table=TABLE)
         return {"loaded": mark_of(self.part), "rules": _file(rules), "unit": _file(unit), "enabled": True}
@@ -90,14 +90,15 @@ class Isolation(Change):
         found = self.observe()
         if found != before:
             raise ChangeFailed(
-                f"{self.subject}: the firewall is not as it was: {self.summary(found)} instead of {self.summary(before)}"
+                f"{self.subject}: the firewall is not as it was before: it has {self.summary(found)} instead of "
+                f"{self.summary(before)}"
             )
 
     def verify(self) -> None:
         found = self.observe()
         if found != self.desired:
             raise ChangeFailed(
-                f"{self.subject}: the isolation shall be {self.state}, but the host has {self.summary(found)}; the "
+                f"{self.subject}: the ports shall be {self.state}, but the host has {self.summary(found)}; the "
                 f"template `{self.part.template}` must carry the comment {{{{ mark }}}} in a rule"
             )
         listening = sorted(probes.listening(self.remote, self.part.ports))
@@ -109,7 +110,7 @@ class Isolation(Change):
             )
             return
         self._verify_from_here(listening)
-        if self.state == "present":
+        if self.state == "isolated":
             self._verify_refused(listening)
 
     def summary(self, state: State) -> State:
@@ -185,12 +186,14 @@ def mark_of(part: IsolationPart) -> str:
 
 def _fill(part: IsolationPart, mark: str) -> str:
     networks = [ipaddress.ip_network(network) for network in part.allow]
+    ipv4 = ipaddress.collapse_addresses(item for item in networks if isinstance(item, ipaddress.IPv4Network))
+    ipv6 = ipaddress.collapse_addresses(item for item in networks if isinstance(item, ipaddress.IPv6Network))
     return files.render(
         part.template,
         table=TABLE,
         ports=sorted(set(part.ports)),
-        allow_ipv4=[str(network) for network in networks if network.version == 4],
-        allow_ipv6=[str(network) for network in networks if network.version == 6],
+        allow_ipv4=[str(network) for network in ipv4],
+        allow_ipv6=[str(network) for network in ipv6],
         mark=mark,
     )
 
