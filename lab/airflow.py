@@ -69,7 +69,7 @@ def environment(home: Home, *, port: int, site_file: Path) -> dict[str, str]:
         **os.environ,
         **_connections(home.instance),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(CHECKOUT / "plugins"),
+        "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}",
         "BASCULE_SITE": str(site_file),
         "BASCULE_LEDGER": home.ledger_url,
         "BASCULE_REPORTS": str(home.path / "reports"),
@@ -105,14 +105,13 @@ def environment(home: Home, *, port: int, site_file: Path) -> dict[str, str]:
 def start(
     home: Home,
     *,
-    wrap: Callable[[list[str]], list[str]],
     port: int,
     site_file: Path,
     say: Callable[[str], None] = print,
 ) -> dict[str, str]:
     """Start the four processes, if they don't run, and wait until each is healthy; return their environment.
 
-    `wrap` makes a command run in the instance's network. Raises AirflowNotReady.
+    They run in the instance's network. Raises AirflowNotReady.
     """
     home.path.mkdir(parents=True, exist_ok=True)
     env = environment(home, port=port, site_file=site_file)
@@ -125,7 +124,8 @@ def start(
     say("Airflow: starting api-server, scheduler, dag-processor and triggerer")
     with home.log.open("ab") as log:
         process = subprocess.Popen(
-            wrap([sys.executable, "-m", "honcho", "--no-colour", "-f", str(CHECKOUT / "lab" / "Procfile"), "start"]),
+            [sys.executable, "-m", "lab", "--instance", home.instance.name, "exec", sys.executable, "-m", "honcho",
+             "--no-colour", "-f", str(CHECKOUT / "lab" / "Procfile"), "start"],
             env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=home.path,
         )  # fmt: skip
     home.pid_file.write_text(str(process.pid))

@@ -14,7 +14,6 @@ from lab import airflow
 from lab.airflow import AirflowNotReady, Home, Rest
 from lab.answering import Answerer, read_rules
 from lab.following import RunFailed, Runs, Teller, follow
-from lab.network import joined
 from lab.paths import CHECKOUT, Instance
 from lab.summary import print_summary, summarise
 
@@ -50,7 +49,7 @@ def bring_up_airflow(instance: Instance, tell: Teller, *, port: int, site_file: 
     home = Home(instance)
     airflow.stop(home)
     shutil.rmtree(home.path, ignore_errors=True)
-    airflow.start(home, wrap=lambda words: joined(instance, words), port=port, site_file=site_file, say=tell)
+    airflow.start(home, port=port, site_file=site_file, say=tell)
     lab(instance, "forward", str(airflow.PORT_INSIDE), "--listen", str(port))
     rest = Rest(f"http://127.0.0.1:{port}", airflow.USER, home.password())
     rest.wait_until_healthy()

@@ -143,9 +143,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     )
     for name, test in summary["functional_tests"].items():
         print(f"  {'passed' if test['ok'] else 'FAILED'}             {name}: {test['evidence']}")
-    print(
-        f"  journal            {summary['journal_rows']} rows, chain {'holds' if summary['journal_holds'] else 'BROKEN'}"
-    )
+    chain = "holds" if summary["journal_holds"] else "is BROKEN"
+    print(f"  journal            {summary['journal_rows']} rows, the chain {chain}")
     for line in [*summary["lost"][:20], *summary["duplicated"][:20], *summary["audit"].get("differences", [])[:20]]:
         print(f"  !                  {line}")
     print("  everything         var/summary.json")

@@ -1,0 +1,164 @@
+"""One whole day through Airflow, recorded once; each test looks at one thing of it.
+
+The day goes wrong where the tests need it: phases are triggered out of order, the gate is first rejected, one mailbox
+is cleared and run again. Everything is done through the REST API, as a person does it in the UI.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from bascule import site
+from bascule.ledger import Ledger
+
+from lab import airflow
+from lab.airflow import Home, Rest
+from lab.answering import THINKING_SECONDS, Answerer, Rule
+from lab.demo import PHASES, lab
+from lab.following import RunFailed, Teller, follow
+from lab.paths import Instance
+
+APPLY = "Apply the proposals"
+GO, NO_GO = "Go: take the addresses", "No go"
+REVIEWS = [
+    Rule("transfer", "mailbox.review", APPLY),
+    Rule("transfer", "repair_filters.review", APPLY),
+    Rule("transfer", "repair_calendars.review", APPLY),
+]
+
+
+@dataclass
+class Run:
+    """One run of a DAG as it was found at some moment."""
+
+    dag: str
+    id: str
+    state: str
+    tasks: list[dict[str, Any]]
+
+    def task(self, task_id: str, name: str | None = None) -> dict[str, Any]:
+        """The instance of this task, of a mapped one the instance with this name."""
+        found = [t for t in self.tasks if t["task_id"] == task_id and name in (None, t.get("rendered_map_index"))]
+        assert len(found) == 1, f"{len(found)} instances of {self.dag}.{task_id} {name or ''}"
+        return found[0]
+
+    def named(self, task_id: str) -> list[dict[str, Any]]:
+        return [t for t in self.tasks if t["task_id"] == task_id and t["map_index"] >= 0]
+
+
+@dataclass
+class Day:
+    """What was seen of the day."""
+
+    rest: Rest
+    ledger: Ledger
+    instance: Instance
+    seen: dict[str, Run] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def look(self, name: str, dag: str, run: str) -> Run:
+        """Remember a run as it is now."""
+        self.seen[name] = Run(dag, run, self.rest.run_state(dag, run) or "", self.rest.tasks(dag, run))
+        return self.seen[name]
+
+    def log_of(self, run: Run, task: dict[str, Any], attempt: int | None = None) -> str:
+        return self.rest.log(run.dag, run.id, task["task_id"], attempt or task["try_number"], task["map_index"])
+
+
+@pytest.fixture(scope="session")
+def rest() -> Rest:
+    home = Home(Instance(os.environ["BASCULE_LAB_INSTANCE"]))
+    client = Rest(f"http://127.0.0.1:{airflow.PORT_INSIDE}", airflow.USER, home.password())
+    client.wait_until_healthy()
+    return client
+
+
+@pytest.fixture(scope="session")
+def day(rest: Rest) -> Iterator[Day]:
+    """The whole day; takes some minutes."""
+    instance = Instance(os.environ["BASCULE_LAB_INSTANCE"])
+    made = Day(rest, Ledger.from_environment(), instance)
+    tell = Teller()
+    lab(instance, "inject", "start")
+    try:
+        _try_out_of_order(made, tell)
+        _prepare(made, tell)
+        _try_dry_run(made, tell)
+        _migrate(made, tell)
+    finally:
+        lab(instance, "inject", "stop")
+    yield made
+
+
+def _end_of(made: Day, name: str, dag: str, run: str, tell: Teller, rules: list[Rule]) -> Run:
+    try:
+        follow(made.rest, [(dag, run)], tell, Answerer(made.rest, rules))
+    except RunFailed as failure:
+        tell(str(failure))
+    return made.look(name, dag, run)
+
+
+def _try_out_of_order(made: Day, tell: Teller) -> None:
+    run = made.rest.trigger("transfer")
+    _end_of(made, "transfer before freeze", "transfer", run, tell, [])
+
+
+def _prepare(made: Day, tell: Teller) -> None:
+    run = made.rest.trigger("prepare")
+    _end_of(made, "prepare", "prepare", run, tell, [])
+
+
+def _try_dry_run(made: Day, tell: Teller) -> None:
+    from bascule.ledger import journal
+
+    made.notes["journal rows before dry run"] = len(journal.entries(made.ledger))
+    run = made.rest.trigger("freeze", {"dry_run": True})
+    _end_of(made, "freeze, dry", "freeze", run, tell, [])
+    made.notes["journal rows after dry run"] = len(journal.entries(made.ledger))
+
+
+def _migrate(made: Day, tell: Teller) -> None:
+    """The day with a no go in it: the gate is rejected, cleared and passed; `migrate` goes on with the same run."""
+    rest, run = made.rest, made.rest.trigger("migrate")
+    runs = [("migrate", run), *((phase, run) for phase in PHASES)]
+    try:
+        follow(rest, runs, tell, Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", NO_GO)]))
+    except RunFailed as failure:
+        tell(str(failure))
+    made.look("migrate after no go", "migrate", run)
+    made.look("cutover after no go", "cutover", run)
+    made.look("transfer", "transfer", run)
+    _sync_one_mailbox_again(made, run, tell)
+    rest.clear("cutover", run, ["go_no_go"])
+    rest.clear("migrate", run, ["cutover"])
+    stopped: list[bool] = []
+
+    def stop_injecting() -> None:
+        if not stopped and rest.run_state("drain", run):
+            lab(made.instance, "inject", "stop")
+            stopped.append(True)
+
+    time.sleep(THINKING_SECONDS)
+    try:
+        follow(rest, runs, tell, Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", GO)]), stop_injecting)
+    except RunFailed as failure:
+        tell(str(failure))
+    for dag in ("migrate", "freeze", "cutover", "drain"):
+        made.look(dag, dag, run)
+
+
+def _sync_one_mailbox_again(made: Day, run: str, tell: Teller) -> None:
+    """Clear one mailbox's sync in the transfer, as a person does in the UI."""
+    before = made.seen["transfer"]
+    clean = next(task for task in before.named("mailbox.sync") if task["state"] == "success")
+    made.notes["cleared mailbox"] = clean["rendered_map_index"]
+    made.rest.clear("transfer", run, [["mailbox.sync", clean["map_index"]]], downstream=False)
+    _end_of(made, "transfer after clear", "transfer", run, tell, REVIEWS)
+
+
+@pytest.fixture(scope="session")
+def site_file() -> site.Site:
+    return site.from_environment()

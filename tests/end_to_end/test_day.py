@@ -1,0 +1,140 @@
+"""The day, phase by phase, as Airflow ran it."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from bascule.ledger import journal, mailboxes, problems
+
+from lab.paths import CHECKOUT
+from tests.end_to_end.conftest import Day
+
+FREEZE_IN_ORDER = [
+    "begin",
+    "stop_imap_on_new",
+    "stop_mail_reception_on_new",
+    "change_mail_destination_in_directory",
+    "create_aliases_on_mx",
+    "reroute_mail_queued_at_mx",
+    "stop_imap_proxy_virtual_machine",
+    "stop_imap_on_old",
+    "stop_mailbox_backup_on_old",
+    "isolate_imap_on_old",
+    "restart_imap_on_old",
+    "verify_imap_on_old_is_isolated",
+    "deliver_mail_queued_on_old",
+    "isolate_imap_on_new",
+    "start_imap_on_new_for_the_copy",
+    "finish",
+]
+
+
+def count(day: Day, *words: str) -> dict[str, Any]:
+    """A counting command of the lab, which knows nothing of Bascule."""
+    command = [sys.executable, "-m", "lab", "--instance", day.instance.name, *words, "--json"]
+    done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def test_a_phase_out_of_order_refuses_with_a_sentence(day: Day) -> None:
+    run = day.seen["transfer before freeze"]
+    assert run.state == "failed"
+    log = day.log_of(run, run.task("begin"))
+    assert "`transfer` can't run yet: `freeze` has not finished" in log
+    assert run.task("list_accounts")["state"] == "upstream_failed"
+
+
+def test_prepare_asks_nobody_and_succeeds_with_its_problems_written_down(day: Day) -> None:
+    run = day.seen["prepare"]
+    assert run.state == "success"
+    assert all(task["state"] == "success" for task in run.named("mailbox.sync"))
+    assert problems.problems(day.ledger, states=("open", "decided", "settled"))
+
+
+def test_dry_run_changes_nothing_and_says_what_would_change(day: Day) -> None:
+    run = day.seen["freeze, dry"]
+    assert run.state == "success"
+    assert day.notes["journal rows before dry run"] == day.notes["journal rows after dry run"]
+    assert "this would change" in day.log_of(run, run.task("stop_imap_on_old"))
+
+
+def test_freeze_does_every_line_of_the_table_in_order(day: Day) -> None:
+    run = day.seen["freeze"]
+    assert run.state == "success"
+    ended = sorted(run.tasks, key=lambda task: task["end_date"])
+    assert [task["task_id"] for task in ended] == FREEZE_IN_ORDER
+
+
+def test_only_mailboxes_with_problems_ask_a_person(day: Day) -> None:
+    run = day.seen["transfer"]
+    states = {task["map_index"]: task["state"] for task in run.named("mailbox.sync")}
+    asked = {task["map_index"] for task in run.named("mailbox.review") if task["state"] != "skipped"}
+    assert asked == {index for index, state in states.items() if state == "failed"}
+    assert 0 < len(asked) < len(states)
+    assert run.state == "success"
+
+
+def test_clearing_one_mailbox_runs_it_again_and_touches_no_sibling(day: Day) -> None:
+    before, after = day.seen["transfer"], day.seen["transfer after clear"]
+    assert after.state == "success"
+    for was in before.named("mailbox.sync"):
+        now = next(task for task in after.named("mailbox.sync") if task["map_index"] == was["map_index"])
+        again = was["rendered_map_index"] == day.notes["cleared mailbox"]
+        assert now["try_number"] == was["try_number"] + again
+        assert (now["start_date"] != was["start_date"]) == again
+
+
+def test_a_no_go_stops_the_day_with_nothing_taken_over(day: Day) -> None:
+    run = day.seen["cutover after no go"]
+    assert run.state == "failed"
+    assert run.task("go_no_go")["state"] == "failed"
+    assert run.task("take_imap_address")["state"] == "upstream_failed"
+    assert day.seen["migrate after no go"].task("cutover")["state"] == "failed"
+
+
+def test_cleared_the_day_goes_on_with_the_same_run(day: Day) -> None:
+    run = day.seen["migrate"]
+    assert run.state == "success"
+    assert day.seen["cutover"].state == "success"
+    assert day.seen["cutover"].id == run.id
+    runs = day.rest.call("GET", "dags/cutover/dagRuns")["dag_runs"]
+    assert [item["dag_run_id"] for item in runs] == [run.id]
+
+
+def test_both_answers_of_the_gate_stand_in_the_journal_with_their_author(day: Day) -> None:
+    given = [entry.after or {} for entry in journal.entries(day.ledger, kind="gate", event="decision")]
+    assert [answer["option"] for answer in given] == ["No go", "Go: take the addresses"]
+    assert {answer["decided_by"] for answer in given} == {"postmaster"}
+
+
+def test_every_functional_test_passed_under_its_own_name(day: Day) -> None:
+    tests = day.seen["cutover"].named("functional_test")
+    assert len(tests) >= 5
+    assert all(task["state"] == "success" and task["rendered_map_index"] for task in tests)
+
+
+def test_no_problem_is_left_open_and_every_mailbox_is_verified(day: Day) -> None:
+    assert problems.problems(day.ledger) == []
+    states = {name: state.state for name, state in mailboxes.mailbox_states(day.ledger).items()}
+    assert set(states.values()) == {"verified"}, states
+
+
+def test_the_journal_is_whole_and_has_an_outcome_for_every_intent(day: Day) -> None:
+    assert journal.broken_link(day.ledger) is None
+    entries = journal.entries(day.ledger)
+    for intent in (entry for entry in entries if entry.event == "intent"):
+        later = [entry.event for entry in entries if entry.number > intent.number and entry.subject == intent.subject]
+        assert {"done", "failed"} & set(later), f"no outcome of {intent.kind} {intent.subject}"
+
+
+def test_every_numbered_message_is_in_exactly_one_place(day: Day) -> None:
+    report = count(day, "inject", "report")
+    assert report["injected"] > 0
+    assert (report["lost"], report["duplicated"]) == ([], [])
+    assert report["delivered_once"] == report["injected"]
+
+
+def test_every_message_of_the_old_server_is_on_the_new_one_as_it_was(day: Day) -> None:
+    audit = count(day, "audit")
+    assert audit["good"], json.dumps(audit)[:4000]
