@@ -168,11 +168,16 @@ class CalendarServerPart(Part):
     connection: ConnectionId
     url: Template  # of one account's home, over `account`
     contacts_url: Template | None = None  # where address books have a home of their own
+    login: Literal["superuser", "proxy", "secret"] = "superuser"
 
 
 class CalendarsPart(Part):
+    """Calendars and address books. `main`: names of old collections that go into the one that new gives everybody."""
+
     old: CalendarServerPart
     new: CalendarServerPart
+    main: list[str] = ["agenda", "calendar", "personal", "default", "contacts", "addressbook"]
+    new_main: str = "personal"
     parallel: int = Field(default=4, ge=1, le=32)
 
 

@@ -4,4 +4,4 @@
 from bascule.ledger import filters, journal, leases, problems
 from bascule.ledger.base import Ledger, LedgerError
 
-__all__ = ["Ledger", "LedgerError", "filters", "journal", "leases", "problems"]
+__all__ = ["Ledger", "LedgerError", "calendars", "filters", "journal", "leases", "mailboxes", "problems"]

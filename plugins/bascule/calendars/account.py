@@ -1,0 +1,143 @@
+"""Carry all calendars and address books of accounts: many accounts side by side, each by itself."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+import structlog
+
+from bascule.access import Access, AccessError
+from bascule.calendars import servers, xml
+from bascule.calendars.carry import Carrier, Counts
+from bascule.calendars.dav import Collection, Kind
+from bascule.ledger import Ledger
+from bascule.ledger.calendars import CalendarRow, calendars, problem_ids, save_calendar
+from bascule.ledger.problems import decisions, withdraw_unseen
+
+log = structlog.get_logger(__name__)
+
+KINDS: tuple[Kind, ...] = ("calendar", "addressbook")
+
+
+class CalendarsFailed(AccessError):
+    """Raised when the collections of some accounts could not be carried; the text has a line for each."""
+
+
+def sync_accounts(
+    access: Access, ledger: Ledger, accounts: Sequence[str], *, dry_run: bool = False, parallel: int = 4
+) -> dict[str, Counts]:
+    """Carry the collections of all these accounts; what each pass did, by account.
+
+    One account that fails holds back no other. Raises CalendarsFailed at the end.
+    """
+    done: dict[str, Counts] = {}
+    failed: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="calendars") as pool:
+        running = {pool.submit(sync_account, access, ledger, account, dry_run=dry_run): account for account in accounts}
+        for ended in as_completed(running):
+            account = running[ended]
+            try:
+                done[account] = ended.result()
+            except AccessError as error:
+                failed[account] = str(error)
+                log.error("calendars failed", account=account, why=str(error))
+            log.info("calendars: progress", done=len(done), failed=len(failed), of=len(accounts))
+    log.info("calendars: all accounts", accounts=len(done), **vars(sum(done.values(), Counts())))
+    if failed:
+        lines = "\n".join(f"  {account}: {why}" for account, why in sorted(failed.items()))
+        raise CalendarsFailed(f"the calendars of {len(failed)} of {len(accounts)} account(s) failed:\n{lines}")
+    return done
+
+
+def sync_account(access: Access, ledger: Ledger, account: str, *, dry_run: bool = False) -> Counts:
+    """One pass over all collections of one account. Raises AccessError when a server stays away or refuses."""
+    site = access.site.calendars
+    with servers.opened(access, site.old, account) as old, servers.opened(access, site.new, account) as new:
+        return _Account(access, ledger, account, old, new, dry_run=dry_run).run()
+
+
+class _Account:
+    def __init__(
+        self, access: Access, ledger: Ledger, account: str, old: servers.Server, new: servers.Server, *, dry_run: bool
+    ) -> None:
+        self.site, self.ledger, self.account = access.site.calendars, ledger, account
+        self.old, self.new, self.dry_run = old, new, dry_run
+        self.known = {row.old_href: row for row in calendars(ledger, account)}
+        self.decided = {
+            (problem.kind, problem.subject): (problem, made)
+            for problem, made in decisions(ledger, account, "calendar")
+            if problem.state == "decided"
+        }
+        self.seen: set[int] = set()
+
+    def run(self) -> Counts:
+        total = Counts()
+        for kind in KINDS:
+            for collection in self.old.session.collections(self.old.home(kind), kind):
+                total += self._carry(collection)
+        if not self.dry_run:
+            with self.ledger.session() as session:
+                withdraw_unseen(session, self.account, "calendar", self.seen)
+        log.info("calendars of one account", account=self.account, dry_run=self.dry_run, **vars(total))
+        return total
+
+    def _carry(self, collection: Collection) -> Counts:
+        row = self.known.get(collection.href)
+        if row and self._is_unchanged(row, collection):
+            self.seen |= problem_ids(self.ledger, row.id)
+            return Counts(collections=1)
+        if row is None or self.new.session.collection(row.new_href) is None:
+            row = self._make(collection, row)
+        elif dict(collection.properties) != row.properties and not self.dry_run:
+            changed = {
+                name: value for name, value in collection.properties.items() if row.properties.get(name) != value
+            }
+            self.new.session.set_properties(row.new_href, changed)
+            row.properties = dict(collection.properties)
+        carrier = Carrier(self.old.session, self.new.session, self.ledger, row, self.decided, dry_run=self.dry_run)
+        carrier.run()
+        self.seen |= carrier.seen
+        if not self.dry_run:
+            row.tag = collection.tag  # as it was before the items were read: what came since is met by the next pass
+            with self.ledger.session() as session:
+                save_calendar(session, row)
+        return carrier.counts
+
+    def _is_unchanged(self, row: CalendarRow, collection: Collection) -> bool:
+        """Nothing changed on old since the last complete pass, and no item waits for a decision or another try."""
+        same = collection.tag and collection.tag == row.tag and dict(collection.properties) == row.properties
+        return bool(same) and not self.decided and not problem_ids(self.ledger, row.id)
+
+    def _make(self, collection: Collection, row: CalendarRow | None) -> CalendarRow:
+        """Make the collection on new where it isn't, and note where it is."""
+        new_href = row.new_href if row else self.new.home(collection.kind) + self._name(collection) + "/"
+        properties = dict(collection.properties)
+        if not self.dry_run:
+            if self.new.session.collection(new_href) is None:
+                self.new.session.make_collection(new_href, collection.kind, _at_birth(collection))
+            self.new.session.set_properties(new_href, properties)
+        row = row or CalendarRow(
+            account=self.account,
+            kind=collection.kind,
+            old_href=collection.href,
+            new_href=new_href,
+            properties=properties,
+            tag="",
+        )
+        self.known[collection.href] = row
+        if not self.dry_run:
+            with self.ledger.session() as session:
+                save_calendar(session, row)
+        return row
+
+    def _name(self, collection: Collection) -> str:
+        """`personal` for the first of the names that the site file calls main ones, the old name for the others."""
+        taken = {row.new_href for row in self.known.values() if row.kind == collection.kind}
+        main = self.new.home(collection.kind) + self.site.new_main + "/"
+        if collection.name in self.site.main and main not in taken:
+            return self.site.new_main
+        return collection.href.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _at_birth(collection: Collection) -> dict[str, Any]:
+    return {name: value for name, value in collection.properties.items() if name == xml.NAME}

@@ -1,0 +1,216 @@
+"""WebDAV as calendars and address books need it (RFC 4918, RFC 4791, RFC 6352): one session with one server.
+
+The libraries for CalDAV keep etags to themselves and know no address books, so requests are made here, on httpx.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import httpx
+import structlog
+from lxml import etree
+
+from bascule.access import AccessError
+from bascule.calendars import xml
+
+log = structlog.get_logger(__name__)
+
+Kind = Literal["calendar", "addressbook"]
+
+TRIES = 4
+FIRST_PAUSE = 0.5  # seconds, doubled at each further try
+PASSING = {429, 502, 503, 504}  # statuses that pass by themselves
+CONTENT_TYPES = {"calendar": "text/calendar; charset=utf-8", "addressbook": "text/vcard; charset=utf-8"}
+
+
+class DavError(AccessError):
+    """Raised when the server can't be reached or answers what makes no sense; trying later may help."""
+
+
+class DavRefused(AccessError):
+    """Raised when the server refuses a request for good; `status` is HTTP's, `words` are the server's."""
+
+    def __init__(self, method: str, url: str, status: int, words: str) -> None:
+        self.status, self.words = status, words
+        super().__init__(f"{method} {url} was refused with {status}" + (f": {words}" if words else ""))
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One calendar or address book; `tag` changes whenever anything in it changes (sync-token or ctag)."""
+
+    href: str
+    kind: Kind
+    properties: Mapping[str, str] = field(default_factory=dict)
+    components: frozenset[str] = frozenset()
+    tag: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return unquote(self.href.rstrip("/").rsplit("/", 1)[-1])
+
+
+@dataclass(frozen=True)
+class Content:
+    """One item as the server holds it."""
+
+    href: str
+    etag: str
+    text: str
+
+
+class Session:
+    """Requests to one server as one user. Transient trouble is tried again, four times in all."""
+
+    def __init__(self, client: httpx.Client, pause: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self._pause = pause
+
+    def close(self) -> None:
+        self._client.close()
+
+    def collections(self, home: str, kind: Kind) -> list[Collection]:
+        """The calendars or address books directly below `home`, in the order of their names."""
+        found = [_collection(answer) for answer in self._propfind(home, xml.COLLECTION, depth=1)]
+        return sorted((item for item in found if item and item.kind == kind), key=lambda item: item.href)
+
+    def collection(self, href: str) -> Collection | None:
+        """This one collection as it is now; None when there is none."""
+        try:
+            answers = self._propfind(href, xml.COLLECTION, depth=0)
+        except DavRefused as error:
+            if error.status in (404, 403):
+                return None
+            raise
+        return next((item for answer in answers if (item := _collection(answer))), None)
+
+    def etags(self, collection: str) -> dict[str, str]:
+        """href -> etag of every item in the collection."""
+        answers = self._propfind(collection, xml.ETAGS, depth=1)
+        return {
+            answer.href: answer.text("{DAV:}getetag")
+            for answer in answers
+            if answer.href.rstrip("/") != normal(collection).rstrip("/") and answer.text("{DAV:}getetag")
+        }
+
+    def contents(self, collection: str, kind: Kind, hrefs: Sequence[str]) -> Iterator[Content]:
+        """The items of these hrefs; those that are gone meanwhile are left out."""
+        if not hrefs:
+            return
+        try:
+            answers = self._multistatus("REPORT", collection, xml.multiget(kind, hrefs), depth=1)
+        except DavError as error:  # control characters, which XML can't carry: one item must not hide the others
+            log.warning("several items at once can't be read, so one by one", collection=collection, why=str(error))
+            yield from (found for href in hrefs if (found := self.get(href)))
+            return
+        for answer in answers:
+            if text := answer.text(xml.DATA[kind]):
+                yield Content(answer.href, answer.text("{DAV:}getetag"), text)
+
+    def get(self, href: str) -> Content | None:
+        """One item, or None when there is none."""
+        try:
+            response = self.request("GET", href)
+        except DavRefused as error:
+            if error.status in (404, 410):
+                return None
+            raise
+        return Content(normal(href), response.headers.get("etag", ""), response.content.decode("utf-8", "replace"))
+
+    def find_uid(self, collection: str, kind: Kind, uid: str) -> Content | None:
+        """The item that has this UID, if any (RFC 4791 section 7.8, RFC 6352 section 8.6)."""
+        for body in xml.uid_queries(kind, uid):
+            for answer in self._multistatus("REPORT", collection, body, depth=1):
+                text = answer.text(xml.DATA[kind])
+                if f"UID:{uid}" in text.replace("\r\n ", "").replace("\n ", ""):
+                    return Content(answer.href, answer.text("{DAV:}getetag"), text)
+        return None
+
+    def put(self, href: str, kind: Kind, text: str, *, if_match: str | None = None) -> None:
+        """Write one item: over the version `if_match`, or as a new one that must not be there. Raises DavRefused."""
+        condition = {"If-Match": if_match} if if_match is not None else {"If-None-Match": "*"}
+        headers = {"Content-Type": CONTENT_TYPES[kind], **condition}
+        self.request("PUT", href, content=text.encode(), headers=headers)
+
+    def delete(self, href: str, *, if_match: str) -> None:
+        """Remove one item in the version `if_match`; one that is gone already is no error. Raises DavRefused."""
+        try:
+            self.request("DELETE", href, headers={"If-Match": if_match})
+        except DavRefused as error:
+            if error.status not in (404, 410):
+                raise
+
+    def make_collection(self, href: str, kind: Kind, properties: Mapping[str, str]) -> None:
+        """Make a calendar or an address book. One that is there already is no error. Raises DavRefused."""
+        method = "MKCALENDAR" if kind == "calendar" else "MKCOL"
+        try:
+            self.request(method, href, content=xml.make_collection(kind, properties), headers=xml.CONTENT)
+        except DavRefused as error:
+            if error.status not in (403, 405, 409) or self.collection(href) is None:
+                raise
+
+    def set_properties(self, href: str, properties: Mapping[str, str]) -> None:
+        """Set properties of a collection, each by itself, since one refusal would undo all. Raises only DavError."""
+        for name, value in properties.items():
+            try:
+                self.request("PROPPATCH", href, content=xml.set_property(name, value), headers=xml.CONTENT)
+            except DavRefused as error:
+                log.warning("a property of a collection was refused", href=href, property=name, words=error.words)
+
+    def request(
+        self, method: str, url: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """One request; raises DavRefused on a status of 400 and more, DavError when the server stays away."""
+        trouble = ""
+        for attempt in range(TRIES):
+            if attempt:
+                self._pause(FIRST_PAUSE * 2 ** (attempt - 1))
+            try:
+                response = self._client.request(method, url, content=content, headers=dict(headers or {}))
+            except httpx.TransportError as error:
+                trouble = str(error) or type(error).__name__
+                continue
+            if response.status_code not in PASSING:
+                return _checked(method, url, response)
+            trouble = f"status {response.status_code}"
+        raise DavError(f"{method} {urljoin(str(self._client.base_url), url)} failed {TRIES} times: {trouble}")
+
+    def _propfind(self, href: str, body: bytes, *, depth: int) -> list[xml.Answer]:
+        return self._multistatus("PROPFIND", href, body, depth=depth)
+
+    def _multistatus(self, method: str, href: str, body: bytes, *, depth: int) -> list[xml.Answer]:
+        response = self.request(method, href, content=body, headers={**xml.CONTENT, "Depth": str(depth)})
+        try:
+            return [xml.Answer(normal(href), found) for href, found in xml.answers(response.content)]
+        except etree.XMLSyntaxError as error:
+            raise DavError(f"{method} {href} was answered with what is no XML: {error}") from None
+
+
+def normal(href: str) -> str:
+    """A path as we keep and compare it: without host, every doubtful character percent-encoded once."""
+    return quote(unquote(urlsplit(href).path), safe="/~!$&'()*+,;=:@-._")
+
+
+def _checked(method: str, url: str, response: httpx.Response) -> httpx.Response:
+    if response.status_code < 400:
+        return response
+    if response.status_code in (401, 407):
+        raise DavRefused(method, url, response.status_code, "the server refuses the login")
+    raise DavRefused(method, url, response.status_code, xml.words(response.text))
+
+
+def _collection(answer: xml.Answer) -> Collection | None:
+    kind = answer.kind()
+    if kind is None:
+        return None
+    return Collection(
+        href=answer.href.rstrip("/") + "/",
+        kind=kind,
+        properties={name: value for name in xml.CARRIED[kind] if (value := answer.text(name))},
+        components=answer.components(),
+        tag=answer.text("{DAV:}sync-token") or answer.text("{http://calendarserver.org/ns/}getctag"),
+    )

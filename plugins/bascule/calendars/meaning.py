@@ -1,0 +1,154 @@
+"""What an item means, apart from how it is written: folding, order, quoting and escapes don't count.
+
+iCalendar (RFC 5545) and vCard (RFC 2426, RFC 6350) share their lines (`NAME;PARAM=VALUE:value`) and their nesting.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+# What servers write anew by themselves and no person ever sees.
+WRITTEN_BY_SERVERS = {"PRODID", "CALSCALE", "METHOD", "REV", "DTSTAMP", "LAST-MODIFIED", "CREATED", "X-WR-CALNAME"}
+DEFAULT_PARAMETERS = {("VALUE", "DATE-TIME"), ("VALUE", "TEXT"), ("VALUE", "DURATION"), ("CHARSET", "UTF-8")}
+EMPTY_BY_DEFAULT = {("CLASS", "PUBLIC"), ("TRANSP", "OPAQUE"), ("SEQUENCE", "0"), ("PRIORITY", "0")}
+
+_line = re.compile(r'^(?P<head>(?:[^":]|"[^"]*")*):(?P<value>.*)$', re.S)
+_parameter = re.compile(r';([^=;:]+)(?:=((?:"[^"]*"|[^";])*))?')
+
+
+class Unreadable(ValueError):
+    """Raised when a text is no iCalendar and no vCard object."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One property: its name, its parameters in order, its value without escapes."""
+
+    name: str
+    parameters: tuple[tuple[str, str], ...]
+    value: str
+
+
+@dataclass
+class Part:
+    """One component with its properties and the components inside."""
+
+    name: str
+    lines: list[Line] = field(default_factory=list)
+    parts: list["Part"] = field(default_factory=list)
+
+    def value(self, name: str) -> str:
+        """The value of the first property of this name, or nothing."""
+        return next((line.value for line in self.lines if line.name == name), "")
+
+    def items(self) -> list["Part"]:
+        """The events, tasks or journals of a calendar; a card itself."""
+        if self.name == "VCARD":
+            return [self]
+        return [part for part in self.parts if part.name != "VTIMEZONE"]
+
+
+def parse(text: str) -> Part:
+    """Read one object. Raises Unreadable."""
+    root = Part("")
+    open_parts = [root]
+    for raw in unfolded(text):
+        line = _read(raw)
+        if line.name == "BEGIN":
+            open_parts.append(Part(line.value.strip().upper()))
+        elif line.name == "END":
+            if len(open_parts) < 2 or open_parts[-1].name != line.value.strip().upper():
+                raise Unreadable(f"END:{line.value} closes nothing that is open")
+            part = open_parts.pop()
+            open_parts[-1].parts.append(part)
+        else:
+            open_parts[-1].lines.append(line)
+    if len(open_parts) > 1:
+        raise Unreadable(f"BEGIN:{open_parts[-1].name} is never closed")
+    if len(root.parts) != 1 or root.parts[0].name not in ("VCALENDAR", "VCARD"):
+        raise Unreadable("the text is not one calendar object and not one card")
+    return root.parts[0]
+
+
+def unfolded(text: str) -> Iterator[str]:
+    """The lines of the text, with those put together again that were folded (RFC 5545 section 3.1)."""
+    joined = re.sub(r"\r\n[ \t]|\n[ \t]|\r[ \t]", "", text)
+    return (line for line in re.split(r"\r\n|\n|\r", joined) if line.strip())
+
+
+def uid(text: str) -> str:
+    """The UID of the object, or nothing."""
+    try:
+        return next((item.value("UID") for item in parse(text).items()), "")
+    except Unreadable:
+        return ""
+
+
+def title(text: str) -> str:
+    """How a person would call the item: summary or name, and when it begins."""
+    try:
+        items = parse(text).items()
+    except Unreadable:
+        return ""
+    if not items:
+        return ""
+    name = items[0].value("SUMMARY") or items[0].value("FN")
+    return f"{name} ({items[0].value('DTSTART')})" if items[0].value("DTSTART") else name
+
+
+def same(one: str, other: str) -> bool:
+    """Whether both texts mean the same."""
+    return one == other or not differences(one, other)
+
+
+def differences(one: str, other: str, most: int = 6) -> list[str]:
+    """What the second text lacks or adds, as sentences; nothing when both mean the same."""
+    try:
+        first, second = Counter(_flat(parse(one))), Counter(_flat(parse(other)))
+    except Unreadable as error:
+        return [] if one.strip() == other.strip() else [f"can't be compared: {error}"]
+    found = [f"lost {_shown(line)}" for line in (first - second)] + [f"has {_shown(line)}" for line in second - first]
+    return found[:most] + ([f"and {len(found) - most} more"] if len(found) > most else [])
+
+
+def _flat(part: Part, path: str = "") -> Iterator[tuple[str, Line]]:
+    """Every property with where it stands. Which component of several of one kind is told by UID and recurrence."""
+    here = f"{path}/{part.name}"
+    if part.name in ("VEVENT", "VTODO", "VJOURNAL"):
+        here += f"[{part.value('RECURRENCE-ID')}]"
+    yield here, Line("BEGIN", (), part.name)
+    for line in part.lines:
+        if line.name not in WRITTEN_BY_SERVERS and (line.name, line.value) not in EMPTY_BY_DEFAULT and line.value:
+            yield here, line
+    for inner in part.parts:
+        yield from _flat(inner, here)
+
+
+def _read(raw: str) -> Line:
+    match = _line.match(raw)
+    if match is None:
+        raise Unreadable(f"{raw[:60]!r} is no property")
+    head, value = match["head"], match["value"]
+    name = head.split(";", 1)[0].strip().upper()
+    found = []
+    for key, given in _parameter.findall(head[len(head.split(";", 1)[0]) :]):
+        for each in (given or "").split(","):
+            pair = (key.strip().upper(), each.strip().strip('"'))
+            if not given:  # vCard 2.1: `TEL;HOME:`
+                pair = ("TYPE", key.strip())
+            if pair[0] in ("TYPE", "VALUE", "ENCODING", "PARTSTAT", "ROLE", "CUTYPE", "RSVP"):
+                pair = (pair[0], pair[1].upper())
+            if pair not in DEFAULT_PARAMETERS:
+                found.append(pair)
+    return Line(name, tuple(sorted(found)), _plain(value))
+
+
+def _plain(value: str) -> str:
+    return re.sub(r"\\([nN,;:\\\"])", lambda found: "\n" if found[1] in "nN" else found[1], value).rstrip(" ")
+
+
+def _shown(found: tuple[str, Line]) -> str:
+    path, line = found
+    parameters = "".join(f";{key}={value}" for key, value in line.parameters)
+    return f"{line.name}{parameters}:{line.value[:80]} ({path.strip('/')})"

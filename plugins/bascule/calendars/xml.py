@@ -1,0 +1,142 @@
+"""The XML of WebDAV requests and answers. Parsed without entities or network, since the server may be hostile."""
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lxml import etree
+from lxml.builder import ElementMaker
+
+DAV, CAL, CARD = "DAV:", "urn:ietf:params:xml:ns:caldav", "urn:ietf:params:xml:ns:carddav"
+CS, APPLE = "http://calendarserver.org/ns/", "http://apple.com/ns/ical/"
+NAMES = {"d": DAV, "c": CAL, "cr": CARD, "cs": CS, "a": APPLE}
+CONTENT = {"Content-Type": "application/xml; charset=utf-8"}
+
+DATA = {"calendar": f"{{{CAL}}}calendar-data", "addressbook": f"{{{CARD}}}address-data"}
+NAME = f"{{{DAV}}}displayname"
+COLOUR = f"{{{APPLE}}}calendar-color"
+# What a person sees of a collection, by the kind of collection.
+CARRIED = {
+    "calendar": (
+        NAME,
+        COLOUR,
+        f"{{{CAL}}}calendar-description",
+        f"{{{APPLE}}}calendar-order",
+        f"{{{CAL}}}calendar-timezone",
+    ),
+    "addressbook": (NAME, f"{{{CARD}}}addressbook-description"),
+}
+
+_d = ElementMaker(namespace=DAV, nsmap=NAMES)
+_c = ElementMaker(namespace=CAL, nsmap=NAMES)
+_cr = ElementMaker(namespace=CARD, nsmap=NAMES)
+_parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, recover=False)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a multistatus says of one href: the properties that were found."""
+
+    href: str
+    found: Mapping[str, etree._Element]
+
+    def text(self, name: str) -> str:
+        element = self.found.get(name)
+        return "" if element is None else "".join(element.itertext()).strip(" \t") if len(element) == 0 else ""
+
+    def kind(self) -> Literal["calendar", "addressbook"] | None:
+        types = self.found.get(f"{{{DAV}}}resourcetype")
+        names = {child.tag for child in types} if types is not None else set()
+        if f"{{{CAL}}}calendar" in names:
+            return "calendar"
+        return "addressbook" if f"{{{CARD}}}addressbook" in names else None
+
+    def components(self) -> frozenset[str]:
+        element = self.found.get(f"{{{CAL}}}supported-calendar-component-set")
+        return frozenset(child.get("name", "") for child in element) if element is not None else frozenset()
+
+
+def answers(body: bytes) -> Iterator[tuple[str, dict[str, etree._Element]]]:
+    """(href, properties found) of each response in a multistatus. Raises XMLSyntaxError."""
+    root = etree.fromstring(body, _parser)
+    for response in root.iterfind(f"{{{DAV}}}response"):
+        found: dict[str, etree._Element] = {}
+        for part in response.iterfind(f"{{{DAV}}}propstat"):
+            if " 200" in (part.findtext(f"{{{DAV}}}status") or ""):
+                found |= {element.tag: element for element in part.find(f"{{{DAV}}}prop")}
+        yield (response.findtext(f"{{{DAV}}}href") or "").strip(), found
+
+
+def words(text: str) -> str:
+    """What a person can read in an error page: its text without tags, at most 500 characters."""
+    plain = re.sub(r"<(head|style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.S | re.I)
+    return " ".join(html.unescape(plain).split())[:500]
+
+
+def _text(element: etree._Element) -> bytes:
+    return etree.tostring(element, xml_declaration=True, encoding="utf-8")
+
+
+def _named(name: str, value: str | None = None) -> etree._Element:
+    element = etree.Element(name, nsmap=NAMES)
+    element.text = value
+    return element
+
+
+def _propfind(names: Sequence[str]) -> bytes:
+    return _text(_d.propfind(_d.prop(*(_named(name) for name in names))))
+
+
+ETAGS = _propfind([f"{{{DAV}}}getetag", f"{{{DAV}}}resourcetype"])
+COLLECTION = _propfind(
+    [
+        f"{{{DAV}}}resourcetype",
+        f"{{{DAV}}}sync-token",
+        f"{{{CS}}}getctag",
+        f"{{{CAL}}}supported-calendar-component-set",
+        *CARRIED["calendar"],
+        f"{{{CARD}}}addressbook-description",
+    ]
+)
+
+
+def multiget(kind: str, hrefs: Sequence[str]) -> bytes:
+    """Ask for the items of these hrefs, with their etags."""
+    hrefs_asked = [_d.href(href) for href in hrefs]
+    if kind == "calendar":
+        return _text(
+            getattr(_c, "calendar-multiget")(_d.prop(_d.getetag(), getattr(_c, "calendar-data")()), *hrefs_asked)
+        )
+    return _text(
+        getattr(_cr, "addressbook-multiget")(_d.prop(_d.getetag(), getattr(_cr, "address-data")()), *hrefs_asked)
+    )
+
+
+def uid_queries(kind: str, uid: str) -> Iterator[bytes]:
+    """Queries for the item of this UID: one for each component that a calendar may hold."""
+    if kind == "addressbook":
+        match = getattr(_cr, "text-match")(uid, {"collation": "i;octet", "match-type": "equals"})
+        condition = _cr.filter(getattr(_cr, "prop-filter")({"name": "UID"}, match))
+        yield _text(getattr(_cr, "addressbook-query")(_d.prop(_d.getetag(), getattr(_cr, "address-data")()), condition))
+        return
+    for component in ("VEVENT", "VTODO"):
+        match = getattr(_c, "text-match")(uid, {"collation": "i;octet"})
+        inner = getattr(_c, "comp-filter")({"name": component}, getattr(_c, "prop-filter")({"name": "UID"}, match))
+        condition = _c.filter(getattr(_c, "comp-filter")({"name": "VCALENDAR"}, inner))
+        yield _text(getattr(_c, "calendar-query")(_d.prop(_d.getetag(), getattr(_c, "calendar-data")()), condition))
+
+
+def make_collection(kind: str, properties: Mapping[str, str]) -> bytes:
+    """Body of MKCALENDAR (RFC 4791 section 5.3.1), or of extended MKCOL (RFC 5689) for an address book."""
+    prop = _d.prop(*(_named(name, value) for name, value in properties.items()))
+    if kind == "calendar":
+        return _text(_c.mkcalendar(_d.set(prop)))
+    prop.insert(0, _d.resourcetype(_d.collection(), _cr.addressbook()))
+    return _text(_d.mkcol(_d.set(prop)))
+
+
+def set_property(name: str, value: str) -> bytes:
+    """Body of PROPPATCH."""
+    return _text(_d.propertyupdate(_d.set(_d.prop(_named(name, value)))))

@@ -1,0 +1,95 @@
+"""What the ledger knows of calendars and address books: which collection went where, and each item's two etags."""
+
+from collections.abc import Collection as Names
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from bascule.ledger.base import Base, Ledger, now
+
+
+class CalendarRow(Base):
+    """One collection of one account. `tag` is old's at the last complete pass; empty when there was none."""
+
+    __tablename__ = "calendar"
+    __table_args__ = (sa.UniqueConstraint("account", "old_href"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    account: Mapped[str] = mapped_column(sa.String(255), index=True)
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    old_href: Mapped[str] = mapped_column(sa.String(1024))
+    new_href: Mapped[str] = mapped_column(sa.String(1024))
+    properties: Mapped[dict[str, Any]]  # as old had them when they were last set on new
+    tag: Mapped[str] = mapped_column(sa.Text, default="")
+    seen_at: Mapped[datetime]
+
+
+class CalendarItemRow(Base):
+    """One event, task or contact. `new_etag` is the one that our own last write gave.
+
+    `state`: writing (what came of it is not known yet); carried; refused (new didn't take it); left_out (by decision);
+    kept (what is on new stays).
+    """
+
+    __tablename__ = "calendar_item"
+    __table_args__ = (sa.UniqueConstraint("calendar_id", "old_href"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    calendar_id: Mapped[int] = mapped_column(sa.ForeignKey("calendar.id"), index=True)
+    old_href: Mapped[str] = mapped_column(sa.String(1024))
+    old_etag: Mapped[str] = mapped_column(sa.String(255))
+    new_href: Mapped[str] = mapped_column(sa.String(1024), default="")
+    new_etag: Mapped[str] = mapped_column(sa.String(255), default="")
+    state: Mapped[str] = mapped_column(sa.String(16))
+    problem_id: Mapped[int | None] = mapped_column(sa.ForeignKey("problem.id"))
+
+
+def calendars(ledger: Ledger, account: str) -> list[CalendarRow]:
+    """The collections of this account that were carried so far."""
+    with ledger.reading() as session:
+        query = sa.select(CalendarRow).where(CalendarRow.account == account).order_by(CalendarRow.id)
+        return list(session.scalars(query))
+
+
+def save_calendar(session: Session, row: CalendarRow) -> None:
+    """Write a collection down, new or changed."""
+    row.seen_at = now()
+    session.add(row)
+    session.flush()
+
+
+def items(ledger: Ledger, calendar_id: int) -> dict[str, CalendarItemRow]:
+    """The items of one collection by their old href."""
+    with ledger.reading() as session:
+        query = sa.select(CalendarItemRow).where(CalendarItemRow.calendar_id == calendar_id)
+        return {row.old_href: row for row in session.scalars(query)}
+
+
+def save_items(session: Session, rows: Iterable[CalendarItemRow]) -> None:
+    """Write items down, new or changed."""
+    session.add_all(rows)
+    session.flush()
+
+
+def forget_items(session: Session, ids: Names[int]) -> None:
+    """Items that are gone from both servers."""
+    session.execute(sa.delete(CalendarItemRow).where(CalendarItemRow.id.in_(list(ids))))
+
+
+def problem_ids(ledger: Ledger, calendar_id: int) -> set[int]:
+    """The problems that items of this collection have."""
+    query = sa.select(CalendarItemRow.problem_id).where(
+        CalendarItemRow.calendar_id == calendar_id, CalendarItemRow.problem_id.is_not(None)
+    )
+    with ledger.reading() as session:
+        return {found for found in session.scalars(query) if found is not None}
+
+
+def totals(ledger: Ledger) -> dict[str, int]:
+    """How many items there are in each state, all accounts together; for progress and the report."""
+    query = sa.select(CalendarItemRow.state, sa.func.count()).group_by(CalendarItemRow.state)
+    with ledger.reading() as session:
+        return {row[0]: row[1] for row in session.execute(query)}

@@ -1,0 +1,188 @@
+"""What a pass does with the items of one account."""
+
+from typing import Any
+
+import pytest
+from bascule.calendars import Counts, meaning, sync_account
+from bascule.ledger import Ledger, problems
+from bascule.ledger.journal import Origin
+from bascule.ledger.problems import Option
+
+
+def event(uid: str, summary: str = "Réunion", extra: str = "") -> str:
+    lines = [
+        "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//", "BEGIN:VEVENT", f"UID:{uid}",
+        "DTSTAMP:20260101T000000Z", "DTSTART:20260627T060000Z", "DTEND:20260627T070000Z", f"SUMMARY:{summary}",
+        *extra.split(), "END:VEVENT", "END:VCALENDAR", "",
+    ]  # fmt: skip
+    return "\r\n".join(lines)
+
+
+def card(uid: str, name: str = "Zoé Lefèvre") -> str:
+    return f"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}\r\nFN:{name}\r\nN:Lefèvre;Zoé;;;\r\nEND:VCARD\r\n"
+
+
+@pytest.fixture
+def filled(servers: Any) -> Any:
+    old, new = servers
+    old.make("/zoe/agenda/", "calendar")
+    old.make("/zoe/carnet/", "addressbook", "Carnet")
+    for number in range(3):
+        old.put(f"/zoe/agenda/e{number}.ics", event(f"e{number}"))
+    old.put("/zoe/carnet/c1.vcf", card("c1"))
+    new.make("/zoe/personal/", "calendar", "Personal")
+    return old, new
+
+
+def run(access: Any, ledger: Ledger, **options: Any) -> Counts:
+    return sync_account(access, ledger, "zoe", **options)
+
+
+def open_problems(ledger: Ledger) -> list[tuple[str, str]]:
+    return [(problem.kind, problem.subject) for problem in problems.problems(ledger, room="calendar")]
+
+
+def decide(ledger: Ledger, option: Option, **values: Any) -> None:
+    for problem in problems.problems(ledger):
+        with ledger.session() as session:
+            problems.decide(
+                session,
+                problem.id,
+                option,
+                values or problem.proposal,
+                decided_by="anne",
+                source="page",
+                origin=Origin("test"),
+            )
+
+
+def test_everything_is_carried_and_a_second_pass_changes_nothing(access: Any, ledger: Ledger, filled: Any) -> None:
+    _, new = filled
+    first = run(access, ledger)
+    assert (first.collections, first.items, first.copied, first.problems) == (2, 4, 4, 0)
+    assert new.names("/zoe/personal/") == ["e0.ics", "e1.ics", "e2.ics"]
+    assert meaning.same(new.get("/zoe/personal/e1.ics"), event("e1"))
+    assert new.get("/zoe/carnet/c1.vcf") is not None
+    new.faults.requests.clear()
+    assert run(access, ledger) == Counts(collections=2)
+    assert not {method for method, _ in new.faults.requests} & {"PUT", "DELETE", "PROPPATCH", "MKCOL", "MKCALENDAR"}
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(access: Any, ledger: Ledger, filled: Any) -> None:
+    _, new = filled
+    assert run(access, ledger, dry_run=True).copied == 4
+    assert new.names("/zoe/personal/") == []
+    assert run(access, ledger).copied == 4
+
+
+def test_changes_and_removals_on_old_are_carried(access: Any, ledger: Ledger, filled: Any) -> None:
+    old, new = filled
+    run(access, ledger)
+    old.put("/zoe/agenda/e0.ics", event("e0", "Reportée"))
+    old.request("DELETE", "/zoe/agenda/e1.ics")
+    old.put("/zoe/agenda/e9.ics", event("e9"))
+    counts = run(access, ledger)
+    assert (counts.copied, counts.updated, counts.deleted) == (1, 1, 1)
+    assert "Reportée" in new.get("/zoe/personal/e0.ics")
+    assert new.names("/zoe/personal/") == ["e0.ics", "e2.ics", "e9.ics"]
+
+
+def test_what_the_user_changed_on_new_stays(access: Any, ledger: Ledger, filled: Any) -> None:
+    old, new = filled
+    run(access, ledger)
+    new.put("/zoe/personal/e0.ics", event("e0", "Changed on new"))
+    new.request("DELETE", "/zoe/personal/e1.ics")
+    new.put("/zoe/personal/mine.ics", event("mine"))
+    old.put("/zoe/agenda/e7.ics", event("e7"))
+    assert run(access, ledger).kept == 2
+    assert "Changed on new" in new.get("/zoe/personal/e0.ics")
+    assert new.names("/zoe/personal/") == ["e0.ics", "e2.ics", "e7.ics", "mine.ics"]
+    assert open_problems(ledger) == []
+
+
+def test_a_change_on_both_sides_is_asked_and_the_new_one_stays(access: Any, ledger: Ledger, filled: Any) -> None:
+    old, new = filled
+    run(access, ledger)
+    new.put("/zoe/personal/e0.ics", event("e0", "New's"))
+    old.put("/zoe/agenda/e0.ics", event("e0", "Old's"))
+    assert run(access, ledger).problems == 1
+    assert "New's" in new.get("/zoe/personal/e0.ics")
+    assert open_problems(ledger) == [("both-changed", "/zoe/agenda/e0.ics")]
+    decide(ledger, Option.APPLY)
+    run(access, ledger)
+    assert "New's" in new.get("/zoe/personal/e0.ics")
+    assert open_problems(ledger) == []
+    assert run(access, ledger) == Counts(collections=2)
+
+
+def test_the_old_version_is_taken_when_a_person_wants_it(access: Any, ledger: Ledger, filled: Any) -> None:
+    old, new = filled
+    run(access, ledger)
+    new.put("/zoe/personal/e0.ics", event("e0", "New's"))
+    old.put("/zoe/agenda/e0.ics", event("e0", "Old's"))
+    run(access, ledger)
+    decide(ledger, Option.APPLY, action="take_old")
+    run(access, ledger)
+    assert "Old's" in new.get("/zoe/personal/e0.ics")
+    assert problems.problems(ledger, states=("open", "decided")) == []
+
+
+def test_a_refused_item_is_isolated_and_repaired_by_decision(access: Any, ledger: Ledger, filled: Any) -> None:
+    old, new = filled
+    old.put("/zoe/agenda/bad.ics", event("bad", extra="ATTACH:https://example.org/x"))
+
+    def too_large(method: str, path: str, _: int) -> Any:
+        return ("413 Too Large", b"<p>too large</p>") if method == "PUT" and path.endswith("/bad.ics") else None
+
+    new.faults.plan = too_large
+    counts = run(access, ledger)
+    assert (counts.copied, counts.problems) == (4, 1)
+    assert open_problems(ledger) == [("too-large", "/zoe/agenda/bad.ics")]
+    found = problems.problems(ledger)[0]
+    assert found.proposal == {"action": "drop", "properties": ["ATTACH"]}
+    assert "too large" in found.server_words
+    new.faults.plan = None
+    decide(ledger, Option.APPLY)
+    assert run(access, ledger).copied == 1
+    assert "ATTACH" not in new.get("/zoe/personal/bad.ics")
+    assert problems.problems(ledger, states=("open", "decided")) == []
+
+
+def test_a_refused_item_that_is_accepted_later_is_no_problem_any_more(access: Any, ledger: Ledger, filled: Any) -> None:
+    _, new = filled
+    new.faults.plan = lambda method, path, _: (
+        ("400 Bad", b"no") if method == "PUT" and path.endswith("/e0.ics") else None
+    )
+    assert run(access, ledger).problems == 1
+    new.faults.plan = None
+    assert run(access, ledger).copied == 1
+    assert open_problems(ledger) == []
+
+
+def test_an_item_left_out_by_decision_is_not_tried_again(access: Any, ledger: Ledger, filled: Any) -> None:
+    _, new = filled
+    new.faults.plan = lambda method, path, _: (
+        ("400 Bad", b"no") if method == "PUT" and path.endswith("/personal/e0.ics") else None
+    )
+    run(access, ledger)
+    decide(ledger, Option.LEAVE_OUT)
+    new.faults.plan = None
+    run(access, ledger)
+    assert new.names("/zoe/personal/") == ["e1.ics", "e2.ics"]
+    assert run(access, ledger) == Counts(collections=2)
+    assert problems.problems(ledger, states=("settled",))[0].subject == "/zoe/agenda/e0.ics"
+
+
+def test_what_new_has_already_in_the_same_words_is_adopted(access: Any, ledger: Ledger, filled: Any) -> None:
+    _, new = filled
+    new.put("/zoe/personal/e0.ics", event("e0"))
+    counts = run(access, ledger)
+    assert (counts.copied, counts.problems) == (4, 0)
+
+
+def test_an_item_of_the_user_under_the_same_name_is_not_overwritten(access: Any, ledger: Ledger, filled: Any) -> None:
+    _, new = filled
+    new.put("/zoe/personal/e0.ics", event("e0", "The user's own"))
+    assert run(access, ledger).problems == 1
+    assert "The user's own" in new.get("/zoe/personal/e0.ics")
+    assert open_problems(ledger) == [("both-changed", "/zoe/agenda/e0.ics")]
