@@ -1,13 +1,14 @@
 """Who works at the observatory: accounts, their names and addresses, made from a seed.
 
-Some accounts are always the same, whatever the seed and the number, because the day's prepared answers, the site file and
-the tests name them: the role accounts, two beta testers and the four problem mailboxes.
+Some accounts are always the same, whatever the seed and the number, because the day's prepared answers, the site file
+and the tests name them: the role accounts, two beta testers and the four problem mailboxes.
 """
 
 import random
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from lab.facts import DOMAIN
@@ -37,25 +38,23 @@ ROLE_ALIASES = {
     f"bureau@{DOMAIN}": ("accueil", "direction"),
 }
 
-GIVEN_NAMES = (
-    "Adélaïde Agnès Aïcha Amélie Anaïs André Angèle Anne-Laure Aurélie Benoît Bérénice Béatrice Cécile Céline Chantal "
-    "Clément Cyril Damien Désirée Édouard Élise Émile Éric Étienne Fabien Florence Françoise Frédéric Gaël Gérard Gisèle "
-    "Grégoire Guénolé Guillaume Hélène Hervé Inès Irène Jean-Noël Jérémie Jérôme Joël Joëlle Julien Ludivine Maëlle "
-    "Maïté Marc-André Marie-Thérèse Mélanie Michaël Naïma Nathanaël Noémie Océane Olivier Pélagie Raphaël Régis Rémi "
-    "René Solène Stéphane Sébastien Théo Thérèse Timothée Valérie Véronique Xavier Yaël Yannick Zacharie Łukasz Øyvind Jürgen "
-    "Siân Ángel Begoña Çağla"
-).split()
-SURNAMES = (
-    "Aubépine Balvanéra Barthélemy Bégué Benaïssa Béranger Besançon Bézard Boulègue Brûlé Cæsar Castéran Cédille Châtelain "
-    "Chrétien Côté Courgeon Crépin Curtil Delorme Desprès Dévérité Doré Dubœuf Dufrêne Dupré Durançon Éluard Espérandieu "
-    "Estève Faÿ Fénelon Ferré Forêt Fréchette Gagné Gérôme Gómez Grébault Guégan Guérin Guérinoël Hébert Héloury Hérault "
-    "Hôtelier Huÿghe Isoré Jéhan Jégou Kaës Kerouédan Köhler Lacœuille L'Hôte Lécuyer Lemoël Le-Gall Levêque Maître Maréchal "
-    "Mérimée Métais Mézière Moël Naudé Nérac Nuñez Ørsted Özdemir Pâris Pélissier Pécresse Pérès Plœuc Préjean Quérat Régnier "
-    "Rémusat Renée-Dubois Rozé Sélène Séverac Soufflot Štěpánek Sørensen Théodore Thévenin Tréguier Trévidic Vélin "
-    "Vérité Viète Wörth Yzèbe Zoéga Żeromski"
-).split()
+GIVEN_NAMES = (Path(__file__).parent / "given_names.txt").read_text(encoding="utf-8").split()
+SURNAMES = (Path(__file__).parent / "surnames.txt").read_text(encoding="utf-8").split()
 FOLDED = str.maketrans(
-    {"œ": "oe", "Œ": "Oe", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "ğ": "g", "'": "", "’": ""}
+    {
+        "œ": "oe",
+        "Œ": "Oe",
+        "æ": "ae",
+        "Æ": "Ae",
+        "ø": "o",
+        "Ø": "O",
+        "ł": "l",
+        "Ł": "L",
+        "ß": "ss",
+        "ğ": "g",
+        "'": "",
+        "’": "",
+    }
 )
 
 

@@ -50,7 +50,7 @@ Je suis en congé jusqu'au 28 août. En cas d'urgence : contact@{domain}
 }}
 if header :is "X-Priority" "1" {{ keep; stop; }}
 if header :contains ["To", "Cc"] "astro-fr@" {{ fileinto "INBOX.À lire"; stop; }}
-if header :matches "Subject" "[[]Réunion]*" {{ fileinto "{meetings}"; }}
+if header :matches "Subject" "[Réunion]*" {{ fileinto "{meetings}"; }}
 """
 SIMPLE = """\
 require "fileinto";

@@ -1,7 +1,7 @@
 """Messages as an observatory's people have kept them for twenty years: good ones, old ones, odd ones.
 
 Written by hand instead of by the `email` package: it is fifty times faster, and half of the shapes are such that the
-package would mend them. Every message ends its lines with CRLF and holds no NUL, so that IMAP's APPEND stores it unchanged.
+package would mend them. Every line ends with CRLF and none holds a NUL, so that IMAP's APPEND stores it unchanged.
 """
 
 import base64
@@ -65,9 +65,10 @@ def with_attachment(rng: random.Random, owner: tuple[str, str], sent: datetime, 
     return b"".join(
         (
             head,
-            f"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}".encode(),
+            f"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n".encode(),
+            f"Content-Transfer-Encoding: 8bit\r\n\r\n{text}".encode(),
             f"--{boundary}\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n".encode(),
-            f"Content-Disposition: attachment; filename=\"{encoded_word(name)}\"\r\n\r\n".encode(),
+            f'Content-Disposition: attachment; filename="{encoded_word(name)}"\r\n\r\n'.encode(),
             content,
             f"--{boundary}--\r\n".encode(),
         )
@@ -94,7 +95,12 @@ def encoded_word(text: str) -> str:
 
 
 def _head(
-    rng: random.Random, owner: tuple[str, str], sent: datetime, serial: str, more: list[tuple[str, str]], identified: bool = True
+    rng: random.Random,
+    owner: tuple[str, str],
+    sent: datetime,
+    serial: str,
+    more: list[tuple[str, str]],
+    identified: bool = True,
 ) -> bytes:
     sender, address = rng.choice(CORRESPONDENTS)
     fields = [
@@ -150,7 +156,8 @@ def _alternative(rng: random.Random, owner: tuple[str, str], sent: datetime, ser
     html = "<html><body>" + "".join(f"<p>{line}</p>\r\n" for line in text.splitlines() if line) + "</body></html>\r\n"
     head = _head(rng, owner, sent, serial, [("Content-Type", f'multipart/alternative;\r\n boundary="{boundary}"')])
     parts = [
-        f"--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{content}\r\n"
+        f"--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\n"
+        f"Content-Transfer-Encoding: 8bit\r\n\r\n{content}\r\n"
         for kind, content in (("plain", text), ("html", html))
     ]
     return head + ("".join(parts) + f"--{boundary}--\r\n").encode()
@@ -193,7 +200,12 @@ def _long_head(rng: random.Random, owner: tuple[str, str], sent: datetime, seria
 def _odd_body(rng: random.Random, owner: tuple[str, str], sent: datetime, serial: str) -> bytes:
     """Lines that careless programs mistake for something else, and a body that doesn't end its last line."""
     head = _head(rng, owner, sent, serial, [("Content-Type", "text/plain")])
-    return head + b"From here on\r\n.\r\n..\r\n>From there\r\n)\r\nA1 OK done\r\n\x0c\t\x7f\r\n" + b"x" * 1500 + b"\r\nno end"
+    return (
+        head
+        + b"From here on\r\n.\r\n..\r\n>From there\r\n)\r\nA1 OK done\r\n\x0c\t\x7f\r\n"
+        + b"x" * 1500
+        + b"\r\nno end"
+    )
 
 
 def _forwarded(rng: random.Random, owner: tuple[str, str], sent: datetime, serial: str) -> bytes:

@@ -1,0 +1,185 @@
+"""What lies in each account's mailboxes before the day, made from a seed: folders, messages, filters, events, contacts.
+
+`mailbox_of` depends on the person and the seed alone, so that a larger site holds the same mailboxes and more, and any
+single one can be made again without the others.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+
+from imapclient import imap_utf7
+
+from lab import seed_calendars, seed_filters, seed_messages
+from lab.people import Person
+from lab.secrets import PROBE_ACCOUNT
+from lab.seed_calendars import Item
+
+EVE = datetime(2026, 6, 26, 18, 0, tzinfo=UTC)  # the evening before the day: the newest message in the corpus
+YEARS = 20
+PREFIX = "INBOX."  # of the old server's folders, whose separator is `.`
+ZONES = tuple(timezone(timedelta(hours=hours)) for hours in (0, 1, 2, -4, 5.5))
+KEYWORDS = ("$Label1", "$Label4", "$Forwarded", "$MDNSent", "NonJunk", "projet-CNRS", "travail")
+LARGE_ONE_IN = 6  # so many accounts share one message of a few MB
+
+ALWAYS = ("Sent", "Drafts", "Trash", "Réunions", "Réunions.2018 été", "À lire", "Reçus & factures")
+SOMETIMES = (
+    "Archives.2008",
+    "Archives.2012",
+    "Archives.2012.Élèves",
+    "Projets.Étoiles doubles",
+    "Projets.Étoiles doubles.Données brutes",
+    "Élèves (thèses)",
+    "Junk",
+    "Réunions.2019 hiver",
+    "Réunions.Conseil d'école",
+    "京都 2010",
+    "Λ-CDM",
+    '"Entre guillemets"',
+    "100 % sûr",
+    "Notes * urgentes",
+    "À l'étranger.Chili.La Silla",
+    "Brouillons d'idées",
+)
+# What old keeps and new refuses, or would take for something else: made over IMAP, except the last.
+REFUSED_FOLDERS = ("~archives", "Budget 2019/2020", "dbox-Mails")
+ON_DISK_FOLDER = "Essais\tgamma"  # CREATE refuses it on old too: a program wrote the directory
+NEW_FOLDERS = ("Sent", "Réunions/2026 automne", "À lire", "Essai du nouveau serveur")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message in a folder. `flags` are system flags and keywords; `date` is the internal date."""
+
+    data: bytes = field(repr=False)
+    flags: tuple[str, ...]
+    date: datetime
+    refused: bool = False  # IMAP's APPEND doesn't take it as it is: it is written as a file
+
+    @property
+    def served(self) -> bytes:
+        """As the old server gives it over IMAP: Dovecot shows NUL as 0x80."""
+        return self.data.replace(b"\0", b"\x80")
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.served).hexdigest()
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder by its name on its server. `on_disk`: IMAP's CREATE refuses the name, its directory is written."""
+
+    name: str
+    messages: list[Message] = field(default_factory=list)
+    subscribed: bool = True
+    on_disk: bool = False
+
+    @property
+    def maildir(self) -> str:
+        """Its directory in a Maildir++ (`.` for INBOX itself)."""
+        inner = self.name.removeprefix(PREFIX)
+        return "." if self.name == "INBOX" else "." + imap_utf7.encode(inner).decode()
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """Everything of one account before the day. `new` is what a beta tester already has on the new server."""
+
+    person: Person
+    old: list[Folder]
+    new: list[Folder]
+    filters: dict[str, str]
+    active_filter: str | None
+    events: list[Item]
+    contacts: list[Item]
+
+
+def mailbox_of(person: Person, seed: int) -> Mailbox:
+    """The mailbox of one person, the same for the same seed."""
+    maker = _Maker(person, seed)
+    old = maker.old_folders()
+    filters, active = seed_filters.filters(person, maker.rng, PREFIX + "Réunions")
+    named = {name for script in filters.values() for name in seed_filters.folders_named(script)}
+    old += [Folder(name) for name in sorted(named - {folder.name for folder in old})]
+    new = maker.new_folders(old[0]) if person.beta else []
+    events = seed_calendars.events(person, maker.rng)
+    return Mailbox(person, old, new, filters, active, events, seed_calendars.contacts(person, maker.rng))
+
+
+class _Maker:
+    """Makes the folders of one mailbox, one random number after the other."""
+
+    def __init__(self, person: Person, seed: int) -> None:
+        self.person = person
+        self.rng = random.Random(f"corpus:{seed}:{person.account}")
+        self.owner = (person.name, person.address)
+        self.made = 0
+
+    def old_folders(self) -> list[Folder]:
+        names = [PREFIX + name for name in (*ALWAYS, *self.rng.sample(SOMETIMES, self.rng.randrange(3, 7)))]
+        folders = [self._folder("INBOX", self.rng.randrange(22, 42))]
+        folders += [self._folder(name, self.rng.choice((0, 2, 3, 5, 7, 11))) for name in names]
+        if self.person.account == PROBE_ACCOUNT:
+            folders.append(Folder(seed_filters.PROBE_FOLDER))
+        self._twins(folders[0])
+        if int(hashlib.sha256(self.person.account.encode()).hexdigest(), 16) % LARGE_ONE_IN == 0:
+            folders[1].messages.append(self._message(size=self.rng.randrange(800_000, 2_500_000)))
+        if self.person.trouble == "folders":
+            folders += [self._folder(PREFIX + name, 5) for name in REFUSED_FOLDERS]
+            folders.append(self._folder(PREFIX + ON_DISK_FOLDER, 3, on_disk=True))
+        if self.person.trouble == "messages":
+            folders[0].messages.extend(self._refused())
+        return folders
+
+    def new_folders(self, old_inbox: Folder) -> list[Folder]:
+        """Weeks of the new server: what arrived there, and three mails carried over by hand at the beginning."""
+        inbox = self._folder("INBOX", self.rng.randrange(12, 25), since=EVE - timedelta(weeks=6))
+        inbox.messages.extend(old_inbox.messages[:3])
+        return [inbox, *(self._folder(name, 4, since=EVE - timedelta(weeks=6)) for name in NEW_FOLDERS)]
+
+    def _folder(self, name: str, count: int, *, since: datetime | None = None, on_disk: bool = False) -> Folder:
+        messages = sorted((self._message(since=since) for _ in range(count)), key=lambda message: message.date)
+        if on_disk:
+            messages = [Message(message.data, message.flags, message.date, refused=True) for message in messages]
+        return Folder(name, messages, subscribed=on_disk is False and self.rng.random() < 0.9, on_disk=on_disk)
+
+    def _message(self, *, since: datetime | None = None, size: int = 0) -> Message:
+        date = self._date(since)
+        self.made += 1
+        serial = f"{self.rng.getrandbits(48):x}.{self.made}.{self.person.account}"
+        if size:
+            data = seed_messages.with_attachment(self.rng, self.owner, date, serial, size)
+        else:
+            data = seed_messages.message(self.rng, self.owner, date, serial)
+        return Message(data, self._flags(), date)
+
+    def _date(self, since: datetime | None) -> datetime:
+        """More of the recent years than of the old ones."""
+        span = (EVE - since) if since else timedelta(days=YEARS * 365.25)
+        instant = EVE - timedelta(seconds=int(span.total_seconds() * self.rng.random() ** 2))
+        return instant.astimezone(self.rng.choice(ZONES))
+
+    def _flags(self) -> tuple[str, ...]:
+        flags = [flag for flag, share in FLAG_SHARES if self.rng.random() < share]
+        if self.rng.random() < 0.15:
+            flags += self.rng.sample(KEYWORDS, self.rng.randrange(1, 3))
+        return tuple(flags)
+
+    def _twins(self, inbox: Folder) -> None:
+        """The same mail twice, and two mails under one Message-Id."""
+        first, second = inbox.messages[1], inbox.messages[-1]
+        inbox.messages.append(Message(first.data, first.flags, first.date))
+        other = seed_messages.same_identifier(second.data)
+        inbox.messages.append(Message(other, self._flags(), second.date + timedelta(seconds=2)))
+
+    def _refused(self) -> Iterator[Message]:
+        """A message of no bytes, and one with a NUL in its body."""
+        yield Message(b"", ("\\Seen",), self._date(None), refused=True)
+        with_nul = self._message()
+        yield Message(with_nul.data + b"\r\nnul: \0 here\r\n", ("\\Seen",), with_nul.date, refused=True)
+
+
+FLAG_SHARES = (("\\Seen", 0.8), ("\\Answered", 0.2), ("\\Flagged", 0.1), ("\\Draft", 0.03), ("\\Deleted", 0.02))
