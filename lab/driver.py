@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab import cgroups, connections, images, network
 from lab.facts import HOSTS
@@ -24,6 +25,9 @@ from lab.shell import LabError, run
 from lab.tls import Authority
 
 READY_SECONDS = 90
+# Each host's systemd needs about seven inotify instances of root's; the kernel's usual 128 are used up by two sites.
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 8192
 
 
 def say(text: str) -> None:
@@ -43,9 +47,17 @@ def check_prerequisites() -> None:
     cgroups.hierarchies()
 
 
+def raise_limits() -> None:
+    """The one setting of the machine that the lab changes."""
+    if int(INOTIFY_LIMIT.read_text()) < INOTIFY_INSTANCES:
+        INOTIFY_LIMIT.write_text(str(INOTIFY_INSTANCES))
+        say(f"raised this machine's fs.inotify.max_user_instances to {INOTIFY_INSTANCES}")
+
+
 def up(instance: Instance, *, fresh: bool = False, names: list[str] | None = None) -> None:
     """Make what is missing and wait until every host answers. With `fresh` the hosts begin again from their images."""
     check_prerequisites()
+    raise_limits()
     started = time.monotonic()
     images.build(list(IMAGES.values()), say)
     with _lock(instance):

@@ -136,6 +136,7 @@ def template_variables(host: Host, secrets: Secrets) -> dict[str, Any]:
         "reverse_names": facts.REVERSE_NAMES,
         "reverse_zone": facts.REVERSE_ZONE,
         "virtual_machine": facts.VIRTUAL_MACHINE,
+        "virtual_machine_host": facts.VIRTUAL_MACHINE_HOST,
         "ldap_base": facts.LDAP_BASE,
         "people_base": facts.PEOPLE_BASE,
         "ldap_admin_dn": names.LDAP_ADMIN_DN,

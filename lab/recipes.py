@@ -100,9 +100,31 @@ RECIPES = {
             ("/var/lib/knot/100.51.198.in-addr.arpa.zone", Owner("knot", "knot", 0o640)),
         ),
     ),
-    "sogo": Recipe(templates=("common",)),
-    "web": Recipe(templates=("common",)),
-    "hv": Recipe(templates=("common",)),
-    "client": Recipe(templates=("common",)),
-    "proxy": Recipe(templates=("common",), disable=("postfix", "dovecot")),
+    "sogo": Recipe(
+        templates=("common", "sogo"),
+        ports=(80, 443, 20000),
+        owners=(
+            ("/etc/sogo/sogo.conf", Owner("root", "sogo", 0o640)),
+            ("/etc/sogo/database.sql", Owner("root", "postgres", 0o640)),
+        ),
+        enable=("lab-sogo-database",),
+    ),
+    "web": Recipe(
+        templates=("common", "web"),
+        ports=(80, 443, 5232),
+        owners=(
+            ("/etc/radicale/users", Owner("root", "radicale", 0o640)),
+            (CERTIFICATE_KEY, Owner("root", "radicale", 0o640)),
+        ),
+        enable=("radicale",),
+        commands=(("install", "-d", "-o", "radicale", "-g", "radicale", "-m", "750", "/var/lib/radicale/collections"),),
+    ),
+    "hv": Recipe(templates=("common", "hv")),
+    "client": Recipe(templates=("common", "client"), ports=(25,), enable=("outside-mail",)),
+    "proxy": Recipe(
+        templates=("common", "proxy"),
+        ports=(143, 993),
+        owners=(("/etc/dovecot/ldap.conf", ROOT_ONLY), ("/etc/dovecot/ldap-master.conf", ROOT_ONLY)),
+        disable=("postfix",),
+    ),
 }

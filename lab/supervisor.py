@@ -34,6 +34,7 @@ class Machine:
         self._prepare = prepare
         self._process: Process | None = None
         self._running: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._switching = asyncio.Lock()
 
     async def on(self) -> None:
@@ -62,9 +63,21 @@ class Machine:
                 self.state = "stopping"
                 await self._end_by_force()
 
+    async def shutdown(self) -> None:
+        """Ask the host to shut down and don't wait, as a hypervisor does."""
+        self._remember(asyncio.create_task(self.off()))
+
     async def reboot(self) -> None:
+        self._remember(asyncio.create_task(self._off_and_on()))
+
+    async def _off_and_on(self) -> None:
         await self.off()
         await self.on()
+
+    def _remember(self, task: asyncio.Task[None]) -> None:
+        """asyncio itself holds tasks by weak references only."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _boot(self) -> Process:
         overlay = Overlay(self._instance, self._host)
@@ -151,7 +164,7 @@ class Supervisor:
         try:
             if act == "quit" and len(allowed) > 1:
                 self._quit.set()
-            elif act in ("on", "off", "destroy", "reboot"):
+            elif act in ("on", "off", "shutdown", "destroy", "reboot"):
                 if host not in allowed:
                     return {"error": f"no power switch for host {host!r} here"}
                 await getattr(self._machines[host], act)()

@@ -1,0 +1,2 @@
+DROP ROLE IF EXISTS sogo;
+CREATE ROLE sogo LOGIN PASSWORD '{{ secrets.sogo_database }}';
