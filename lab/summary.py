@@ -73,21 +73,18 @@ def counted(instance: Instance, *words: str) -> dict[str, Any]:
 
 def outage_seconds(ledger: Ledger) -> float | None:
     """From IMAP stopped on old to IMAP served by new under the service name, as the journal has it."""
-    stopped = first_time(ledger, kind="service", subject="imap_old", event="intent")
-    served = last_time(ledger, kind="address", subject="imap", event="done")
-    return round((served - stopped).total_seconds(), 1) if stopped and served else None
+    stopped = times(ledger, "service", "intent", service="imap_old", state="stopped")
+    served = times(ledger, "address", "done", service="imap")
+    return round((served[-1] - stopped[0]).total_seconds(), 1) if stopped and served else None
 
 
-def first_time(ledger: Ledger, *, kind: str, subject: str, event: journal.Event) -> datetime | None:
-    return next((entry.at for entry in matching(ledger, kind, subject, event)), None)
-
-
-def last_time(ledger: Ledger, *, kind: str, subject: str, event: journal.Event) -> datetime | None:
-    return next((entry.at for entry in reversed(matching(ledger, kind, subject, event))), None)
-
-
-def matching(ledger: Ledger, kind: str, subject: str, event: journal.Event) -> list[journal.Entry]:
-    return [entry for entry in journal.entries(ledger, kind=kind, event=event) if subject in entry.subject]
+def times(ledger: Ledger, kind: str, event: journal.Event, **parameters: str) -> list[datetime]:
+    """When the changes of this kind, with these among their parameters, came to this event."""
+    return [
+        entry.at
+        for entry in journal.entries(ledger, kind=kind, event=event)
+        if entry.at and parameters.items() <= entry.parameters.items()
+    ]
 
 
 def functional_tests(ledger: Ledger) -> dict[str, dict[str, Any]]:
