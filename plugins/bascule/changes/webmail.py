@@ -1,0 +1,117 @@
+"""The webmail's address redirected to the new webmail, by an nginx snippet."""
+
+import re
+from typing import Any
+
+import structlog
+
+from bascule.access import Access
+from bascule.changes import files, probes
+from bascule.changes.base import Change, ChangeFailed, State
+
+log = structlog.get_logger(__name__)
+
+ANSWER_SECONDS = 15  # a reload returns before the new workers answer
+CURL_SECONDS = 10
+UNSAFE = re.compile(r"[\s\"'\\{};$]")  # would end the string, or be a variable, in nginx's configuration
+
+
+class WebmailRedirect(Change):
+    """The redirect in place. State: {"file": the snippet, "redirects_to": where a browser is sent, or ""}."""
+
+    kind = "webmail"
+
+    def __init__(self, access: Access) -> None:
+        super().__init__(access)
+        self.part = access.site.webmail
+        self.remote = access.remote(self.part.host)
+
+    @property
+    def subject(self) -> str:
+        return f"{self.part.host}: {self.part.url}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def desired(self) -> State:
+        file = {"text": self._text(), "mode": "644", "owner": "root:root"}
+        return {"file": file, "redirects_to": self.part.target}
+
+    def observe(self) -> State:
+        return {"file": files.snapshot(self.remote, self.part.path), "redirects_to": self._redirect()[0]}
+
+    def is_desired(self, state: State) -> bool:
+        return files.text_of(state["file"]) == self._text() and self._is_target(state["redirects_to"])
+
+    def apply(self) -> None:
+        wrong = self._refused_by_nginx()
+        if wrong:
+            raise ChangeFailed(f"{self.subject}: nginx's configuration is broken already, nothing was changed: {wrong}")
+        before = files.snapshot(self.remote, self.part.path)
+        files.write(self.remote, self.part.path, self._text().encode())
+        wrong = self._refused_by_nginx()
+        if wrong:
+            files.restore(self.remote, self.part.path, before)
+            raise ChangeFailed(
+                f"{self.subject}: nginx refuses the redirect that {self.part.template} makes; the file that was there "
+                f"before is back, and nginx goes on as before: {wrong}"
+            )
+        self._reload()
+
+    def verify(self) -> None:
+        code, sentence = 0, ""
+
+        def redirects() -> bool:
+            nonlocal code, sentence
+            location, code, sentence = self._redirect()
+            return self._is_target(location)
+
+        if not probes.wait_for(redirects, ANSWER_SECONDS):
+            raise ChangeFailed(
+                f"{self.subject}: seen from {self.part.verify_from} it does not lead to {self.part.target} "
+                f"({sentence or f'status {code}'}): is {self.part.path} included in the webmail's `server` block?"
+            )
+        log.info("the webmail redirects", url=self.part.url, target=self.part.target, status=code)
+
+    def revert(self, before: State) -> None:
+        files.restore(self.remote, self.part.path, before["file"])
+        wrong = self._refused_by_nginx()
+        if wrong:
+            raise ChangeFailed(f"{self.subject}: {self.part.path} is as before, but nginx refuses to load it: {wrong}")
+        self._reload()
+        if not probes.wait_for(lambda: self._redirect()[0] == before["redirects_to"], ANSWER_SECONDS):
+            raise ChangeFailed(
+                f"{self.subject}: leads to {self._redirect()[0] or 'no other page'} instead of "
+                f"{before['redirects_to'] or 'the old webmail'}"
+            )
+
+    def summary(self, state: State) -> State:
+        return {**state, "file": files.short(state["file"])}
+
+    def _text(self) -> str:
+        for url in (self.part.url, self.part.target):
+            if UNSAFE.search(url):
+                raise ChangeFailed(f"{self.subject}: {url!r} can't stand in nginx's configuration: mend `webmail`")
+        return files.render(self.part.template, url=self.part.url, target=self.part.target)
+
+    def _is_target(self, location: str) -> bool:
+        return location.rstrip("/") == self.part.target.rstrip("/")
+
+    def _redirect(self) -> tuple[str, int, str]:
+        """Where the webmail leads a browser ("": no redirect), the HTTP status, and what curl said if it failed."""
+        words = "%{http_code} %{redirect_url}"
+        command = ["curl", "--silent", "--show-error", "--max-time", str(CURL_SECONDS), "--output", "/dev/null"]
+        viewer = self.access.remote(self.part.verify_from)
+        found = viewer.run([*command, "--write-out", words, "--", self.part.url], check=False, sudo=False)
+        code, _, location = found.output.strip().partition(" ")
+        return location, int(code) if code.isdigit() else 0, found.error.strip()
+
+    def _refused_by_nginx(self) -> str:
+        """What `nginx -t` finds wrong; empty when nothing."""
+        checked = self.remote.run(["nginx", "-t", "-q"], check=False)
+        return "" if checked.status == 0 else (checked.error.strip() or f"status {checked.status}")
+
+    def _reload(self) -> None:
+        self.remote.run(["systemctl", "reload-or-restart", "nginx.service"])
