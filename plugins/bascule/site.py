@@ -5,6 +5,7 @@ A wrong file gives every error at once, each with the line, the key's path, what
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -35,6 +36,17 @@ def _template(text: str) -> str:
     return text
 
 
+def _like(pattern: str, right: str) -> AfterValidator:
+    """A check against a pattern, with an error that says what would be right."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {right}")
+        return text
+
+    return AfterValidator(check)
+
+
 def _absolute(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError("must be an absolute path")
@@ -44,9 +56,15 @@ def _absolute(path: str) -> str:
 Template = Annotated[str, AfterValidator(_template)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Unit = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target)$")]
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")]
-ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+Unit = Annotated[
+    str,
+    _like(r"[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target)", "a unit's whole name, such as dovecot.service"),
+]
+HostName = Annotated[
+    str, _like(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a name that DNS can know, such as mail.example.org")
+]
+ConnectionId = Annotated[str, _like(r"[A-Za-z0-9_.-]+", "the id of an Airflow connection, such as bascule_ssh_old")]
+Url = Annotated[str, _like(r"https?://[^\s]+", "an address that begins with https:// or http://")]
 IpAddress = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
 IpInterface = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_interface(text)))]
 IpNetwork = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
@@ -85,14 +103,14 @@ class VirtualMachinePart(Part):
 
     hypervisor: str
     kind: Literal["virsh"] = "virsh"
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: Annotated[str, _like(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name that the hypervisor knows")]
     uri: str = "qemu:///system"
 
 
 class DestinationPart(Part):
     """The attribute that says where an account's mail goes, as Jinja2 templates over `account` and `entry`."""
 
-    attribute: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")
+    attribute: Annotated[str, _like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailRoutingAddress")]
     before: Template
     after: Template
 
@@ -204,7 +222,7 @@ class ServiceAddressPart(Part):
     address: IpInterface  # with its prefix length: 198.51.100.31/24
     old_owner: str | None = None  # the host that holds it; none when it went with the virtual machine
     new_owner: str
-    interface: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,15}$")
+    interface: Annotated[str, _like(r"[A-Za-z0-9_.:-]{1,15}", "a network interface's name, such as eth0")]
     verify_from: str
     port: Port
 
@@ -216,8 +234,8 @@ class ServiceAddressesPart(Part):
 
 class WebmailPart(Part):
     host: str
-    url: str = Field(pattern=r"^https?://")
-    target: str = Field(pattern=r"^https?://")
+    url: Url
+    target: Url
     kind: Literal["nginx"] = "nginx"
     template: str = "webmail_redirect.nginx.j2"
     path: AbsolutePath
@@ -256,7 +274,7 @@ class GatesPart(Part):
 class Site(Part):
     """One organisation's migration."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    name: Annotated[str, _like(r"[a-z][a-z0-9-]*", "small letters, digits and hyphens, such as observatory")]
     domain: HostName
     timezone: Annotated[str, AfterValidator(_known_zone)]
     languages: list[Literal["en", "fr"]] = ["en"]
