@@ -10,7 +10,7 @@ from bascule.ledger import Ledger, filters, problems
 from bascule.ledger.filters import FilterStatus, digest
 from bascule.ledger.problems import Decision, Option, Problem
 from bascule.sieve import plan as planning
-from bascule.sieve.behaviour import Proof
+from bascule.sieve.behaviour import Proof, version
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import ManageSieve, ManageSieveError, Refused
 from bascule.sieve.model import Choice, Context
@@ -63,7 +63,10 @@ class AccountPass:
         self.there = {name: self.new.get(name) for name in self.new.scripts()}
         self.new_active = next((name for name, active in self.new.scripts().items() if active), None)
         context = self._context(originals)
-        standing = {name: self._carry(name, data, context) for name, data in originals.items()}
+        plans = {name: planning.make(name, data, context, self.new.check) for name, data in originals.items()}
+        if old_active is not None:
+            self._prove(plans[old_active], plans)
+        standing = {name: self._carry(plan) for name, plan in plans.items()}
         self._activate(old_active, standing)
         self._close_the_look()
         return self.result
@@ -91,11 +94,18 @@ class AccountPass:
             repairs={"header-name": self.never_matching},
         )
 
-    def _carry(self, name: str, original: bytes, context: Context) -> bytes | None:
+    def _prove(self, plan: Plan, others: Mapping[str, Plan]) -> None:
+        """Compare what the active script does on the account's own mail, once for each version of it."""
+        known = self.known.get(plan.name)
+        if known is not None and known.report.get("proved") == version(plan):
+            plan.proved = version(plan)
+            plan.behaviour = known.report["behaviour"]
+            plan.repaired_behaviour = known.report["repaired_behaviour"]
+        elif self.proof is not None:
+            self.proof.compare(self.account, plan, others, self.folders)
+
+    def _carry(self, plan: Plan) -> bytes | None:
         """Bring one script over; return what stands on the new server under its name as it should, else None."""
-        plan = planning.make(name, original, context, self.new.check)
-        if self.proof is not None:
-            self.proof.compare(self.account, plan, self.folders)
         self.result.converted += plan.changed
         asked = planning.problem(plan, self.account)
         decision = self._decide(asked)
@@ -151,8 +161,8 @@ class AccountPass:
             kind=CHANGED_ON_NEW,
             subject=plan.name,
             explanation=f"The filter {plan.name!r} stands on the new server in another form than the one from the old "
-            "server: somebody has written or changed it there. Both are shown; the one on the new server stays until this "
-            "is decided.",
+            "server: somebody has written or changed it there. Both are shown; the one on the new server stays until "
+            "this is decided.",
             facts={"on new": digest(there), "from old": digest(target)},
             details={"on new": planning.clean(planning.read(there)), "from old": planning.clean(planning.read(target))},
             proposal={"action": "put beside", "name": BESIDE.format(name=plan.name)},
@@ -249,7 +259,7 @@ class AccountPass:
             room="sieve",
             kind=OTHER_ACTIVE,
             subject=self.new_active or "",
-            explanation=f"On the new server the filter {self.new_active!r} is active, and was not activated by Bascule; "
+            explanation=f"On the new server the filter {self.new_active!r} is active, and not by Bascule; "
             f"on the old one it is {old_active!r}. The one on the new server stays active until this is decided.",
             facts={"on new": self.new_active, "on old": old_active},
             proposal={"action": "leave it active"},

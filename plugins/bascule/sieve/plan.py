@@ -49,9 +49,8 @@ class Plan:
     new_warnings: list[str] = field(default_factory=list)
     trouble: str = ""  # why there is no conversion
     behaviour: list[dict[str, Any]] = field(default_factory=list)  # what differs on a sample of the account's mail
-    repaired_behaviour: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # what the repaired script would do otherwise
+    repaired_behaviour: list[dict[str, Any]] = field(default_factory=list)  # what the repair changes on that sample
+    proved: str = ""  # the version on which the comparison stands
 
     @property
     def changed(self) -> bool:
@@ -226,4 +225,5 @@ def page(plan: Plan) -> dict[str, Any]:
         "repaired_words": clean(plan.repaired_words),
         "behaviour": plan.behaviour,
         "repaired_behaviour": plan.repaired_behaviour,
+        "proved": plan.proved,
     }
