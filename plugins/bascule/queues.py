@@ -87,6 +87,12 @@ def read(remote: RemoteHost) -> Queue:
     )
 
 
+def waiting_ids(remote: RemoteHost) -> set[str]:
+    """The queue ids of everything that waits now."""
+    lines = remote.run(["postqueue", "-j"]).output.splitlines()
+    return {json.loads(line)["queue_id"] for line in lines if line.strip()}
+
+
 def flush(remote: RemoteHost) -> None:
     """Let Postfix try everything that waits at once."""
     remote.run(["postqueue", "-f"])
@@ -119,7 +125,7 @@ def wait_until_empty(remote: RemoteHost, seconds: float = 900, every: float = 2)
 
 def bounces(remote: RemoteHost, since: datetime | None) -> list[Bounce]:
     """The recipients given up since an instant (UTC; None: since the journal's begin), as the mail log says."""
-    given_up = [bounce for at, line in _mail_log(remote, since) if (bounce := _bounce(at, line))]
+    given_up = [bounce for at, line in mail_log(remote, since) if (bounce := _bounce(at, line))]
     if not given_up:
         return []
     names = _message_ids(remote, {bounce.queue_id for bounce in given_up})
@@ -139,11 +145,11 @@ def _bounce(at: datetime, line: str) -> Bounce | None:
 def _message_ids(remote: RemoteHost, queue_ids: Iterable[str]) -> dict[str, str]:
     """The Message-Id of each queued message, which the log named when it came: perhaps long before it was given up."""
     pattern = f"^({'|'.join(sorted(queue_ids))}): message-id="
-    found = (MESSAGE_ID.match(line) for _, line in _mail_log(remote, None, "--grep", pattern))
+    found = (MESSAGE_ID.match(line) for _, line in mail_log(remote, None, "--grep", pattern))
     return {match["id"]: match["message_id"] for match in found if match}
 
 
-def _mail_log(remote: RemoteHost, since: datetime | None, *more: str) -> list[tuple[datetime, str]]:
+def mail_log(remote: RemoteHost, since: datetime | None, *more: str) -> list[tuple[datetime, str]]:
     """The lines of the mail facility, each with its instant (UTC)."""
     # The ledger's instants are UTC without a mark.
     begin = (

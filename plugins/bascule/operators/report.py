@@ -28,12 +28,12 @@ class AccountForMail(BasculeOperator):
     def act(self, run: Run, context: "Context") -> dict[str, int]:
         import structlog
 
-        from bascule import queues
+        from bascule import accounting
         from bascule.ledger import phases
 
         if run.dry_run:
             return {}
-        account = queues.account(
+        account = accounting.account(
             run.access.remote(run.site.queues.mx), since=phases.marked_at(run.ledger, "freeze", "started")
         )
         structlog.get_logger(__name__).info("mail accepted at the MX since the freeze", **account.counts())
