@@ -1,6 +1,6 @@
 """Proof by behaviour: the old and the new script run on the account's own mail, on the new host, by `sieve-test`.
 
-Nothing is executed there: `sieve-test` says what a script would do. It runs as the SSH login, in a directory of its own,
+Nothing is executed there: `sieve-test` only says what a script would do. It runs as the SSH login, in a new directory,
 with the new server's Sieve settings but without the plugins that start programs.
 """
 

@@ -1,4 +1,4 @@
-"""A sample of an account's own mail: the latest messages of the inbox, and of the folders that its filter files into."""
+"""A sample of an account's own mail: the latest messages of the inbox and of the folders that its filter files into."""
 
 import email
 import email.policy

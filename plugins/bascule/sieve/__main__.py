@@ -1,0 +1,162 @@
+"""`python -m bascule.sieve convert FILE`, `check FILE...`, `explain FILE`: filters without Airflow, without a server.
+
+Exit status: 0 all done; 3 done except for the problems listed; 1 not a script (with line and column), or not readable.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bascule.sieve.convert import convert
+from bascule.sieve.explain import explain, why
+from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.model import Context, Conversion
+from bascule.sieve.plan import clean, read, write
+from bascule.sieve.procmail import Left, looks_like_procmail, to_sieve
+from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
+
+DONE, NOT_PARSABLE, WITH_PROBLEMS = 0, 1, 3
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    given = _parser().parse_args(words)
+    try:
+        return int(given.command(given))
+    except SieveSyntaxError as error:
+        print(f"{given.file}: {clean(str(error))}", file=sys.stderr)
+        return NOT_PARSABLE
+    except (OSError, yaml.YAMLError) as error:
+        print(f"bascule.sieve: {error}", file=sys.stderr)
+        return NOT_PARSABLE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bascule.sieve", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True)
+    converting = commands.add_parser("convert", help="write the converted filter, and its edits on standard error")
+    converting.add_argument("file", help="a Sieve script or a procmailrc; - for standard input")
+    converting.add_argument(
+        "--folder-map", type=Path, help="YAML or JSON: old folder name -> new one; see docs/filters.md"
+    )
+    converting.add_argument("--json", action="store_true", help="everything as one JSON object on standard output")
+    converting.set_defaults(command=_convert)
+    checking = commands.add_parser("check", help="say what is wrong with filters")
+    checking.add_argument("files", nargs="+", metavar="FILE")
+    checking.set_defaults(command=_check, file="")
+    explaining = commands.add_parser("explain", help="say in plain words what a filter does, and what would be edited")
+    explaining.add_argument("file")
+    explaining.set_defaults(command=_explain)
+    return parser
+
+
+def _convert(given: argparse.Namespace) -> int:
+    source = _source(given.file)
+    left: list[Left] = []
+    if looks_like_procmail(source):
+        source, left = to_sieve(source)
+    conversion = convert(source, Context(folders=_folder_map(given.folder_map)))
+    if given.json:
+        print(json.dumps(_as_data(conversion, left), ensure_ascii=False, indent=2))
+    else:
+        sys.stdout.buffer.write(write(conversion.text))
+        sys.stdout.buffer.flush()
+        for line in _sentences(conversion, left):
+            print(f"{given.file}: {clean(line)}", file=sys.stderr)
+    return WITH_PROBLEMS if conversion.findings or left else DONE
+
+
+def _check(given: argparse.Namespace) -> int:
+    worst = DONE
+    for file in given.files:
+        try:
+            conversion = convert(_source(file))
+        except SieveSyntaxError as error:
+            print(f"{file}: {clean(str(error))}")
+            worst = NOT_PARSABLE
+            continue
+        for line in _problems(conversion, []):
+            print(f"{file}: {clean(line)}")
+        if conversion.findings and worst == DONE:
+            worst = WITH_PROBLEMS
+    return worst
+
+
+def _explain(given: argparse.Namespace) -> int:
+    source = _source(given.file)
+    for line in explain(parse_leniently(source)):
+        print(clean(line) if line.strip() == line else "  " + clean(line))
+    for line in why(convert(source)):
+        print(clean(line))
+    return DONE
+
+
+def _source(file: str) -> str:
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    return read(data)
+
+
+def _folder_map(path: Path | None) -> FolderMap:
+    if path is None:
+        return FolderMap()
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(data, Mapping):
+        raise OSError(f"{path}: a folder map holds old names and new names, as in `INBOX.Old: New`")
+    return FolderMap.from_data(data)
+
+
+def _sentences(conversion: Conversion, left: list[Left]) -> list[str]:
+    edits = []
+    for edit in conversion.edits:
+        line, column = conversion.place(edit.start)
+        edits.append(f"line {line}, column {column}: {edit.reason} [{edit.rule}]")
+    return edits + _problems(conversion, left)
+
+
+def _problems(conversion: Conversion, left: list[Left]) -> list[str]:
+    found = []
+    for finding in conversion.findings:
+        line, column = conversion.place(finding.offset)
+        can = "; it can be repaired by decision" if finding.repair else ""
+        found.append(f"line {line}, column {column}: problem: {finding.message}{can} [{finding.rule}]")
+    return found + [f"line {item.line}: problem: {item.message} [procmail]" for item in left]
+
+
+def _as_data(conversion: Conversion, left: list[Left]) -> dict[str, Any]:
+    def place(offset: int) -> dict[str, int]:
+        line, column = conversion.place(offset)
+        return {"line": line, "column": column}
+
+    edits = [
+        place(edit.start)
+        | {"before": clean(conversion.source[edit.start : edit.end]), "after": edit.text, "rule": edit.rule,
+           "reason": clean(edit.reason)}
+        for edit in conversion.edits
+    ]  # fmt: skip
+    findings = [
+        place(finding.offset)
+        | {"rule": finding.rule, "message": clean(finding.message), "repairable": bool(finding.repair)}
+        for finding in conversion.findings
+    ]
+    problems = findings + [{"line": item.line, "rule": "procmail", "message": item.message} for item in left]
+    changed = conversion.proposed != conversion.text
+    return {
+        "text": clean_script(conversion.text),
+        "proposed": clean_script(conversion.proposed) if changed else None,
+        "edits": edits,
+        "problems": problems,
+    }
+
+
+def clean_script(text: str) -> str:
+    """A script as JSON can hold it: octets that are not UTF-8 become question marks, line ends stay."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
