@@ -102,7 +102,7 @@ RECIPES = {
     ),
     "sogo": Recipe(
         templates=("common", "sogo"),
-        ports=(80, 443, 20000),
+        ports=(80, 443),
         owners=(
             ("/etc/sogo/sogo.conf", Owner("root", "sogo", 0o640)),
             ("/etc/sogo/database.sql", Owner("root", "postgres", 0o640)),
