@@ -136,6 +136,8 @@ class Destination(Change):
             plans.append(self._plan(account))
         if not isinstance(self.accounts, str) and (missing := set(self.accounts) - names):
             raise directory.DirectoryError(f"the directory has no account {', '.join(sorted(missing))}")
+        if not plans:
+            raise ChangeFailed(f"{self.subject}: no entry is found, so nothing would be changed: is the filter right?")
         return plans
 
     def _plan(self, account: directory.Account) -> Plan:

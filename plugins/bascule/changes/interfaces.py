@@ -42,7 +42,9 @@ def configured(remote: RemoteHost, address: str) -> dict[str, FileState]:
     command = ["grep", "-rlsF", "--", address, *PLACES]
     paths = remote.run(command, check=False).output.splitlines()
     found = {path: files.snapshot(remote, path) for path in paths}
-    return {path: state for path, state in found.items() if state and names_address(state.get("text", ""), address)}
+    return {
+        path: state for path, state in found.items() if state and names_address(files.text_of(state) or "", address)
+    }
 
 
 def names_address(text: str, address: str) -> bool:
@@ -58,7 +60,7 @@ def forget(remote: RemoteHost, address: str) -> None:
     for path, state in present.items():
         if _is_ifupdown(path):
             edited[path] = without_address(state["text"], address, _defined_elsewhere(remote, path))
-    left = [path for path in present if names_address(edited.get(path, present[path].get("text", "")), address)]
+    left = [path for path in present if names_address(edited.get(path, files.text_of(present[path]) or ""), address)]
     if left:
         raise ChangeFailed(
             f"{address} stands in {', '.join(left)} on {remote.name}, which Bascule can't edit: "
