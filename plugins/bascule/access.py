@@ -293,6 +293,10 @@ class Access:
             self._remotes[host] = RemoteHost(host, lambda: self._ssh(self.connections.get(conn_id)))
         return self._remotes[host]
 
+    def again(self) -> "Access":
+        """The same site and connections with SSH sessions of its own, for another thread. Close it too."""
+        return Access(self.site, self.connections, self._ssh)
+
     def close(self) -> None:
         for remote in self._remotes.values():
             remote.close()

@@ -148,6 +148,7 @@ class MailServerPart(Part):
     login: Literal["master", "authzid", "secret"] = "master"
     master_login: str = "{account}*{master}"  # for login: master
     connections: int = Field(default=8, ge=1)  # at most so many at once, all tasks together
+    storage: AbsolutePath | None = None  # where the mail lies on the host, for the check of disk space
 
     @model_validator(mode="after")
     def _names_the_account(self) -> "MailServerPart":

@@ -1,0 +1,85 @@
+"""Both mail servers: the login for a sample of accounts, and what the servers can do."""
+
+import ssl
+from collections.abc import Iterator, Sequence
+
+import imapclient
+
+from bascule.access import Access
+from bascule.checks.finding import Finding, failure, ok, some, warning
+from bascule.directory import Account, accounts
+from bascule.site import MailServerPart, Side
+
+SAMPLE = 5
+TIMEOUT = 30  # seconds
+NEEDED = {"old": {"IMAP4REV1"}, "new": {"IMAP4REV1", "UIDPLUS"}}
+HELPFUL = {
+    "old": {"QRESYNC", "CONDSTORE", "LIST-STATUS", "SPECIAL-USE"},
+    "new": {"LITERAL+", "MULTIAPPEND", "LIST-STATUS", "SPECIAL-USE"},
+}
+
+
+def old_server(access: Access) -> Iterator[Finding]:
+    """The old server, as the passes will use it."""
+    return _server(access, "old")
+
+
+def new_server(access: Access) -> Iterator[Finding]:
+    """The new server, as the passes will use it."""
+    return _server(access, "new")
+
+
+def _server(access: Access, side: Side) -> Iterator[Finding]:
+    part: MailServerPart = getattr(access.site.mailboxes, side)
+    if part.login == "secret":
+        yield warning(f"IMAP on {side}", "the login for each account is a secret of its own: no sample was tried")
+        return
+    tried = sample(accounts(access))
+    refused, capabilities = [], frozenset[str]()
+    for account in tried:
+        try:
+            capabilities = _log_in(access, part, account.name)
+        except (imapclient.exceptions.IMAPClientError, OSError) as error:
+            refused.append(f"{account.name} ({error})")
+    subject = f"IMAP on {side} ({part.address}:{part.port})"
+    if refused:
+        yield failure(subject, f"the login of {len(refused)} of {len(tried)} accounts was refused: {some(refused)}")
+    else:
+        yield ok(subject, f"the login for {len(tried)} accounts works: {some([account.name for account in tried])}")
+    if capabilities:
+        yield from _capabilities(subject, side, capabilities)
+
+
+def _capabilities(subject: str, side: Side, present: frozenset[str]) -> Iterator[Finding]:
+    if lacking := sorted(NEEDED[side] - present):
+        yield failure(subject, f"the server lacks {', '.join(lacking)}, which the passes need")
+    if slower := sorted(HELPFUL[side] - present):
+        yield warning(subject, f"the server lacks {', '.join(slower)}: the passes work without, but take longer")
+    if not lacking and not slower:
+        yield ok(subject, "the server can do everything that the passes use")
+
+
+def sample(everyone: Sequence[Account], size: int = SAMPLE) -> list[Account]:
+    """Accounts from all over the alphabet, the same at each run."""
+    if len(everyone) <= size:
+        return list(everyone)
+    return [everyone[round(place * (len(everyone) - 1) / (size - 1))] for place in range(size)]
+
+
+def _log_in(access: Access, part: MailServerPart, account: str) -> frozenset[str]:
+    """Log in for the account and say what the server can do."""
+    connection = access.connections.get(part.connection)
+    context = ssl.create_default_context(cafile=connection.extra.get("ca_file"))
+    client = imapclient.IMAPClient(
+        part.address, part.port, ssl=part.security == "tls", ssl_context=context, timeout=TIMEOUT
+    )
+    try:
+        if part.security == "starttls":
+            client.starttls(context)
+        if part.login == "authzid":
+            client.plain_login(connection.login, connection.password, account)
+        else:
+            client.login(part.master_login.format(account=account, master=connection.login), connection.password)
+        return frozenset(word.decode("ascii", "replace").upper() for word in client.capabilities())
+    finally:
+        client.shutdown()
