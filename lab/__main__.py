@@ -10,6 +10,13 @@ from lab.facts import HOSTS
 from lab.paths import Instance
 from lab.shell import LabError
 
+# Commands that are modules of their own and run inside the site's network.
+INSIDE = {
+    "fill": "put people, mail, filters and calendars into a fresh site",
+    "inject": "start|stop|report: numbered messages through the MX",
+    "audit": "compare what is on new with what was filled in",
+}
+
 
 def main(arguments: list[str]) -> int:
     asked = _parser().parse_args(arguments)
@@ -50,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     forward.add_argument("port", type=int)
     forward.add_argument("--listen", type=int, help="port on this machine (default: the same)")
     forward.set_defaults(act=lambda instance, asked: driver.forward(instance, asked.port, asked.listen or asked.port))
+    for module, help_text in INSIDE.items():
+        inside = commands.add_parser(module, help=help_text, add_help=False)
+        inside.add_argument("arguments", nargs=argparse.REMAINDER)
+        inside.set_defaults(act=_inside, module=module)
     commands.add_parser("supervise").set_defaults(act=_supervise)
     return parser
 
@@ -80,6 +91,11 @@ def _log(instance: Instance, asked: argparse.Namespace) -> None:
     if not path.exists():
         raise LabError(f"{asked.host} was never booted in {instance.name}")
     os.execvp("cat", ["cat", str(path)])
+
+
+def _inside(instance: Instance, asked: argparse.Namespace) -> None:
+    own = [sys.executable, "-m", f"lab.{asked.module}", "--instance", instance.name]
+    driver.exec_inside(instance, [*own, *asked.arguments])
 
 
 def _supervise(instance: Instance, asked: argparse.Namespace) -> None:

@@ -143,7 +143,7 @@ class _Maker:
     def _folder(self, name: str, count: int, *, since: datetime | None = None, on_disk: bool = False) -> Folder:
         messages = sorted((self._message(since=since) for _ in range(count)), key=lambda message: message.date)
         if on_disk:
-            messages = [Message(message.data, message.flags, message.date, refused=True) for message in messages]
+            messages = [Message(message.data, ("\\Seen",), message.date, refused=True) for message in messages]
         return Folder(name, messages, subscribed=on_disk is False and self.rng.random() < 0.9, on_disk=on_disk)
 
     def _message(self, *, since: datetime | None = None, size: int = 0) -> Message:

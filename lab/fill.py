@@ -1,0 +1,269 @@
+"""`python -m lab fill`: put people, mail, filters, calendars and contacts into a fresh practice site.
+
+Everything goes the way that a real site's went: LDAP, IMAP, CalDAV. Only what these refuse is written as files.
+The inventory is written at the end, so that a site that was filled half shows.
+"""
+
+import argparse
+import io
+import ssl
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import ldap3
+import requests
+from ldap3.core.exceptions import LDAPException
+
+from lab import corpus, driver, inventory, seed_calendars
+from lab.corpus import Folder, Mailbox, Message
+from lab.facts import DOMAIN, HOSTS, PEOPLE_BASE
+from lab.inventory import Holdings
+from lab.paths import Instance
+from lab.people import ROLE_ALIASES, Person, people
+from lab.secrets import CALENDAR_FILLER, LDAP_ADMIN_DN, Secrets, load_or_make
+from lab.shell import LabError
+from lab.store import Appended, Side, StoreError, Stores
+
+WORKERS = 4
+SAY_SECONDS = 2.0
+CALENDARS = f"https://web.{DOMAIN}:5232"
+CALENDAR_NAME, CONTACTS_NAME = "agenda", "contacts"
+ALIAS_MAP = "/etc/postfix/virtual"
+SYSTEM_LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
+Say = Callable[[str], None]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab fill", description="Fill a fresh practice site from a seed.")
+    parser.add_argument("--instance", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--accounts", type=int, default=24, help="how many accounts (default: 24)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, other people and mail (default: 1)")
+    asked = parser.parse_args()
+    try:
+        fill(Instance(asked.instance), asked.accounts, asked.seed, driver.say)
+    except (LabError, StoreError, ValueError, LDAPException, requests.RequestException, OSError) as error:
+        print(f"lab: the site can't be filled: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def fill(instance: Instance, accounts: int, seed: int, say: Say) -> None:
+    """Fill the site; do nothing when it already holds exactly this. Raises LabError when it holds something else."""
+    began = time.monotonic()
+    secrets, everybody = load_or_make(instance.secrets), people(accounts, seed)
+    with _directory(instance, secrets) as directory:
+        if not _is_fresh(directory):
+            _check_same(instance, [person.account for person in everybody], seed)
+            say(f"{instance.name} is already filled with {accounts} accounts of seed {seed}: nothing to do")
+            return
+        inventory.path_of(instance).unlink(missing_ok=True)
+        for person in everybody:
+            _add_person(directory, person, secrets)
+    say(f"{accounts} accounts are in the directory")
+    _write_aliases(instance, everybody)
+    holdings = _fill_mailboxes(instance, everybody, seed, say)
+    written = inventory.write(instance, seed, holdings)
+    say(
+        f"{instance.name} is filled: {accounts} accounts, {written.messages} messages, {time.monotonic() - began:.1f} s"
+    )
+
+
+# -- directory and addresses
+
+
+def _directory(instance: Instance, secrets: Secrets) -> ldap3.Connection:
+    tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(instance.ca_certificate))
+    server = ldap3.Server(f"ldap.{DOMAIN}", port=636, use_ssl=True, tls=tls, connect_timeout=10)
+    return ldap3.Connection(server, LDAP_ADMIN_DN, secrets.ldap_admin, auto_bind=ldap3.AUTO_BIND_NO_TLS)
+
+
+def _is_fresh(directory: ldap3.Connection) -> bool:
+    directory.search(PEOPLE_BASE, "(objectClass=inetOrgPerson)", search_scope=ldap3.LEVEL, size_limit=1)
+    return not directory.entries
+
+
+def _check_same(instance: Instance, accounts: list[str], seed: int) -> None:
+    found = inventory.read(instance)
+    begin_anew = f"begin anew by `python -m lab --instance {instance.name} up --fresh`"
+    if found is None:
+        raise LabError(f"{instance.name} holds people already, but no inventory tells what: {begin_anew}")
+    if (found.seed, sorted(found.accounts)) != (seed, sorted(accounts)):
+        raise LabError(
+            f"{instance.name} is already filled with {len(found.accounts)} accounts of seed {found.seed}: {begin_anew}"
+        )
+
+
+def _add_person(directory: ldap3.Connection, person: Person, secrets: Secrets) -> None:
+    host = HOSTS["new" if person.beta else "old"].fqdn
+    attributes = {
+        "uid": person.account,
+        "cn": person.name,
+        "sn": person.surname,
+        "displayName": person.name,
+        "mail": person.address,
+        "mailLocalAddress": person.address,
+        "mailRoutingAddress": f"{person.account}@{host}",
+        "mailHost": host,
+        "userPassword": secrets.password_of(person.account),
+    }
+    if person.given_name:
+        attributes["givenName"] = person.given_name
+    dn = f"uid={person.account},{PEOPLE_BASE}"
+    if not directory.add(dn, ["inetOrgPerson", "inetLocalMailRecipient"], attributes):
+        raise LabError(f"the directory refuses {dn}: {directory.result['description']} {directory.result['message']}")
+
+
+def _write_aliases(instance: Instance, everybody: list[Person]) -> None:
+    """The alias map as the admins have kept it by hand: everybody's account as an address, roles and lists."""
+    lines = [f"# Aliases of {DOMAIN}, kept by hand since 2004."]
+    for person in everybody:
+        if person.kind == "person":
+            lines.append(f"{person.account}@{DOMAIN} {person.account}@{HOSTS['new' if person.beta else 'old'].fqdn}")
+    for address, accounts in ROLE_ALIASES.items():
+        lines.append(f"{address} {', '.join(f'{account}@{DOMAIN}' for account in accounts)}")
+    _on_host(instance, "mx", ["dd", f"of={ALIAS_MAP}", "status=none"], ("\n".join(lines) + "\n").encode())
+    _on_host(instance, "mx", ["postmap", f"hash:{ALIAS_MAP}"])
+
+
+# -- mailboxes, filters, calendars
+
+
+def _fill_mailboxes(instance: Instance, everybody: list[Person], seed: int, say: Say) -> list[Holdings]:
+    """Fill account after account, a few at once; what must be written as files comes last, in one stream."""
+    filler = _Filler(instance, seed)
+    holdings, files, said = [], [], time.monotonic()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done in as_completed([pool.submit(filler.account, person) for person in everybody]):
+            held, written = done.result()
+            holdings.append(held)
+            files += written
+            if time.monotonic() - said > SAY_SECONDS:
+                said = time.monotonic()
+                say(f"filled {len(holdings)} of {len(everybody)} accounts")
+    _write_files(instance, files)
+    return holdings
+
+
+_File = tuple[str, str, bytes | str, float]  # account, path in its home, bytes (or a link's target), time of change
+
+
+class _Filler:
+    """Fills single accounts; used by several threads."""
+
+    def __init__(self, instance: Instance, seed: int) -> None:
+        self._stores = Stores(instance)
+        self._seed = seed
+        self._dav = requests.Session()
+        self._dav.trust_env = False  # the machine's own proxies and authorities have no say here
+        self._dav.auth = (CALENDAR_FILLER, load_or_make(instance.secrets).calendars_filler)
+        self._dav.verify = str(instance.ca_certificate)
+
+    def account(self, person: Person) -> tuple[Holdings, list[_File]]:
+        """Fill one account; returns what it holds, and the files that still must be written."""
+        mailbox = corpus.mailbox_of(person, self._seed)
+        self._mail("old", person.account, mailbox.old)
+        if mailbox.new:
+            self._mail("new", person.account, mailbox.new)
+        self._calendars(mailbox)
+        return inventory.holdings_of(mailbox), [*_filter_files(mailbox), *_mail_files(mailbox)]
+
+    def _mail(self, side: Side, account: str, folders: list[Folder]) -> None:
+        writer = self._stores.writer(side, account)
+        try:
+            for folder in folders:
+                if folder.on_disk:
+                    continue
+                if folder.name != "INBOX":
+                    writer.create(folder.name)
+                writer.append(
+                    folder.name, [Appended(m.data, m.flags, m.date) for m in folder.messages if not m.refused]
+                )
+                if folder.subscribed:
+                    writer.subscribe(folder.name)
+        finally:
+            writer.close()
+
+    def _calendars(self, mailbox: Mailbox) -> None:
+        home = f"{CALENDARS}/{mailbox.person.account}/"
+        self._ask("MKCOL", home)
+        events, contacts = seed_calendars.calendar(mailbox.events), seed_calendars.address_book(mailbox.contacts)
+        self._ask("PUT", f"{home}{CALENDAR_NAME}/", events, "text/calendar; charset=utf-8")
+        self._ask("PUT", f"{home}{CONTACTS_NAME}/", contacts, "text/vcard; charset=utf-8")
+
+    def _ask(self, method: str, url: str, text: str = "", content_type: str = "text/plain") -> None:
+        answer = self._dav.request(method, url, data=text.encode(), headers={"Content-Type": content_type}, timeout=60)
+        if answer.status_code not in (200, 201, 204):
+            raise LabError(f"{method} {url}: {answer.status_code} {answer.text[:200]}")
+
+
+def _filter_files(mailbox: Mailbox) -> Iterator[_File]:
+    """As Pigeonhole keeps them; ManageSieve would refuse the one that is no Sieve."""
+    for name, text in mailbox.filters.items():
+        yield mailbox.person.account, f"sieve/{name}.sieve", text.encode(), corpus.EVE.timestamp()
+    if mailbox.active_filter:
+        yield mailbox.person.account, ".dovecot.sieve", f"sieve/{mailbox.active_filter}.sieve", corpus.EVE.timestamp()
+
+
+def _mail_files(mailbox: Mailbox) -> Iterator[_File]:
+    """Maildir files of the messages that APPEND refuses or alters, and of folders that CREATE refuses."""
+    for folder in mailbox.old:
+        refused = [message for message in folder.messages if message.refused]
+        for number, message in enumerate(refused):
+            name = f"Maildir/{folder.maildir}/cur/{_maildir_name(message, number)}"
+            yield mailbox.person.account, name, message.data.replace(b"\r\n", b"\n"), message.date.timestamp()
+
+
+def _maildir_name(message: Message, number: int) -> str:
+    letters = "".join(sorted(SYSTEM_LETTERS[flag] for flag in message.flags if flag in SYSTEM_LETTERS))
+    return f"{int(message.date.timestamp())}.M{number}P1.old:2,{letters}"
+
+
+def _write_files(instance: Instance, files: Iterable[_File]) -> None:
+    """Write into homes on old by one tar stream, as the user that owns the mail."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for directory, members in _by_directory(files).items():
+            archive.addfile(_member(directory, tarfile.DIRTYPE, corpus.EVE.timestamp(), mode=0o700))
+            for path, content, changed in members:
+                if isinstance(content, str):
+                    archive.addfile(_member(path, tarfile.SYMTYPE, changed, target=content))
+                else:
+                    archive.addfile(_member(path, tarfile.REGTYPE, changed, size=len(content)), io.BytesIO(content))
+    _on_host(instance, "old", ["runuser", "-u", "vmail", "--", "tar", "-x", "-C", "/srv/mail"], packed.getvalue())
+
+
+def _by_directory(files: Iterable[_File]) -> dict[str, list[tuple[str, bytes | str, float]]]:
+    """Files by directory; each Maildir folder also with the `new` and `tmp` that make it one."""
+    found: dict[str, list[tuple[str, bytes | str, float]]] = {}
+    for account, path, content, changed in files:
+        directory = f"{account}/{path}".rpartition("/")[0]
+        if directory.endswith("/cur"):
+            maildir = directory.removesuffix("/cur")
+            for each in (maildir, f"{maildir}/new", f"{maildir}/tmp"):
+                found.setdefault(each, [])
+        found.setdefault(directory, []).append((f"{account}/{path}", content, changed))
+    return found
+
+
+def _member(
+    path: str, kind: bytes, changed: float, *, mode: int = 0o600, size: int = 0, target: str = ""
+) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(path)
+    member.type, member.mtime, member.mode, member.size, member.linkname = kind, changed, mode, size, target
+    return member
+
+
+def _on_host(instance: Instance, host: str, command: list[str], data: bytes = b"") -> None:
+    done = subprocess.run(driver.ssh_command(instance, host, command), input=data, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise LabError(
+            f"{host}: {' '.join(command)[:100]} failed: {done.stderr.decode(errors='replace').strip()[-500:]}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
