@@ -66,8 +66,8 @@ class SyncMailbox(BasculeOperator):
         result = pass_over(run, self.account, write_failure=self.needs_person and last_try)
         if result.problems and self.needs_person and not run.dry_run:
             raise AirflowFailException(
-                f"{result.problems} problem(s) in the mailbox of {self.account} need a person; everything else has been "
-                "copied. The task `review` beside this one asks for the decision."
+                f"{result.problems} problem(s) in the mailbox of {self.account} need a person; everything else has "
+                "been copied. The task `review` beside this one asks for the decision."
             )
         return counts(result)
 

@@ -28,8 +28,8 @@ FREEZE_DOC = """
 stops the proxy, IMAP and the backup on old, and opens IMAP on old for the copy alone.
 """
 TRANSFER_DOC = """
-**06:40.** Carries what changed since the last pass, mailbox by mailbox, and verifies it. A mailbox with a problem asks a
-person under *Required Actions*. To run one mailbox again, clear its `mailbox.sync`: no other is touched.
+**06:40.** Carries what changed since the last pass, mailbox by mailbox, and verifies it. A mailbox with a problem asks
+a person under *Required Actions*. To run one mailbox again, clear its `mailbox.sync`: no other is touched.
 """
 CUTOVER_DOC = """
 **12:57.** Waits until no problem is open, asks for the go, then moves the addresses, redirects the webmail, lets the

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.triggers.external_task import DagStateTrigger
+from airflow.utils.state import DagRunState
 
 from bascule.operators.runtime import BasculeOperator, Run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-FINAL_STATES = ["success", "failed"]
+FINAL_STATES = [DagRunState.SUCCESS, DagRunState.FAILED]
 POLL_SECONDS = 5
 
 

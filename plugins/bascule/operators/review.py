@@ -52,7 +52,7 @@ class ReviewProblems(HITLOperator):
             waiting.kwargs = {"shown": [problem.id for problem in found]}
             raise
 
-    def execute_complete(self, context: "Context", event: dict[str, Any], shown: Sequence[int] = ()) -> None:  # type: ignore[override]
+    def execute_complete(self, context: "Context", event: dict[str, Any], shown: Sequence[int] = ()) -> None:
         answer = super().execute_complete(context, event)
         user = answer["responded_by_user"] or {}
         with sentences(), opened_run(context) as run:
