@@ -1,0 +1,84 @@
+"""The practice site for integration tests: they run inside its network, on an instance that is up and filled.
+
+`make integration` brings one up; by hand: `python -m lab --instance NAME exec env BASCULE_LAB_INSTANCE=NAME
+PYTHONPATH=plugins:. .venv/bin/python -m pytest tests/integration`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+from bascule import site as site_file
+from bascule.access import Access, EnvironmentConnections
+from bascule.site import Site
+
+from lab import driver
+from lab.paths import CHECKOUT, Instance
+from lab.secrets import Secrets, load_or_make
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One practice site, seen from inside its network."""
+
+    instance: Instance
+
+    @cached_property
+    def site(self) -> Site:
+        return site_file.load(CHECKOUT / "lab" / "site.yaml")
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return load_or_make(self.instance.secrets)
+
+    @cached_property
+    def environ(self) -> dict[str, str]:
+        """The connections, as variables."""
+        known = json.loads((self.instance.state / "connections.json").read_text())
+        return {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in known.items()}
+
+    def access(self, site: Site | None = None, environ: dict[str, str] | None = None) -> Access:
+        """An Access of its own; the test closes it, or lets the fixture `access` do so."""
+        return Access(site or self.site, EnvironmentConnections(environ or self.environ))
+
+    def ssh(self, host: str, *command: str, input: str | None = None) -> str:
+        """Run a command as root on a host, past everything that is tested; return what it printed."""
+        whole = driver.ssh_command(self.instance, host, list(command))
+        done = subprocess.run(whole, input=input or "", capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command} on {host}: {done.stderr or done.stdout}"
+        return done.stdout
+
+    def write(self, host: str, path: str, text: str) -> None:
+        """Write a file on a host."""
+        self.ssh(host, f"mkdir -p $(dirname {path}) && cat > {path}", input=text)
+
+    def power(self, host: str, act: str) -> None:
+        """Switch a host on (and wait until it answers) or off."""
+        command = [sys.executable, "-m", "lab", "--instance", self.instance.name, "power", host, act]
+        subprocess.run(command, cwd=CHECKOUT, check=True)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    name = os.environ.get("BASCULE_LAB_INSTANCE")
+    assert name, "integration tests run inside a practice site: make integration"
+    return Lab(Instance(name))
+
+
+@pytest.fixture(scope="module")
+def access(lab: Lab) -> Iterator[Access]:
+    opened = lab.access()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ledger_url(tmp_path: Path) -> str:
+    """A ledger of the test's own."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
