@@ -1,0 +1,290 @@
+"""What the sync engine knows of each mailbox: its folders, the map of copied messages as runs, and what was verified.
+
+A run says: old UIDs a, a+1, ... became new UIDs c, c+1, ...; a folder of 100,000 messages costs a few rows.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from bascule.ledger.base import Base, Ledger, now
+
+MailboxState = Literal["unknown", "copying", "verified", "problems", "kept on old", "failed"]
+
+# Where the new side's message of a run came from.
+COPIED = "copied"  # Bascule appended it
+FOUND = "found"  # it was on the new side before: never removed by Bascule
+REPAIRED = "repaired"  # Bascule appended a repaired form, by decision
+
+
+class MailboxRow(Base):
+    __tablename__ = "mailbox"
+
+    account: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    state: Mapped[str] = mapped_column(sa.String(16), default="unknown")
+    folders: Mapped[int] = mapped_column(default=0)
+    messages: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    verified: Mapped[int] = mapped_column(default=0)
+    problems: Mapped[int] = mapped_column(default=0)
+    passes: Mapped[int] = mapped_column(default=0)
+    seconds: Mapped[float] = mapped_column(default=0.0)  # of the last pass
+    note: Mapped[str] = mapped_column(sa.Text, default="")
+    last_pass_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
+
+
+class FolderRow(Base):
+    __tablename__ = "folder"
+    __table_args__ = (sa.UniqueConstraint("account", "old_hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    account: Mapped[str] = mapped_column(sa.String(255), index=True)
+    old_name: Mapped[str] = mapped_column(sa.Text)  # as people read it
+    old_hash: Mapped[str] = mapped_column(sa.String(64))  # of the name as the old server writes it
+    new_name: Mapped[str] = mapped_column(sa.Text)
+    created: Mapped[bool] = mapped_column(default=False)  # Bascule created it on new
+    subscribed: Mapped[bool] = mapped_column(default=False)
+    finished: Mapped[bool] = mapped_column(default=False)  # False: a copy was begun and its end is not known
+    doubt_from: Mapped[int] = mapped_column(sa.BigInteger, default=1)  # new UIDs from here on may be of that copy
+    old_uidvalidity: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    old_uidnext: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    old_modseq: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    old_messages: Mapped[int] = mapped_column(default=0)
+    new_uidvalidity: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    new_uidnext: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    new_modseq: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    new_messages: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
+class RunRow(Base):
+    """Old UIDs `old_first`... became new UIDs `new_first`..., `length` of them."""
+
+    __tablename__ = "uid_run"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    folder_id: Mapped[int] = mapped_column(sa.ForeignKey("folder.id", ondelete="CASCADE"), index=True)
+    old_first: Mapped[int] = mapped_column(sa.BigInteger)
+    new_first: Mapped[int] = mapped_column(sa.BigInteger)
+    length: Mapped[int] = mapped_column(sa.Integer)
+    origin: Mapped[str] = mapped_column(sa.String(8))
+
+
+class FlagsRow(Base):
+    """The flags of both sides as the last pass saw them, packed (see `bascule.mailbox.flags`)."""
+
+    __tablename__ = "folder_flags"
+
+    folder_id: Mapped[int] = mapped_column(sa.ForeignKey("folder.id", ondelete="CASCADE"), primary_key=True)
+    packed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+
+
+class ExceptionRow(Base):
+    """A message of the old side that the bulk copy leaves alone: refused, altered, or unreadable."""
+
+    __tablename__ = "message_exception"
+
+    folder_id: Mapped[int] = mapped_column(sa.ForeignKey("folder.id", ondelete="CASCADE"), primary_key=True)
+    old_uid: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(sa.String(32))
+    tries: Mapped[int] = mapped_column(default=0)
+
+
+class VerificationRow(Base):
+    """What the last verification of a folder found."""
+
+    __tablename__ = "verification"
+
+    folder_id: Mapped[int] = mapped_column(sa.ForeignKey("folder.id", ondelete="CASCADE"), primary_key=True)
+    level: Mapped[str] = mapped_column(sa.String(16))
+    messages: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    removed_on_new: Mapped[int] = mapped_column(default=0)
+    excepted: Mapped[int] = mapped_column(default=0)
+    differences: Mapped[list[Any]]
+    at: Mapped[datetime]
+
+
+@dataclass(frozen=True)
+class MailboxStatus:
+    """One mailbox as the dashboard and the gates see it; `seconds` of its last pass."""
+
+    account: str
+    state: MailboxState
+    folders: int
+    messages: int
+    bytes: int
+    verified: int
+    problems: int
+    passes: int
+    seconds: float
+    note: str
+    last_pass_at: datetime | None
+    verified_at: datetime | None
+
+
+def mailbox_states(ledger: Ledger) -> dict[str, MailboxStatus]:
+    """Every mailbox that a pass has looked at, by account."""
+    with ledger.reading() as session:
+        rows = session.scalars(sa.select(MailboxRow).order_by(MailboxRow.account))
+        return {row.account: _status(row) for row in rows}
+
+
+def folder_map(ledger: Ledger, account: str) -> dict[str, str]:
+    """Old folder name -> new folder name, as people read them, of every folder that the last pass carried."""
+    query = sa.select(FolderRow.old_name, FolderRow.new_name).where(FolderRow.account == account)
+    with ledger.reading() as session:
+        return {old: new for old, new in session.execute(query)}
+
+
+def set_mailbox(session: Session, account: str, state: MailboxState, **values: Any) -> None:
+    """Write the mailbox's row: its state and the columns given by name."""
+    row = session.get(MailboxRow, account)
+    if row is None:
+        row = MailboxRow(account=account, folders=0, messages=0, bytes=0, verified=0, problems=0, passes=0)
+        row.seconds, row.note, row.last_pass_at, row.verified_at = 0.0, "", None, None
+        session.add(row)
+    row.state = state
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
+def finish_mailbox(
+    session: Session,
+    account: str,
+    state: MailboxState,
+    *,
+    folders: int,
+    messages: int,
+    octets: int,
+    problems: int,
+    seconds: float,
+    verified: bool,
+) -> None:
+    """One more pass over this mailbox has ended now, with these figures."""
+    set_mailbox(session, account, state, folders=folders, messages=messages, bytes=octets, problems=problems)
+    row = session.get_one(MailboxRow, account)
+    row.passes, row.last_pass_at, row.seconds, row.note = row.passes + 1, now(), seconds, ""
+    if verified:
+        total = sa.select(sa.func.coalesce(sa.func.sum(VerificationRow.messages), 0)).join(
+            FolderRow, FolderRow.id == VerificationRow.folder_id
+        )
+        row.verified = session.scalar(total.where(FolderRow.account == account)) or 0
+        row.verified_at = now()
+
+
+def folders_of(session: Session, account: str) -> list[FolderRow]:
+    """The folders of one mailbox that passes have seen."""
+    return list(session.scalars(sa.select(FolderRow).where(FolderRow.account == account).order_by(FolderRow.id)))
+
+
+def runs_of(session: Session, folder_id: int) -> list[tuple[int, int, int, str]]:
+    """The map of one folder: (first old UID, first new UID, length, origin), by old UID."""
+    query = (
+        sa.select(RunRow.old_first, RunRow.new_first, RunRow.length, RunRow.origin)
+        .where(RunRow.folder_id == folder_id)
+        .order_by(RunRow.old_first)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in session.execute(query)]
+
+
+def add_runs(session: Session, folder_id: int, runs: list[tuple[int, int, int, str]]) -> None:
+    """Add what one batch copied."""
+    if runs:
+        session.execute(sa.insert(RunRow), [_run(folder_id, run) for run in runs])
+
+
+def replace_runs(session: Session, folder_id: int, runs: list[tuple[int, int, int, str]]) -> None:
+    """Write the folder's map anew, compacted by the caller."""
+    session.execute(sa.delete(RunRow).where(RunRow.folder_id == folder_id))
+    add_runs(session, folder_id, runs)
+
+
+def flags_of(session: Session, folder_id: int) -> bytes | None:
+    """The packed flags of the folder's last pass."""
+    row = session.get(FlagsRow, folder_id)
+    return row.packed if row else None
+
+
+def set_flags(session: Session, folder_id: int, packed: bytes) -> None:
+    """Keep the packed flags of this pass."""
+    row = session.get(FlagsRow, folder_id)
+    if row is None:
+        session.add(FlagsRow(folder_id=folder_id, packed=packed))
+    else:
+        row.packed = packed
+
+
+def exceptions_of(session: Session, folder_id: int) -> dict[int, tuple[str, int]]:
+    """The messages that the bulk copy leaves alone: old UID -> (kind, tries)."""
+    query = sa.select(ExceptionRow).where(ExceptionRow.folder_id == folder_id)
+    return {row.old_uid: (row.kind, row.tries) for row in session.scalars(query)}
+
+
+def set_exception(session: Session, folder_id: int, old_uid: int, kind: str) -> None:
+    """Leave this message to the careful copy from now on; one more try is counted."""
+    row = session.get(ExceptionRow, (folder_id, old_uid))
+    if row is None:
+        session.add(ExceptionRow(folder_id=folder_id, old_uid=old_uid, kind=kind, tries=1))
+    else:
+        row.kind, row.tries = kind, row.tries + 1
+
+
+def clear_exceptions(session: Session, folder_id: int, old_uids: list[int]) -> None:
+    """These messages have arrived, or are gone from old."""
+    session.execute(
+        sa.delete(ExceptionRow).where(ExceptionRow.folder_id == folder_id, ExceptionRow.old_uid.in_(old_uids))
+    )
+
+
+def clear_all_exceptions(session: Session, folder_id: int) -> None:
+    """The UIDs of this folder have lost their meaning."""
+    session.execute(sa.delete(ExceptionRow).where(ExceptionRow.folder_id == folder_id))
+
+
+def forget_folder(session: Session, folder_id: int) -> None:
+    """The folder is gone from old and dealt with on new: nothing of it is kept."""
+    for table in (RunRow, FlagsRow, ExceptionRow, VerificationRow):
+        session.execute(sa.delete(table).where(table.folder_id == folder_id))
+    session.execute(sa.delete(FolderRow).where(FolderRow.id == folder_id))
+
+
+def set_verification(session: Session, row: VerificationRow) -> None:
+    """Keep the result of a folder's verification."""
+    session.merge(row)
+
+
+def verifications(ledger: Ledger, account: str) -> dict[str, VerificationRow]:
+    """The last verification of each folder, by its old name."""
+    query = (
+        sa.select(FolderRow.old_name, VerificationRow)
+        .join(VerificationRow, VerificationRow.folder_id == FolderRow.id)
+        .where(FolderRow.account == account)
+    )
+    with ledger.reading() as session:
+        return {row[0]: row[1] for row in session.execute(query)}
+
+
+def _run(folder_id: int, run: tuple[int, int, int, str]) -> dict[str, Any]:
+    return {"folder_id": folder_id, "old_first": run[0], "new_first": run[1], "length": run[2], "origin": run[3]}
+
+
+def _status(row: MailboxRow) -> MailboxStatus:
+    return MailboxStatus(
+        account=row.account,
+        state=row.state,  # type: ignore[arg-type]
+        folders=row.folders,
+        messages=row.messages,
+        bytes=row.bytes,
+        verified=row.verified,
+        problems=row.problems,
+        passes=row.passes,
+        seconds=row.seconds,
+        note=row.note,
+        last_pass_at=row.last_pass_at,
+        verified_at=row.verified_at,
+    )

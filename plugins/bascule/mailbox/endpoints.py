@@ -1,0 +1,84 @@
+"""What a pass works on: the two servers with their logins and limits, and the options of the site file."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bascule.access import Access, Endpoint, Login
+from bascule.site import MailServerPart
+
+VerifyLevel = Literal["none", "counts", "attributes", "content"]
+
+
+@dataclass(frozen=True)
+class Server:
+    """One IMAP server as one account sees it, and how much of it may be used. Rates per second; 0: no limit."""
+
+    endpoint: Endpoint
+    login: Login
+    bytes_per_second: int = 0
+    messages_per_second: int = 0
+    compress: bool = False
+    without: frozenset[str] = frozenset()  # capabilities that are not to be used
+
+
+@dataclass(frozen=True)
+class Options:
+    """How mailboxes are carried. `lanes`: connections to each server; `largest_message` in bytes."""
+
+    verify: VerifyLevel = "attributes"
+    lanes: int = 2
+    largest_message: int = 200_000_000
+    exclude: tuple[str, ...] = ()
+    rename: dict[str, str] = field(default_factory=dict)
+    replace: dict[str, str] = field(default_factory=dict)
+    acl: bool = False
+    metadata: bool = False
+
+
+@dataclass(frozen=True)
+class MailboxJob:
+    """One mailbox to carry from old to new."""
+
+    account: str
+    old: Server
+    new: Server
+    options: Options = Options()
+
+
+def job_for(access: Access, account: str) -> MailboxJob:
+    """The job of one account, from the site file and its connections. Raises AccessError."""
+    part = access.site.mailboxes
+    return MailboxJob(
+        account=account,
+        old=_server(access, part.old, account),
+        new=_server(access, part.new, account),
+        options=Options(
+            verify=part.verify,
+            lanes=part.connections_per_mailbox,
+            largest_message=part.largest_message,
+            exclude=tuple(part.folders.exclude),
+            rename=dict(part.folders.rename),
+            replace=dict(part.folders.replace),
+            acl=part.acl,
+            metadata=part.metadata,
+        ),
+    )
+
+
+def _server(access: Access, part: MailServerPart, account: str) -> Server:
+    connection = access.connections.get(part.connection)
+    limits = connection.extra
+    endpoint = Endpoint(part.address, part.port, part.security, ca_file=connection.extra.get("ca_file"))
+    if part.login == "master":
+        login = Login(part.master_login.format(account=account, master=connection.login), connection.password)
+    elif part.login == "authzid":
+        login = Login(connection.login, connection.password, authorize_as=account)
+    else:
+        login = Login(account, connection.password)
+    return Server(
+        endpoint,
+        login,
+        bytes_per_second=int(limits.get("bytes_per_second", 0)),
+        messages_per_second=int(limits.get("messages_per_second", 0)),
+        compress=bool(limits.get("compress", False)),
+    )

@@ -1,0 +1,214 @@
+"""One pass over one mailbox: the entry point of the engine. It knows nothing of Airflow."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from bascule.ledger import Ledger, mailboxes
+from bascule.mailbox.context import PassContext, Progress, Tell
+from bascule.mailbox.copying import QuotaReached
+from bascule.mailbox.endpoints import MailboxJob
+from bascule.mailbox.errors import MailboxFailed, Refused, SourceBroke, TransientError
+from bascule.mailbox.folders import look_around
+from bascule.mailbox.folderwork import FolderWork
+from bascule.mailbox.lanes import Lane, WorkQueue, work_off
+from bascule.mailbox.limits import Pace
+from bascule.mailbox.looking import unchanged
+from bascule.mailbox.planning import Planner, carry_subscriptions
+from bascule.mailbox.removed import remove_folders
+from bascule.mailbox.session import Session
+from bascule.mailbox.state import Counts, FolderState
+from bascule.mailbox.trouble import Troubles
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 6  # of one pass, with growing pauses; an attempt that copied something is not counted
+FIRST_PAUSE = 0.5  # seconds
+SECOND_LANE_FROM = 200  # messages to look through: fewer are not worth another connection
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What one pass found and did. `messages`: of the whole mailbox on old; `bytes`: copied in this pass."""
+
+    account: str
+    folders: int
+    messages: int
+    bytes: int
+    copied: int
+    flags_changed: int
+    removed: int
+    problems: int
+    verified: int
+    seconds: float
+    dry_run: bool = False
+
+
+def sync_mailbox(
+    job: MailboxJob, ledger: Ledger, *, dry_run: bool = False, progress: Progress | None = None
+) -> PassResult:
+    """Carry one mailbox from old to new, or what has changed of it since the last pass.
+
+    Problems and the mailbox's state are written to the ledger. Raises TransientError (run it again) and
+    MailboxFailed (a person is needed first).
+    """
+    began = time.monotonic()
+    counts = Counts()
+    attempt = 0
+    while True:
+        copied_before = counts.copied
+        try:
+            return MailboxPass(job, ledger, counts, dry_run, progress, began).run()
+        except MailboxFailed as error:
+            _note(ledger, job, dry_run, "failed", str(error))
+            raise
+        except (TransientError, Refused) as error:
+            attempt = 0 if counts.copied > copied_before or isinstance(error, SourceBroke) else attempt + 1
+            if attempt >= ATTEMPTS:
+                _note(ledger, job, dry_run, "copying", str(error))
+                raise TransientError(str(error)) from error
+            pause = FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311
+            log.warning("pass interrupted, going on", account=job.account, reason=str(error), pause=round(pause, 1))
+            time.sleep(pause if attempt or not isinstance(error, SourceBroke) else 0.0)
+
+
+def _note(ledger: Ledger, job: MailboxJob, dry_run: bool, state: mailboxes.MailboxState, words: str) -> None:
+    if not dry_run:
+        with ledger.session() as session:
+            mailboxes.set_mailbox(session, job.account, state, note=words)
+
+
+class MailboxPass:
+    """One attempt at one pass."""
+
+    def __init__(
+        self, job: MailboxJob, ledger: Ledger, counts: Counts, dry_run: bool, progress: Progress | None, began: float
+    ) -> None:
+        self.job, self.ledger, self.counts, self.dry_run, self.began = job, ledger, counts, dry_run, began
+        self.troubles = Troubles(ledger, job.account)
+        pace = Pace(
+            min(filter(None, (job.old.messages_per_second, job.new.messages_per_second)), default=0),
+            min(filter(None, (job.old.bytes_per_second, job.new.bytes_per_second)), default=0),
+        )
+        self.context = PassContext(job, WorkQueue(), self.troubles, counts, pace, dry_run, Tell(counts, progress))
+
+    def run(self) -> PassResult:
+        self.troubles.load()
+        kept = self.troubles.keep_on_old()
+        if kept is not None:
+            return self._kept_on_old(kept.decided_by)
+        lane = self._first_lane()
+        try:
+            return self._run(lane)
+        except BaseException:
+            lane.close(cut=True)
+            raise
+
+    def _run(self, lane: Lane) -> PassResult:
+        old, new = in_parallel(lambda: look_around(lane.old), lambda: look_around(lane.new))
+        planner = Planner(self.job, self.ledger, old, new, self.troubles)
+        planned = planner.plan()
+        if not self.dry_run:
+            _mark_copying(self.ledger, self.job.account)
+            planned = planner.create(lane.new, planned)
+            carry_subscriptions(lane.new, planned)
+        complete = self._work(lane, planned)
+        if not self.dry_run:
+            complete = remove_folders(self.context, lane, old, new, planned) and complete
+        lane.close()
+        return self._result(planned, complete)
+
+    def _work(self, lane: Lane, planned: list[FolderState]) -> bool:
+        busy = [state for state in planned if not self._at_rest(state)]
+        for state in sorted(busy, key=_messages, reverse=True):
+            self.context.queue.add(FolderWork(self.context, state).look)
+        lanes = [lane]
+        if self.job.options.lanes > 1 and sum(_messages(state) for state in busy) >= SECOND_LANE_FROM:
+            lanes += [Lane(self.job) for _ in range(self.job.options.lanes - 1)]
+        try:
+            work_off(self.context.queue, lanes)
+        except QuotaReached as error:
+            self.troubles.quota(str(error))
+            return False
+        finally:
+            for extra in lanes[1:]:
+                extra.close()
+        return True
+
+    def _at_rest(self, state: FolderState) -> bool:
+        return unchanged(state) and not state.has_exceptions()
+
+    def _first_lane(self) -> Lane:
+        old, new = in_parallel(lambda: Session(self.job.old), lambda: Session(self.job.new))
+        return Lane(self.job, old, new)
+
+    def _kept_on_old(self, decided_by: str) -> PassResult:
+        log.info("mailbox is kept on the old server by decision", account=self.job.account, decided_by=decided_by)
+        if not self.dry_run:
+            with self.ledger.session() as session:
+                mailboxes.set_mailbox(session, self.job.account, "kept on old", note=f"decided by {decided_by}")
+        return PassResult(self.job.account, 0, 0, 0, 0, 0, 0, 0, 0, self._seconds(), self.dry_run)
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.began, 3)
+
+    def _result(self, planned: list[FolderState], complete: bool) -> PassResult:
+        open_problems = len(self.troubles.found) if self.dry_run else self.troubles.write(complete)
+        messages = sum(_messages(state) for state in planned)
+        result = PassResult(
+            self.job.account, len(planned), messages, self.counts.bytes, self.counts.copied, self.counts.flags,
+            self.counts.removed, open_problems, self.counts.verified, self._seconds(), self.dry_run,
+        )  # fmt: skip
+        if not self.dry_run:
+            self._write_mailbox(result, planned)
+        log.info("pass ended", **vars(result))
+        return result
+
+    def _write_mailbox(self, result: PassResult, planned: list[FolderState]) -> None:
+        verified = self.job.options.verify != "none"
+        state: mailboxes.MailboxState = "problems" if result.problems else "verified" if verified else "copying"
+        with self.ledger.session() as session:
+            mailboxes.finish_mailbox(
+                session, self.job.account, state, folders=result.folders, messages=result.messages,
+                octets=sum(state.row.bytes for state in planned), problems=result.problems, seconds=result.seconds,
+                verified=verified,
+            )  # fmt: skip
+
+
+def _mark_copying(ledger: Ledger, account: str) -> None:
+    with ledger.session() as session:
+        mailboxes.set_mailbox(session, account, "copying", note="")
+
+
+def _messages(state: FolderState) -> int:
+    return state.old.status.messages if state.old.status else 0
+
+
+def in_parallel(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """Both at once, the second one in a thread of its own. Raises the first error."""
+    results: list[B] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(second())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        mine = first()
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return mine, results[0]

@@ -1,0 +1,44 @@
+"""What can go wrong in a pass, told apart by who has to act: nobody (try again), a person, or a decision."""
+
+
+class TransientError(Exception):
+    """Raised when the trouble passes by itself: connection lost, try later, throttled. Run the pass again."""
+
+
+class MailboxFailed(Exception):
+    """Raised when a person is needed before any pass can work: login refused, no such mailbox, no quota."""
+
+
+class Refused(Exception):
+    """Raised when a server answers NO: it understood the command and won't do it."""
+
+    def __init__(self, command: str, words: str, code: str = "") -> None:
+        super().__init__(f"the server refused {command}: {words}")
+        self.words = words
+        self.code = code
+
+
+class NotUnderstood(TransientError):
+    """Raised when a server answers BAD. The connection is closed at once: its state is not known any more."""
+
+
+class ProtocolError(TransientError):
+    """Raised when a server says what IMAP does not allow, or more than the limits for lines and literals."""
+
+
+class SourceBroke(TransientError):
+    """Raised when the old server's connection ends inside a message's literal: this message may be the cause."""
+
+    def __init__(self, folder_id: int, uid: int) -> None:
+        super().__init__(f"the old server broke off inside the message with UID {uid}")
+        self.folder_id = folder_id
+        self.uid = uid
+
+
+# Response codes (RFC 5530 and others) that announce trouble which passes by itself.
+PASSING_CODES = {"UNAVAILABLE", "INUSE", "SERVERBUG", "CONTACTADMIN", "THROTTLED"}
+
+
+def passes_by_itself(refusal: Refused) -> bool:
+    """Whether this NO may be a yes a little later."""
+    return refusal.code in PASSING_CODES

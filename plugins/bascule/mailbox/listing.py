@@ -1,0 +1,136 @@
+"""What a server says of the messages of a folder (UID, flags, date, size), held in a few bytes each."""
+
+import re
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bascule.mailbox import dates
+from bascule.mailbox.flags import Flags, FlagTable, clean
+from bascule.mailbox.parse import read_response
+from bascule.mailbox.wire import Wire
+
+ITEMS = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
+
+# The order in which most servers answer; anything else takes the slow way.
+_USUAL = re.compile(
+    rb'\* \d+ FETCH \(UID (\d+) FLAGS \(([^()"{]*)\) INTERNALDATE "([^"]*)" '
+    rb"RFC822\.SIZE (\d+)(?: MODSEQ \(\d+\))?\)\r\n"
+)
+_USUAL_FLAGS = re.compile(rb'\* \d+ FETCH \(UID (\d+) FLAGS \(([^()"{]*)\)(?: MODSEQ \(\d+\))?\)\r\n')
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One message as a server lists it. `date` in seconds since 1970, `size` in bytes."""
+
+    uid: int
+    flags: Flags
+    date: int
+    size: int
+
+
+class Listing:
+    """The messages of a folder, in the server's order."""
+
+    def __init__(self) -> None:
+        self.table = FlagTable()
+        self.uids, self.sizes = array("I"), array("Q")
+        self._dates, self._flags = array("q"), array("I")
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def __iter__(self) -> Iterator[Seen]:
+        return (self.at(i) for i in range(len(self.uids)))
+
+    def at(self, i: int) -> Seen:
+        return Seen(self.uids[i], self.table.sets[self._flags[i]], self._dates[i], self.sizes[i])
+
+    def handler(self, wire: Wire, changes: "Changes | None" = None) -> Callable[[bytes], None]:
+        """What a session calls for each line of the FETCH of ITEMS.
+
+        `changes` takes what comes without a size: servers mix the answers of commands that were sent together.
+        """
+
+        def handle(line: bytes) -> None:
+            found = _USUAL.fullmatch(line)
+            if found:
+                self._add(int(found[1]), self.table.number_of_text(found[2]), dates.parse(found[3]), int(found[4]))
+            elif changes is None or not changes.take_usual(line):
+                self._take(read_response(wire, line), changes)
+
+        return handle
+
+    def _take(self, values: list[Any], changes: "Changes | None") -> None:
+        items = fetch_items(values)
+        if items and b"UID" in items and b"RFC822.SIZE" in items:
+            flags = self.table.number(clean(items.get(b"FLAGS") or []))
+            date = dates.parse(items.get(b"INTERNALDATE") or b"")
+            self._add(int(items[b"UID"]), flags, date, int(items[b"RFC822.SIZE"]))
+        elif changes is not None:
+            changes.take(values)
+
+    def _add(self, uid: int, flags: int, date: int, size: int) -> None:
+        self.uids.append(uid)
+        self._flags.append(flags)
+        self._dates.append(date)
+        self.sizes.append(size)
+
+
+class Changes:
+    """Flags that a server says have changed, and the UIDs that it says have vanished (RFC 7162)."""
+
+    def __init__(self) -> None:
+        self.flags: dict[int, Flags] = {}
+        self.vanished: list[tuple[int, int]] = []
+        self._table = FlagTable()
+
+    def take_usual(self, line: bytes) -> bool:
+        """Take a line of the usual form; False when it has another."""
+        found = _USUAL_FLAGS.fullmatch(line)
+        if found:
+            self.flags[int(found[1])] = self._table.sets[self._table.number_of_text(found[2])]
+        return found is not None
+
+    def take(self, values: list[Any]) -> None:
+        """Take a response in whatever form."""
+        if len(values) > 2 and isinstance(values[1], bytes) and values[1].upper() == b"VANISHED":
+            self.vanished += parse_set(values[-1])
+            return
+        items = fetch_items(values)
+        if items and b"UID" in items and b"FLAGS" in items:
+            self.flags[int(items[b"UID"])] = clean(items[b"FLAGS"] or [])
+
+
+def fetch_items(values: list[Any]) -> dict[bytes, Any] | None:
+    """The items of `* n FETCH (...)` by name, in whatever order; None when it is another response."""
+    if len(values) != 4 or not isinstance(values[2], bytes) or values[2].upper() != b"FETCH":
+        return None
+    pairs = values[3]
+    return {pairs[i].upper(): pairs[i + 1] for i in range(0, len(pairs) - 1, 2) if isinstance(pairs[i], bytes)}
+
+
+def parse_set(text: bytes) -> list[tuple[int, int]]:
+    """A set of UIDs, as (first, last) pairs in the order written."""
+    found = []
+    for part in text.split(b","):
+        first, _, last = part.partition(b":")
+        a, b = int(first), int(last or first)
+        found.append((min(a, b), max(a, b)))
+    return found
+
+
+def write_set(uids: list[int]) -> bytes:
+    """UIDs as a set, runs shortened."""
+    parts: list[bytes] = []
+    first, last = 0, -1
+    for uid in sorted(uids):
+        if uid == last + 1 and parts:
+            last = uid
+            parts[-1] = b"%d:%d" % (first, last)
+        else:
+            first = last = uid
+            parts.append(b"%d" % uid)
+    return b",".join(parts)

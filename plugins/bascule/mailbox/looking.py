@@ -1,0 +1,136 @@
+"""What has changed in one folder since the last pass, on either side, asked for with as little as the servers allow."""
+
+from dataclasses import dataclass, field
+
+from bascule.mailbox.flags import Flags
+from bascule.mailbox.folders import FolderStatus
+from bascule.mailbox.listing import ITEMS, Changes, Listing, Seen, write_set
+from bascule.mailbox.session import Pending, Session
+from bascule.mailbox.state import FolderState
+
+
+@dataclass
+class Look:
+    """One side of a folder: what the server said first, and what differs from what the ledger remembers.
+
+    `unmapped`: messages that the map does not know. `flags`: by UID of this side. `vanished`: UIDs that are gone.
+    """
+
+    status: FolderStatus
+    unmapped: list[Seen] = field(default_factory=list)
+    flags: dict[int, Flags] = field(default_factory=dict)
+    vanished: list[int] = field(default_factory=list)
+
+
+def unchanged(folder: FolderState) -> bool:
+    """Whether both servers say that nothing has happened since the last pass."""
+    row, old, new = folder.row, folder.old.status, folder.new.status if folder.new else None
+    if not row.finished or old is None or new is None or not (row.old_modseq and row.new_modseq):
+        return False
+    return (row.old_uidvalidity, row.old_uidnext, row.old_modseq, row.old_messages) == (
+        old.uidvalidity, old.uidnext, old.modseq, old.messages,
+    ) and (row.new_uidvalidity, row.new_uidnext, row.new_modseq, row.new_messages) == (
+        new.uidvalidity, new.uidnext, new.modseq, new.messages,
+    )  # fmt: skip
+
+
+class SideLook:
+    """Looks at one side; `begin` sends everything at once, `finish` reads it."""
+
+    def __init__(self, session: Session, folder: FolderState, *, is_old: bool) -> None:
+        row = folder.row
+        self.session, self.folder, self.is_old = session, folder, is_old
+        self.raw = folder.old.raw if is_old else folder.new_raw
+        self.uidvalidity = row.old_uidvalidity if is_old else row.new_uidvalidity
+        self.uidnext = row.old_uidnext if is_old else row.new_uidnext
+        self.modseq = (row.old_modseq if is_old else row.new_modseq) if session.keeps_modseq else 0
+        self.messages = row.old_messages if is_old else row.new_messages
+        self.full = not row.finished or self.uidnext == 0
+        self.listing, self.changes = Listing(), Changes()
+        self._asked: list[Pending] = []
+
+    def begin(self) -> None:
+        """Select for reading, and ask."""
+        self._select = self.session.begin_select(self.raw)
+        if self.full:
+            self._ask(b"1:*", ITEMS)
+            return
+        self._ask(b"%d:*" % self.uidnext, ITEMS)
+        if self.uidnext > 1:
+            known = b"1:%d" % (self.uidnext - 1)
+            if self.modseq:
+                vanished = b" VANISHED)" if self.session.has("QRESYNC") else b")"
+                self._ask(known, b"(FLAGS) (CHANGEDSINCE %d%s" % (self.modseq, vanished))
+            else:
+                self._ask(known, b"(FLAGS)")
+
+    def _ask(self, uids: bytes, items: bytes) -> None:
+        handler = self.listing.handler(self.session.wire, self.changes)
+        self._asked.append(self.session.begin(b"UID FETCH", uids, items, handler=handler))
+
+    def finish(self) -> Look | None:
+        """None when UIDVALIDITY has changed: the caller forgets the map and looks again. Raises Refused."""
+        selected = self.session.finish_select(self._select, self.raw)
+        for pending in self._asked:
+            self.session.finish(pending)
+        if self.uidvalidity and selected.uidvalidity != self.uidvalidity:
+            return None
+        status = FolderStatus(selected.messages, selected.uidnext, selected.uidvalidity, selected.modseq)
+        look = Look(status)
+        if self.full:
+            self._full(look)
+        else:
+            self._delta(look)
+        return look
+
+    def _full(self, look: Look) -> None:
+        mapped = set()
+        for i, uid in enumerate(self.listing.uids):
+            if self._maps(uid):
+                mapped.add(uid)
+                look.flags[uid] = self.listing.at(i).flags
+            else:
+                look.unmapped.append(self.listing.at(i))
+        look.vanished = [uid for uid in self._mapped_uids() if uid not in mapped]
+
+    def _delta(self, look: Look) -> None:
+        # `n:*` also returns the last message when there is none from n on (RFC 3501 6.4.8).
+        look.unmapped = [seen for seen in self.listing if seen.uid >= self.uidnext and not self._maps(seen.uid)]
+        look.flags = {uid: flags for uid, flags in self.changes.flags.items() if self._maps(uid)}
+        newer = sum(1 for uid in self.listing.uids if uid >= self.uidnext)
+        if self.modseq and self.session.has("QRESYNC"):
+            gone = self.changes.vanished
+            look.vanished = [uid for a, b in gone for uid in self._mapped_between(a, b)]
+        elif not self.modseq:
+            look.vanished = [uid for uid in self._mapped_uids() if uid < self.uidnext and uid not in self.changes.flags]
+        elif look.status.messages - newer != self.messages:
+            look.vanished = self._compare_uids()
+
+    def _compare_uids(self) -> list[int]:
+        """CONDSTORE without QRESYNC: the count says that messages are gone, so ask which are there."""
+        there = Changes()
+        known = b"1:%d" % (self.uidnext - 1)
+        handler = Listing().handler(self.session.wire, there)
+        self.session.run(b"UID FETCH", known, b"(FLAGS)", handler=handler)
+        return [uid for uid in self._mapped_uids() if uid < self.uidnext and uid not in there.flags]
+
+    def _maps(self, uid: int) -> bool:
+        return uid in self.folder.map if self.is_old else self.folder.map.old_of(uid) is not None
+
+    def _mapped_uids(self) -> list[int]:
+        return [old if self.is_old else new for old, new, _ in self.folder.map]
+
+    def _mapped_between(self, first: int, last: int) -> list[int]:
+        if last - first < 1000:
+            return [uid for uid in range(first, last + 1) if self._maps(uid)]
+        return [uid for uid in self._mapped_uids() if first <= uid <= last]
+
+
+def list_messages(session: Session, raw: bytes, uids: list[int]) -> list[Seen]:
+    """These messages, as far as they are still there."""
+    if not uids:
+        return []
+    listing = Listing()
+    session.ensure_selected(raw)
+    session.run(b"UID FETCH", write_set(uids), ITEMS, handler=listing.handler(session.wire))
+    return list(listing)

@@ -1,0 +1,199 @@
+"""Messages that were refused, altered or unreadable: tried with care, treated as decided, or put among the problems."""
+
+import hashlib
+
+import structlog
+
+from bascule.ledger.mailboxes import REPAIRED
+from bascule.ledger.problems import Decision, Option
+from bascule.mailbox import repair
+from bascule.mailbox.careful import CarefulCopy
+from bascule.mailbox.context import Tell
+from bascule.mailbox.delta import remove
+from bascule.mailbox.endpoints import MailboxJob
+from bascule.mailbox.errors import NotUnderstood, Refused, SourceBroke, TransientError
+from bascule.mailbox.lanes import Lane
+from bascule.mailbox.listing import Seen
+from bascule.mailbox.looking import list_messages
+from bascule.mailbox.matching import digests
+from bascule.mailbox.state import FolderState
+from bascule.mailbox.trouble import Troubles, describe, message_subject
+
+log = structlog.get_logger(__name__)
+
+KINDS = ("message-refused", "message-altered", "message-unreadable", "message-too-large")
+UNREADABLE_TRIES = 2  # how often a message may break the old server's connection in the bulk copy and here
+
+
+class Rejects:
+    """Treats the exceptional messages of one folder, one by one."""
+
+    def __init__(self, job: MailboxJob, troubles: Troubles, tell: Tell, folder: FolderState) -> None:
+        self.job, self.troubles, self.tell, self.folder = job, troubles, tell, folder
+
+    def treat(self, lane: Lane, careful: list[Seen]) -> None:
+        """Those that are not on new, then those that may have been altered on the way."""
+        known = {seen.uid for seen in careful}
+        waiting = [uid for uid in self.folder.exceptions if uid not in known and uid not in self.folder.map]
+        for seen in [*careful, *list_messages(lane.old, self.folder.old.raw, waiting)]:
+            self._treat(lane, seen)
+        gone = [uid for uid in waiting if uid not in self.folder.map and not self._still_there(lane, uid)]
+        self.folder.clear_exceptions(gone)
+        self.folder.map.settle()
+        self._check_suspects(lane)
+
+    def _still_there(self, lane: Lane, uid: int) -> bool:
+        return bool(list_messages(lane.old, self.folder.old.raw, [uid]))
+
+    def _treat(self, lane: Lane, seen: Seen) -> None:
+        decision = self._decision(seen.uid)
+        if decision and self._leaves_out(decision):
+            self.folder.except_message(seen.uid, "left out")
+            self.troubles.carried_out(decision)
+            return
+        if decision and decision.values.get("action") == "repair":
+            self._repair(lane, seen, decision)
+            return
+        self._try(lane, seen)
+
+    def _decision(self, uid: int) -> Decision | None:
+        subject = message_subject(self.folder.shown, uid)
+        return next((d for kind in KINDS if (d := self.troubles.decision(kind, subject))), None)
+
+    @staticmethod
+    def _leaves_out(decision: Decision) -> bool:
+        return decision.option is Option.LEAVE_OUT or decision.values.get("action") == "leave out"
+
+    def _try(self, lane: Lane, seen: Seen) -> None:
+        if seen.size > self.job.options.largest_message:
+            message = describe(lane.old, self.folder, seen.uid)
+            self.folder.except_message(seen.uid, "too large")
+            self.troubles.message(
+                "message-too-large", message,
+                f"The message has {seen.size} bytes; the site file allows {self.job.options.largest_message}.",
+                "", "leave out",
+            )  # fmt: skip
+            return
+        if self.folder.exceptions.get(seen.uid, ("", 0))[1] >= UNREADABLE_TRIES and self._unreadable(seen.uid):
+            self._report_unreadable(lane, seen)
+            return
+        try:
+            arrived = CarefulCopy(lane.old, lane.new, self.folder).copy(seen)
+        except Refused as error:
+            self._report_refused(lane, seen, error.words)
+        except NotUnderstood as error:
+            self._report_refused(lane, seen, str(error))
+        except SourceBroke:
+            raise
+        except TransientError:
+            if lane.old.wire.lost or self._unreadable(seen.uid):
+                self.folder.except_message(seen.uid, "unreadable")
+            raise
+        else:
+            if arrived is None:
+                return
+            self.folder.arrived([(seen.uid, arrived.new_uid)], [(seen.uid, seen.flags, seen.flags)])
+            self.folder.clear_exceptions([seen.uid])
+            self.folder.suspects.add(seen.uid)
+            self.tell.copied(1, seen.size)
+
+    def _unreadable(self, uid: int) -> bool:
+        return self.folder.exceptions.get(uid, ("", 0))[0] == "unreadable"
+
+    def _report_unreadable(self, lane: Lane, seen: Seen) -> None:
+        self.troubles.message(
+            "message-unreadable", describe(lane.old, self.folder, seen.uid),
+            "The old server breaks off whenever this message is read (its file there may be damaged).",
+            "", "leave out",
+        )  # fmt: skip
+
+    def _report_refused(self, lane: Lane, seen: Seen, words: str) -> None:
+        self.folder.except_message(seen.uid, "refused")
+        self.troubles.message(
+            "message-refused", describe(lane.old, self.folder, seen.uid),
+            "The new server refuses this message.", words, "repair" if seen.size else "leave out",
+        )  # fmt: skip
+
+    # -- repair by decision
+
+    def _repair(self, lane: Lane, seen: Seen, decision: Decision) -> None:
+        message = describe(lane.old, self.folder, seen.uid)
+        original = fetch_whole(lane, self.folder, seen.uid)
+        mark = hashlib.sha256(
+            f"{self.folder.row.old_hash}/{self.folder.row.old_uidvalidity}/{seen.uid}".encode()
+        ).hexdigest()
+        new_uid = self._find_repaired(lane, mark)
+        if not new_uid:
+            text = repair.with_original_attached(message, original, mark, seen.date)
+            try:
+                new_uid = CarefulCopy(lane.old, lane.new, self.folder).append(seen, text).new_uid
+            except Refused as error:
+                self._report_refused(lane, seen, error.words)
+                return
+            new_uid = new_uid or self._find_repaired(lane, mark)
+            self.tell.copied(1, len(text))
+        self._replace(lane, seen, new_uid)
+        self.troubles.carried_out(decision)
+
+    def _find_repaired(self, lane: Lane, mark: str) -> int:
+        """The repaired message may be there from a pass whose end was not seen."""
+        lane.new.select(self.folder.new_raw)
+        words = lane.new.run(b"UID SEARCH HEADER", b"X-Bascule-Repaired", mark.encode()).responses
+        uids = [int(uid) for response in words if response[1] == b"SEARCH" for uid in response[2:]]
+        return max(uids, default=0)
+
+    def _replace(self, lane: Lane, seen: Seen, new_uid: int) -> None:
+        altered = self.folder.map.find(seen.uid)
+        if altered is not None:
+            remove(lane.new, self.folder.new_raw, [altered[0]])
+            self.folder.map.remove([seen.uid])
+        self.folder.arrived([(seen.uid, new_uid)], [(seen.uid, seen.flags, seen.flags)], REPAIRED)
+        self.folder.clear_exceptions([seen.uid])
+        self.folder.map.settle()
+
+    # -- alterations
+
+    def _check_suspects(self, lane: Lane) -> None:
+        altered = {uid for uid, (kind, _) in self.folder.exceptions.items() if kind == "altered"}
+        suspects = sorted(uid for uid in self.folder.suspects | altered if uid in self.folder.map)
+        if not suspects:
+            return
+        news = {uid: found[0] for uid in suspects if (found := self.folder.map.find(uid))}
+        old = digests(lane.old, self.folder.old.raw, suspects)
+        lane.new.select(self.folder.new_raw)
+        new = digests(lane.new, self.folder.new_raw, list(news.values()))
+        seens = {seen.uid: seen for seen in list_messages(lane.old, self.folder.old.raw, suspects)}
+        for uid in suspects:
+            if uid not in old or news[uid] not in new or uid not in seens:
+                continue
+            if old[uid] != new[news[uid]]:
+                self.altered(lane, seens[uid], "The new server has stored other octets than it was given.")
+
+    def altered(self, lane: Lane, seen: Seen, explanation: str, action: str = "repair") -> None:
+        """The message is on new, but not as it is on old."""
+        decision = self._decision(seen.uid)
+        if decision and (self._leaves_out(decision) or decision.values.get("action") == "accept"):
+            self.troubles.carried_out(decision)
+            return
+        if decision and decision.values.get("action") == "repair":
+            self._repair(lane, seen, decision)
+            return
+        self.folder.except_message(seen.uid, "altered")
+        self.troubles.message("message-altered", describe(lane.old, self.folder, seen.uid), explanation, "", action)
+
+
+def fetch_whole(lane: Lane, folder: FolderState, uid: int) -> bytes:
+    """A message's octets, in memory: only for the few that are repaired."""
+    lane.old.ensure_selected(folder.old.raw)
+    pieces: list[bytes] = []
+
+    def handle(line: bytes) -> None:
+        from bascule.mailbox.wire import LITERAL
+
+        literal = LITERAL.search(line)
+        if literal and line.endswith(b"BODY[] " + literal[0]):
+            pieces.extend(lane.old.wire.stream(int(literal[1])))
+            lane.old.wire.read_line()
+
+    lane.old.run(b"UID FETCH", b"%d" % uid, b"(UID BODY.PEEK[])", handler=handle)
+    return b"".join(pieces)

@@ -1,0 +1,202 @@
+"""The problems of one pass: collected, matched with the decisions in force, written to the ledger at the end."""
+
+import email
+import email.policy
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from bascule.ledger import Ledger, problems
+from bascule.ledger.problems import Decision, Option, Problem, Room
+from bascule.mailbox import dates
+from bascule.mailbox.errors import Refused
+from bascule.mailbox.listing import fetch_items
+from bascule.mailbox.session import Session
+from bascule.mailbox.state import FolderState
+
+log = structlog.get_logger(__name__)
+
+ROOM: Room = "mailbox"
+HEADERS = b"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM SUBJECT DATE)])"
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it stands in problems: by name."""
+
+    folder: str
+    uid: int
+    message_id: str
+    sender: str
+    subject: str
+    sent: str
+    date: str
+    size: int
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "folder": self.folder, "uid": self.uid, "message_id": self.message_id, "from": self.sender,
+            "subject": self.subject, "sent": self.sent, "date": self.date, "size": self.size,
+        }  # fmt: skip
+
+
+@dataclass
+class Troubles:
+    """What this pass met. Lanes add under the lock."""
+
+    ledger: Ledger
+    account: str
+    found: list[Problem] = field(default_factory=list)
+    applied: set[int] = field(default_factory=set)  # problems whose decision this pass has carried out
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _decided: dict[tuple[str, str], tuple[Problem, Decision]] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Read the decisions in force."""
+        for problem, decision in problems.decisions(self.ledger, self.account, ROOM):
+            self._decided[problem.kind, problem.subject] = (problem, decision)
+
+    def decision(self, kind: str, subject: str) -> Decision | None:
+        """What a person chose for this problem, on the same facts."""
+        found = self._decided.get((kind, subject))
+        return found[1] if found else None
+
+    def keep_on_old(self) -> Decision | None:
+        """Whether a person chose that this mailbox stays where it is."""
+        chosen = (decision for _, decision in self._decided.values() if decision.option is Option.KEEP_ON_OLD)
+        return next(chosen, None)
+
+    def carried_out(self, decision: Decision) -> None:
+        with self.lock:
+            self.applied.add(decision.problem_id)
+
+    def add(self, problem: Problem) -> None:
+        """A problem was met (again)."""
+        log.warning(
+            "problem in mailbox", account=self.account, kind=problem.kind, subject=problem.subject,
+            explanation=problem.explanation, server_words=problem.server_words,
+        )  # fmt: skip
+        with self.lock:
+            self.found.append(problem)
+
+    def write(self, complete: bool) -> int:
+        """Write everything to the ledger; after a complete pass, what was not met again is withdrawn.
+
+        Returns how many problems are open.
+        """
+        with self.ledger.session() as session:
+            seen = {problems.report(session, problem) for problem in self.found}
+            for problem_id in self.applied - seen:
+                problems.settle(session, problem_id)
+            if complete:
+                problems.withdraw_unseen(session, self.account, ROOM, seen | self.applied)
+        return len(problems.problems(self.ledger, account=self.account, room=ROOM))
+
+    # -- the kinds
+
+    def folder_name(self, shown: str, explanation: str, proposal: str, words: str = "") -> None:
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                "folder-name",
+                shown,
+                f"The folder {shown!r} can't be created on the new server: {explanation}.",
+                facts={"folder": shown, "proposed": proposal},
+                server_words=words,
+                proposal={"action": "rename", "name": proposal},
+            )
+        )
+
+    def folder_unreadable(self, shown: str, words: str) -> None:
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                "folder-unreadable",
+                shown,
+                f"The old server lists the folder {shown!r} but does not open it. Repair it there, or leave it out.",
+                facts={"folder": shown},
+                server_words=words,
+                proposal={"action": "leave out"},
+            )
+        )
+
+    def message(self, kind: str, message: Message, explanation: str, words: str, action: str) -> None:
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                kind,
+                message_subject(message.folder, message.uid),
+                explanation,
+                facts=message.facts(),
+                server_words=words,
+                proposal={"action": action},
+            )
+        )
+
+    def keyword(self, folder: str, keyword: str, messages: int, words: str) -> None:
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                "keyword-refused",
+                f"{folder}: {keyword}",
+                f"The new server does not take the keyword {keyword!r}, which stands on {messages} message(s) "
+                f"of the folder {folder!r}. The messages have arrived without it.",
+                facts={"folder": folder, "keyword": keyword},
+                details={"messages": messages},
+                server_words=words,
+                proposal={"action": "drop", "keyword": keyword},
+            )
+        )
+
+    def quota(self, words: str) -> None:
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                "quota",
+                "quota",
+                "The account's quota on the new server is full: the rest of the mailbox can't be copied. "
+                "Raise the quota there, then let Bascule look again.",
+                server_words=words,
+                proposal={"action": "raise the quota"},
+            )
+        )
+
+
+def message_subject(folder: str, uid: int) -> str:
+    """How a message is named among the problems."""
+    return f"{folder}/{uid}"
+
+
+def describe(session: Session, folder: FolderState, uid: int) -> Message:
+    """Ask the old server for what names a message to people."""
+    items: dict[bytes, Any] = {}
+    try:
+        session.ensure_selected(folder.old.raw)
+        for response in session.run(b"UID FETCH", b"%d" % uid, HEADERS).responses:
+            told = fetch_items(response)
+            if told and told.get(b"UID") == b"%d" % uid:
+                items = told
+    except Refused as error:
+        log.info("message can't be described", folder=folder.shown, uid=uid, server_words=error.words)
+    text = next((value for key, value in items.items() if key.startswith(b"BODY[")), b"") or b""
+    header = email.message_from_bytes(text, policy=email.policy.default.clone(raise_on_defect=False))
+    return Message(
+        folder=folder.shown, uid=uid, message_id=_field(header, "message-id"), sender=_field(header, "from"),
+        subject=_field(header, "subject"), sent=_field(header, "date"),
+        date=dates.show(dates.parse(items.get(b"INTERNALDATE") or b"")), size=int(items.get(b"RFC822.SIZE") or 0),
+    )  # fmt: skip
+
+
+def _field(header: Any, name: str) -> str:
+    try:
+        value = str(header.get(name) or "")
+    except Exception:  # the email package stumbles over some hostile headers; the rest still names the message
+        return ""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)[:500]

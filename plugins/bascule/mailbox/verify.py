@@ -1,0 +1,113 @@
+"""Verification: what both servers list, compared by the UID map alone; the copier's own knowledge is not asked."""
+
+from dataclasses import dataclass, field
+
+from bascule.ledger.mailboxes import REPAIRED
+from bascule.mailbox import dates
+from bascule.mailbox.endpoints import VerifyLevel
+from bascule.mailbox.flags import Flags
+from bascule.mailbox.folders import FolderStatus
+from bascule.mailbox.listing import ITEMS, Listing, Seen
+from bascule.mailbox.matching import digests
+from bascule.mailbox.session import Session
+from bascule.mailbox.uidmap import UidMap
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One message that is not the same on both sides. `kind`: missing, size, date, flags, content."""
+
+    kind: str
+    old_uid: int
+    new_uid: int
+    old: str
+    new: str
+
+
+@dataclass
+class Verified:
+    """What was compared in one folder: messages and bytes that are the same, and every difference."""
+
+    new_status: FolderStatus
+    messages: int = 0
+    bytes: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    new_flags: dict[int, Flags] = field(default_factory=dict)  # old UID -> what new says, where flags differ
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the folder, and a session that may select it."""
+
+    session: Session
+    raw: bytes
+
+
+def verify_folder(old: Side, new: Side, uid_map: UidMap, level: VerifyLevel, uids: range | None = None) -> Verified:
+    """Compare the mapped messages whose old UID is in `uids` (None: all of them)."""
+    new_selected = new.session.select(new.raw)
+    status = FolderStatus(new_selected.messages, new_selected.uidnext, new_selected.uidvalidity, new_selected.modseq)
+    result = Verified(status)
+    if level == "none" or not len(uid_map):
+        return result
+    pairs = [(o, n, origin) for o, n, origin in uid_map if uids is None or o in uids]
+    if not pairs:
+        return result
+    old_listed, new_listed = _list_both(old, new, pairs)
+    for old_uid, new_uid, origin in pairs:
+        ours, theirs = old_listed.get(old_uid), new_listed.get(new_uid)
+        if ours is not None:  # else removed on old meanwhile: the next pass carries that
+            _compare(result, ours, theirs, new_uid, origin, level)
+    if level == "content":
+        _compare_content(result, old, new, pairs)
+    return result
+
+
+def _list_both(old: Side, new: Side, pairs: list[tuple[int, int, str]]) -> tuple[dict[int, Seen], dict[int, Seen]]:
+    """Both sides are asked before either is read."""
+    listings = []
+    asked = []
+    old.session.ensure_selected(old.raw)
+    for side, column_uids in ((old, [o for o, _, _ in pairs]), (new, [n for _, n, _ in pairs])):
+        listing = Listing()
+        span = b"%d:%d" % (min(column_uids), max(column_uids))
+        asked.append(side.session.begin(b"UID FETCH", span, ITEMS, handler=listing.handler(side.session.wire)))
+        side.session.wire.flush()
+        listings.append(listing)
+    for side, pending in zip((old, new), asked, strict=True):
+        side.session.finish(pending)
+    return {s.uid: s for s in listings[0]}, {s.uid: s for s in listings[1]}
+
+
+def _compare(result: Verified, old: Seen, new: Seen | None, new_uid: int, origin: str, level: VerifyLevel) -> None:
+    if new is None:
+        result.differences.append(Difference("missing", old.uid, new_uid, "", ""))
+        return
+    if origin == REPAIRED:
+        return
+    before = len(result.differences)
+    if level != "counts":
+        if old.size != new.size:
+            result.differences.append(Difference("size", old.uid, new_uid, str(old.size), str(new.size)))
+        if old.date not in (new.date, dates.UNKNOWN):
+            result.differences.append(Difference("date", old.uid, new_uid, dates.show(old.date), dates.show(new.date)))
+        if old.flags != new.flags:
+            result.differences.append(Difference("flags", old.uid, new_uid, _show(old.flags), _show(new.flags)))
+            result.new_flags[old.uid] = new.flags
+    if len(result.differences) == before or result.differences[-1].kind == "flags":
+        result.messages += 1
+        result.bytes += old.size
+
+
+def _compare_content(result: Verified, old: Side, new: Side, pairs: list[tuple[int, int, str]]) -> None:
+    compared = [(o, n) for o, n, origin in pairs if origin != REPAIRED]
+    old_digests = digests(old.session, old.raw, [o for o, _ in compared])
+    new_digests = digests(new.session, new.raw, [n for _, n in compared])
+    for old_uid, new_uid in compared:
+        mine, theirs = old_digests.get(old_uid), new_digests.get(new_uid)
+        if mine is not None and theirs is not None and mine != theirs:
+            result.differences.append(Difference("content", old_uid, new_uid, mine.hex(), theirs.hex()))
+
+
+def _show(flags: Flags) -> str:
+    return " ".join(sorted(flag.decode("latin-1") for flag in flags))
