@@ -19,7 +19,10 @@ INSIDE = {
 
 
 def main(arguments: list[str]) -> int:
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked, asked.rest = parser.parse_known_args(arguments)
+    if asked.rest and "module" not in asked:
+        parser.error(f"unrecognized arguments: {' '.join(asked.rest)}")
     try:
         return asked.act(Instance(asked.instance), asked) or 0
     except (LabError, ValueError) as error:
@@ -59,7 +62,6 @@ def _parser() -> argparse.ArgumentParser:
     forward.set_defaults(act=lambda instance, asked: driver.forward(instance, asked.port, asked.listen or asked.port))
     for module, help_text in INSIDE.items():
         inside = commands.add_parser(module, help=help_text, add_help=False)
-        inside.add_argument("arguments", nargs=argparse.REMAINDER)
         inside.set_defaults(act=_inside, module=module)
     commands.add_parser("supervise").set_defaults(act=_supervise)
     return parser
@@ -95,7 +97,7 @@ def _log(instance: Instance, asked: argparse.Namespace) -> None:
 
 def _inside(instance: Instance, asked: argparse.Namespace) -> None:
     own = [sys.executable, "-m", f"lab.{asked.module}", "--instance", instance.name]
-    driver.exec_inside(instance, [*own, *asked.arguments])
+    driver.exec_inside(instance, [*own, *asked.rest])
 
 
 def _supervise(instance: Instance, asked: argparse.Namespace) -> None:
