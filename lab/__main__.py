@@ -4,10 +4,11 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 from lab import driver
 from lab.facts import HOSTS
-from lab.paths import Instance
+from lab.paths import CHECKOUT, Instance
 from lab.shell import LabError
 
 # Commands that are modules of their own and run inside the site's network.
@@ -17,6 +18,8 @@ INSIDE = {
     "audit": "compare what is on new with what was filled in",
 }
 
+Act = Callable[[Instance, argparse.Namespace], int | None]
+
 
 def main(arguments: list[str]) -> int:
     parser = _parser()
@@ -24,7 +27,8 @@ def main(arguments: list[str]) -> int:
     if asked.rest and "module" not in asked:
         parser.error(f"unrecognized arguments: {' '.join(asked.rest)}")
     try:
-        return asked.act(Instance(asked.instance), asked) or 0
+        act: Act = asked.act
+        return act(Instance(asked.instance), asked) or 0
     except (LabError, ValueError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 2
@@ -96,6 +100,7 @@ def _log(instance: Instance, asked: argparse.Namespace) -> None:
 
 
 def _inside(instance: Instance, asked: argparse.Namespace) -> None:
+    os.chdir(CHECKOUT)
     own = [sys.executable, "-m", f"lab.{asked.module}", "--instance", instance.name]
     driver.exec_inside(instance, [*own, *asked.rest])
 

@@ -39,7 +39,9 @@ def leave() -> None:
 
 
 def groups(instance: Instance) -> list[str]:
-    found = {path.name for hierarchy in hierarchies() for path in (hierarchy / instance.cgroup).glob("*") if path.is_dir()}
+    found = {
+        path.name for hierarchy in hierarchies() for path in (hierarchy / instance.cgroup).glob("*") if path.is_dir()
+    }
     return sorted(found)
 
 
@@ -71,7 +73,9 @@ def remove(instance: Instance, group: str = "") -> None:
     """Remove a group and all below it, as far as they are empty."""
     for hierarchy in hierarchies():
         top = hierarchy / instance.cgroup / group
-        below = sorted((path for path in top.glob("**/") if path.is_dir()), key=lambda path: len(path.parts), reverse=True)
+        below = sorted(
+            (path for path in top.glob("**/") if path.is_dir()), key=lambda path: len(path.parts), reverse=True
+        )
         for directory in dict.fromkeys((*below, top)):
             with contextlib.suppress(OSError):
                 directory.rmdir()

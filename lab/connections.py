@@ -53,7 +53,13 @@ def _ssh(instance: Instance, host: str) -> Connection:
 def _generic(
     host: str, login: str, password: str, *, port: int | None = None, schema: str | None = None, extra: dict[str, str]
 ) -> Connection:
-    connection = {"conn_type": "generic", "host": host, "login": login, "password": password, "extra": extra}
+    connection: Connection = {
+        "conn_type": "generic",
+        "host": host,
+        "login": login,
+        "password": password,
+        "extra": extra,
+    }
     if port:
         connection["port"] = port
     if schema:

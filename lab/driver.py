@@ -196,7 +196,7 @@ def _start_detached(instance: Instance, command: list[str], group: str) -> None:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=lambda: cgroups.enter(instance, group),
+            preexec_fn=lambda: cgroups.enter(instance, group),  # noqa: PLW1509 (this process has one thread)
         )
 
 
@@ -212,7 +212,7 @@ def _end(instance: Instance, *, gently: bool) -> None:
     network.delete(instance)
     for name in HOSTS:
         with contextlib.suppress(OSError):
-            os.rmdir(f"/run/systemd/nspawn/propagate/{instance.machine(name)}")
+            Path("/run/systemd/nspawn/propagate", instance.machine(name)).rmdir()
     shutil.rmtree(instance.runtime, ignore_errors=True)
 
 

@@ -16,11 +16,12 @@ import jinja2
 from lab import facts, images
 from lab import secrets as names
 from lab.facts import HOSTS, Host
-from lab.network import BRIDGE, path as namespace_path
+from lab.network import BRIDGE
+from lab.network import path as namespace_path
 from lab.paths import TEMPLATES, Instance
 from lab.recipes import CERTIFICATE_KEY, IMAGES, RECIPES, ROOT_ONLY, Owner, Recipe
 from lab.secrets import Secrets
-from lab.shell import run
+from lab.shell import PLAIN_ENVIRONMENT, run
 from lab.tls import Authority
 
 AS_IS = Owner("root", "root", 0o644)
@@ -91,7 +92,7 @@ class Tree:
         place.symlink_to(target)
 
     def run(self, command: tuple[str, ...]) -> None:
-        run(["chroot", self._root, *command], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"})
+        run(["chroot", self._root, *command], env=PLAIN_ENVIRONMENT)
 
 
 def make(overlay: Overlay, secrets: Secrets, authority: Authority) -> None:

@@ -1,8 +1,9 @@
 """Images: the root filesystems that hosts boot from, built once per machine and shared by all clones and instances.
 
-An image is a debootstrapped base, or a layer of packages over it (an overlay's upper directory). Each lies in the cache
-under a name that ends in a hash of what builds it, so a changed recipe makes a new image and leaves the old one to those who
-run on it. A build happens in a `.partial` directory that is renamed at the end: after a crash it is thrown away.
+An image is a debootstrapped base, or a layer of packages over it (an overlay's upper directory). Each lies in the
+cache under a name that ends in a hash of what builds it, so a changed recipe makes a new image and leaves the old one
+to those who run on it. A build happens in a `.partial` directory that is renamed at the end: after a crash it is thrown
+away.
 """
 
 import fcntl
@@ -18,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.paths import CACHE
-from lab.shell import LabError, run
+from lab.shell import PLAIN_ENVIRONMENT, LabError, run
 
 SAY = Callable[[str], None]
 UNUSED_SECONDS = 14 * 24 * 3600  # images that nobody booted for two weeks are removed by the next build
@@ -40,7 +41,7 @@ Acquire::GzipIndexes "true";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 """
-# Runs in its own mount and uts namespace, so that a crash leaves nothing to unmount and the machine's name leaks nowhere.
+# Runs in its own mount and uts namespace: a crash leaves nothing to unmount, and the machine's name leaks nowhere.
 CHROOT = """\
 set -e
 tree=$1 debs=$2; shift 2
@@ -161,7 +162,9 @@ def _build(image: Image) -> None:
     try:
         (_build_base if image == BASE else _build_layer)(image, partial)
     except LabError as error:
-        raise LabError(f"image {image.name} can't be built ({partial}.log has everything): {error}") from error
+        raise LabError(
+            f"image {image.name} can't be built ({partial / 'build.log'} has everything): {error}"
+        ) from error
     partial.rename(place)
     os.sync()
 
@@ -172,20 +175,17 @@ def _build_base(image: Image, partial: Path) -> None:
     debs.mkdir(parents=True, exist_ok=True)
     mirrors = _mirrors()
     main = next(uri for release, uri in mirrors if release == suite())
-    run(
-        ["debootstrap", "--variant=minbase", f"--cache-dir={debs}", f"--include={','.join(image.packages)}", suite(), tree, main],
-        log=log,
-    )
+    options = ["--variant=minbase", f"--cache-dir={debs}", f"--include={','.join(image.packages)}"]
+    run(["debootstrap", *options, suite(), tree, main], log=log)
     _hand_on_apt_configuration(tree, mirrors)
     _chroot(partial, ["apt-get", "-q", "update"])
     _chroot(partial, ["apt-get", "-q", "-y", "dist-upgrade"])
     for command in image.commands:
         _chroot(partial, list(command))
     (tree / "etc/machine-id").write_text("")
-    for unwanted in ("var/lib/dbus/machine-id", *(str(path.relative_to(tree)) for path in tree.glob("etc/ssh/ssh_host_*"))):
-        (tree / unwanted).unlink(missing_ok=True)
-    for deb in tree.glob("var/cache/apt/archives/*.deb"):
-        deb.unlink()
+    for unwanted in ("var/lib/dbus/machine-id", "etc/ssh/ssh_host_*", "var/cache/apt/archives/*.deb"):
+        for path in tree.glob(unwanted):
+            path.unlink()
 
 
 def _build_layer(image: Image, partial: Path) -> None:
@@ -233,14 +233,14 @@ def _chroot(partial: Path, command: list[str], *, layer: bool = False, input: st
     """Run a command inside the image that is being built."""
     debs = CACHE / "debs"
     (debs / "partial").mkdir(parents=True, exist_ok=True)
-    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "LOWER": ""}
+    env = {**PLAIN_ENVIRONMENT, "DEBIAN_FRONTEND": "noninteractive", "LOWER": ""}
     root = partial / "tree"
     if layer:
         root = partial / "root"
         overlay = {"LOWER": directory(BASE) / "tree", "UPPER": partial / "tree", "WORK": partial / "work"}
         env |= {name: str(path) for name, path in overlay.items()}
-    isolated = ["unshare", "--mount", "--uts", "--propagation", "private"]
-    run([*isolated, "sh", "-c", CHROOT, "chroot", root, debs, *command], env=env, log=partial / "build.log", input=input)
+    isolated = ["unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", CHROOT, "chroot"]
+    run([*isolated, root, debs, *command], env=env, log=partial / "build.log", input=input)
 
 
 def usable() -> str | None:

@@ -1,4 +1,7 @@
-"""The instance's network: a namespace with a bridge that all hosts hang on. Nothing of it is in the machine's own network."""
+"""The instance's network: a namespace with a bridge that all hosts hang on.
+
+Nothing of it is in the machine's own network.
+"""
 
 import contextlib
 import ctypes

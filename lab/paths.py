@@ -17,7 +17,7 @@ CACHE = Path(os.environ.get("BASCULE_CACHE", "/var/cache/bascule"))
 
 @dataclass(frozen=True)
 class Instance:
-    """One practice site: ten hosts in a network namespace of their own. Several live side by side, also of other clones."""
+    """One practice site: ten hosts in a network namespace of their own. Several live side by side."""
 
     name: str
     checkout: Path = CHECKOUT
@@ -28,7 +28,7 @@ class Instance:
 
     @property
     def tag(self) -> str:
-        """Short hash of checkout and name: what keeps two instances apart wherever the machine has one list of names."""
+        """Short hash of checkout and name: keeps two instances apart wherever the machine has one list of names."""
         return hashlib.sha256(f"{self.checkout}\0{self.name}".encode()).hexdigest()[:8]
 
     @property

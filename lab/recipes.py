@@ -1,7 +1,7 @@
 """What each host is made of: its image, the templates written into it, what is enabled, what must answer.
 
-A recipe's templates are directories below `lab/templates/` that mirror the host's filesystem: to see what is configured on
-`old`, look into `common/`, `store/`, `postfix/` and `old/`. Later directories win.
+A recipe's templates are directories below `lab/templates/` that mirror the host's filesystem: to see what is configured
+on `old`, look into `common/`, `store/`, `postfix/` and `old/`. Later directories win.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,15 @@ from lab.images import Image
 
 MAIL = Image(
     "mail",
-    packages=tuple(
-        "dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-sieve dovecot-managesieved dovecot-ldap postfix postfix-ldap".split()
+    packages=(
+        "dovecot-imapd",
+        "dovecot-pop3d",
+        "dovecot-lmtpd",
+        "dovecot-sieve",
+        "dovecot-managesieved",
+        "dovecot-ldap",
+        "postfix",
+        "postfix-ldap",
     ),
     debconf=("postfix postfix/main_mailer_type select No configuration",),
     commands=(

@@ -4,13 +4,19 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+PLAIN_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
 
 class LabError(Exception):
     """Something that the person at the terminal can mend; its text is one clear sentence."""
 
 
 def run(
-    command: Iterable[str | Path], *, input: str | None = None, env: Mapping[str, str] | None = None, log: Path | None = None
+    command: Iterable[str | Path],
+    *,
+    input: str | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
 ) -> str:
     """Run a command and return what it printed; raise LabError with the end of its output when it fails.
 

@@ -1,8 +1,8 @@
-"""The program behind a running instance: it boots its hosts, starts them again when they reboot, and switches their power.
+"""The program behind a running instance: boots its hosts, starts them again when they reboot, switches their power.
 
 One per instance, in a mount namespace of its own: the hosts' overlays are mounted there and vanish with it. It is asked
-through a unix socket, one line of JSON each way: `{"act": "on", "host": "old"}` -> `{"states": {"old": "on", ...}}`. A second
-socket, which the hypervisor sees, answers for its virtual machine alone.
+through a unix socket, one line of JSON each way: `{"act": "on", "host": "old"}` -> `{"states": {"old": "on", ...}}`.
+A second socket, which the hypervisor sees, answers for its virtual machine alone.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ import json
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from lab import cgroups
 from lab.facts import HOSTS, VIRTUAL_MACHINE_HOST, Host
 from lab.host import Overlay, boot_command, make
 from lab.paths import Instance
 from lab.secrets import load_or_make
-from lab.shell import LabError
+from lab.shell import PLAIN_ENVIRONMENT, LabError
 from lab.tls import Authority
 
 REBOOTED = 133  # systemd-nspawn's exit status when the host rebooted and nobody but us can start it again
@@ -88,7 +88,7 @@ class Machine:
                 stdin=DEVNULL,
                 stdout=console,
                 stderr=console,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                env={**PLAIN_ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 preexec_fn=lambda: cgroups.enter(self._instance, self._host.name),
                 start_new_session=True,
             )
@@ -147,7 +147,9 @@ class Supervisor:
 
         return prepare
 
-    def _serve(self, allowed: tuple[str, ...]) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
+    def _serve(
+        self, allowed: tuple[str, ...]
+    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         """A handler of connections that may act on the allowed hosts."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
