@@ -138,7 +138,7 @@ def folder_map(ledger: Ledger, account: str) -> dict[str, str]:
     """Old folder name -> new folder name, as people read them, of every folder that the last pass carried."""
     query = sa.select(FolderRow.old_name, FolderRow.new_name).where(FolderRow.account == account)
     with ledger.reading() as session:
-        return {old: new for old, new in session.execute(query)}
+        return dict(session.execute(query).tuples().all())
 
 
 def set_mailbox(session: Session, account: str, state: MailboxState, **values: Any) -> None:

@@ -4,7 +4,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -24,6 +23,7 @@ from bascule.mailbox.removed import remove_folders
 from bascule.mailbox.session import Session
 from bascule.mailbox.state import Counts, FolderState
 from bascule.mailbox.trouble import Troubles
+from bascule.mailbox.types import PassResult
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -33,23 +33,6 @@ log = structlog.get_logger(__name__)
 ATTEMPTS = 6  # of one pass, with growing pauses; an attempt that copied something is not counted
 FIRST_PAUSE = 0.5  # seconds
 SECOND_LANE_FROM = 200  # messages to look through: fewer are not worth another connection
-
-
-@dataclass(frozen=True)
-class PassResult:
-    """What one pass found and did. `messages`: of the whole mailbox on old; `bytes`: copied in this pass."""
-
-    account: str
-    folders: int
-    messages: int
-    bytes: int
-    copied: int
-    flags_changed: int
-    removed: int
-    problems: int
-    verified: int
-    seconds: float
-    dry_run: bool = False
 
 
 def sync_mailbox(
