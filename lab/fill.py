@@ -6,6 +6,7 @@ The inventory is written at the end, so that a site that was filled half shows.
 
 import argparse
 import io
+import json
 import ssl
 import subprocess
 import sys
@@ -13,25 +14,23 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 
 import ldap3
-import requests
 from ldap3.core.exceptions import LDAPException
 
-from lab import corpus, driver, inventory, seed_calendars
+from lab import corpus, driver, inventory
 from lab.corpus import Folder, Mailbox, Message
 from lab.facts import DOMAIN, HOSTS, PEOPLE_BASE
 from lab.inventory import Holdings
 from lab.paths import Instance
 from lab.people import ROLE_ALIASES, Person, people
-from lab.secrets import CALENDAR_FILLER, LDAP_ADMIN_DN, Secrets, load_or_make
+from lab.secrets import LDAP_ADMIN_DN, Secrets, load_or_make
 from lab.shell import LabError
 from lab.store import Appended, Side, StoreError, Stores
 
 WORKERS = 4
 SAY_SECONDS = 2.0
-CALENDARS = f"https://web.{DOMAIN}:5232"
-CALENDAR_NAME, CONTACTS_NAME = "agenda", "contacts"
 ALIAS_MAP = "/etc/postfix/virtual"
 SYSTEM_LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
 Say = Callable[[str], None]
@@ -45,7 +44,7 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         fill(Instance(asked.instance), asked.accounts, asked.seed, driver.say)
-    except (LabError, StoreError, ValueError, LDAPException, requests.RequestException, OSError) as error:
+    except (LabError, StoreError, ValueError, LDAPException, OSError) as error:
         print(f"lab: the site can't be filled: {error}", file=sys.stderr)
         return 2
     return 0
@@ -148,7 +147,27 @@ def _fill_mailboxes(instance: Instance, everybody: list[Person], seed: int, say:
     return holdings
 
 
-_File = tuple[str, str, bytes | str, float]  # account, path in its home, bytes (or a link's target), time of change
+@dataclass(frozen=True)
+class _Place:
+    """Where files of accounts lie: `directory` on a host, one directory in it per account, owned by `user`."""
+
+    host: str
+    directory: str
+    user: str
+
+
+HOMES = _Place("old", "/srv/mail", "vmail")
+COLLECTIONS = _Place("web", "/var/lib/radicale/collections/collection-root", "radicale")
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that must be written: its path below the place, its bytes (or a link's target), seconds since 1970."""
+
+    place: _Place
+    path: str
+    content: bytes | str
+    changed: float = corpus.EVE.timestamp()
 
 
 class _Filler:
@@ -157,10 +176,6 @@ class _Filler:
     def __init__(self, instance: Instance, seed: int) -> None:
         self._stores = Stores(instance)
         self._seed = seed
-        self._dav = requests.Session()
-        self._dav.trust_env = False  # the machine's own proxies and authorities have no say here
-        self._dav.auth = (CALENDAR_FILLER, load_or_make(instance.secrets).calendars_filler)
-        self._dav.verify = str(instance.ca_certificate)
 
     def account(self, person: Person) -> tuple[Holdings, list[_File]]:
         """Fill one account; returns what it holds, and the files that still must be written."""
@@ -168,8 +183,8 @@ class _Filler:
         self._mail("old", person.account, mailbox.old)
         if mailbox.new:
             self._mail("new", person.account, mailbox.new)
-        self._calendars(mailbox)
-        return inventory.holdings_of(mailbox), [*_filter_files(mailbox), *_mail_files(mailbox)]
+        files = [*_filter_files(mailbox), *_mail_files(mailbox), *_calendar_files(mailbox)]
+        return inventory.holdings_of(mailbox), files
 
     def _mail(self, side: Side, account: str, folders: list[Folder]) -> None:
         writer = self._stores.writer(side, account)
@@ -187,25 +202,14 @@ class _Filler:
         finally:
             writer.close()
 
-    def _calendars(self, mailbox: Mailbox) -> None:
-        home = f"{CALENDARS}/{mailbox.person.account}/"
-        self._ask("MKCOL", home)
-        events, contacts = seed_calendars.calendar(mailbox.events), seed_calendars.address_book(mailbox.contacts)
-        self._ask("PUT", f"{home}{CALENDAR_NAME}/", events, "text/calendar; charset=utf-8")
-        self._ask("PUT", f"{home}{CONTACTS_NAME}/", contacts, "text/vcard; charset=utf-8")
-
-    def _ask(self, method: str, url: str, text: str = "", content_type: str = "text/plain") -> None:
-        answer = self._dav.request(method, url, data=text.encode(), headers={"Content-Type": content_type}, timeout=60)
-        if answer.status_code not in (200, 201, 204):
-            raise LabError(f"{method} {url}: {answer.status_code} {answer.text[:200]}")
-
 
 def _filter_files(mailbox: Mailbox) -> Iterator[_File]:
     """As Pigeonhole keeps them; ManageSieve would refuse the one that is no Sieve."""
+    home = mailbox.person.account
     for name, text in mailbox.filters.items():
-        yield mailbox.person.account, f"sieve/{name}.sieve", text.encode(), corpus.EVE.timestamp()
+        yield _File(HOMES, f"{home}/sieve/{name}.sieve", text.encode())
     if mailbox.active_filter:
-        yield mailbox.person.account, ".dovecot.sieve", f"sieve/{mailbox.active_filter}.sieve", corpus.EVE.timestamp()
+        yield _File(HOMES, f"{home}/.dovecot.sieve", f"sieve/{mailbox.active_filter}.sieve")
 
 
 def _mail_files(mailbox: Mailbox) -> Iterator[_File]:
@@ -213,8 +217,8 @@ def _mail_files(mailbox: Mailbox) -> Iterator[_File]:
     for folder in mailbox.old:
         refused = [message for message in folder.messages if message.refused]
         for number, message in enumerate(refused):
-            name = f"Maildir/{folder.maildir}/cur/{_maildir_name(message, number)}"
-            yield mailbox.person.account, name, message.data.replace(b"\r\n", b"\n"), message.date.timestamp()
+            path = f"{mailbox.person.account}/Maildir/{folder.maildir}/cur/{_maildir_name(message, number)}"
+            yield _File(HOMES, path, message.data.replace(b"\r\n", b"\n"), message.date.timestamp())
 
 
 def _maildir_name(message: Message, number: int) -> str:
@@ -222,35 +226,57 @@ def _maildir_name(message: Message, number: int) -> str:
     return f"{int(message.date.timestamp())}.M{number}P1.old:2,{letters}"
 
 
-def _write_files(instance: Instance, files: Iterable[_File]) -> None:
-    """Write into homes on old by one tar stream, as the user that owns the mail."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for directory, members in _by_directory(files).items():
-            archive.addfile(_member(directory, tarfile.DIRTYPE, corpus.EVE.timestamp(), mode=0o700))
-            for path, content, changed in members:
-                if isinstance(content, str):
-                    archive.addfile(_member(path, tarfile.SYMTYPE, changed, target=content))
-                else:
-                    archive.addfile(_member(path, tarfile.REGTYPE, changed, size=len(content)), io.BytesIO(content))
-    _on_host(instance, "old", ["runuser", "-u", "vmail", "--", "tar", "-x", "-C", "/srv/mail"], packed.getvalue())
+def _calendar_files(mailbox: Mailbox) -> Iterator[_File]:
+    """As Radicale keeps them: over HTTP it takes half a second for each collection."""
+    home = mailbox.person.account
+    collections = (("agenda", "VCALENDAR", "Agenda", "ics", mailbox.events),
+                   ("contacts", "VADDRESSBOOK", "Carnet d'adresses", "vcf", mailbox.contacts))  # fmt: skip
+    for name, tag, title, ending, items in collections:
+        properties = json.dumps({"tag": tag, "D:displayname": title})
+        yield _File(COLLECTIONS, f"{home}/{name}/.Radicale.props", properties.encode())
+        for item in items:
+            yield _File(COLLECTIONS, f"{home}/{name}/{item.uid}.{ending}", item.text.encode())
 
 
-def _by_directory(files: Iterable[_File]) -> dict[str, list[tuple[str, bytes | str, float]]]:
+def _write_files(instance: Instance, files: list[_File]) -> None:
+    """Write the files of each place by one tar stream, as the user who owns them."""
+    for place in {file.place for file in files}:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for directory, inside in _by_directory([file for file in files if file.place == place]).items():
+                archive.addfile(_member(directory, tarfile.DIRTYPE, mode=0o700))
+                for file in inside:
+                    if isinstance(file.content, str):
+                        archive.addfile(_member(file.path, tarfile.SYMTYPE, file.changed, target=file.content))
+                    else:
+                        member = _member(file.path, tarfile.REGTYPE, file.changed, size=len(file.content))
+                        archive.addfile(member, io.BytesIO(file.content))
+        as_owner = ["runuser", "-u", place.user, "--"]
+        _on_host(instance, place.host, [*as_owner, "mkdir", "-p", place.directory])
+        _on_host(instance, place.host, [*as_owner, "tar", "-x", "-C", place.directory], packed.getvalue())
+
+
+def _by_directory(files: Iterable[_File]) -> dict[str, list[_File]]:
     """Files by directory; each Maildir folder also with the `new` and `tmp` that make it one."""
-    found: dict[str, list[tuple[str, bytes | str, float]]] = {}
-    for account, path, content, changed in files:
-        directory = f"{account}/{path}".rpartition("/")[0]
+    found: dict[str, list[_File]] = {}
+    for file in files:
+        directory = file.path.rpartition("/")[0]
         if directory.endswith("/cur"):
             maildir = directory.removesuffix("/cur")
             for each in (maildir, f"{maildir}/new", f"{maildir}/tmp"):
                 found.setdefault(each, [])
-        found.setdefault(directory, []).append((f"{account}/{path}", content, changed))
+        found.setdefault(directory, []).append(file)
     return found
 
 
 def _member(
-    path: str, kind: bytes, changed: float, *, mode: int = 0o600, size: int = 0, target: str = ""
+    path: str,
+    kind: bytes,
+    changed: float = corpus.EVE.timestamp(),
+    *,
+    mode: int = 0o600,
+    size: int = 0,
+    target: str = "",
 ) -> tarfile.TarInfo:
     member = tarfile.TarInfo(path)
     member.type, member.mtime, member.mode, member.size, member.linkname = kind, changed, mode, size, target

@@ -143,19 +143,6 @@ def contacts(person: Person, rng: random.Random) -> list[Item]:
     return [_card(person, rng, number) for number in range(12)]
 
 
-def calendar(items: list[Item]) -> str:
-    """The whole calendar as one iCalendar object: Radicale takes it in one request."""
-    bodies = [item.text.split("END:VTIMEZONE\r\n")[-1].removesuffix("END:VCALENDAR\r\n") for item in items]
-    return _join(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//obs.test//Agenda//FR", *ZONES.splitlines()]) + (
-        "".join(bodies) + "END:VCALENDAR\r\n"
-    )
-
-
-def address_book(items: list[Item]) -> str:
-    """The whole address book as vCards one after the other."""
-    return "".join(item.text for item in items)
-
-
 def _event(person: Person, rng: random.Random, number: int, lines: tuple[str, ...]) -> Item:
     uid = f"{rng.getrandbits(96):024x}-{number}@{DOMAIN}"
     day = date(2026, 1, 5) + timedelta(days=rng.randrange(0, 600))
