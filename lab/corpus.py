@@ -63,10 +63,6 @@ class Message:
         """As the old server gives it over IMAP: Dovecot shows NUL as 0x80."""
         return self.data.replace(b"\0", b"\x80")
 
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.served).hexdigest()
-
 
 @dataclass(frozen=True)
 class Folder:

@@ -1,5 +1,6 @@
 """The inventory: what the lab put where, written down when it was put there. The truth that the day is measured by."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -48,6 +49,11 @@ class Inventory:
         return sum(len(found) for each in self.accounts.values() for found in each.old.values())
 
 
+def digest_of(data: bytes) -> str:
+    """What identifies a message: SHA-256 of its bytes as IMAP serves them."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def path_of(instance: Instance) -> Path:
     return instance.state / "inventory.json"
 
@@ -94,7 +100,12 @@ def read(instance: Instance) -> Inventory | None:
 def _entries(folders: list[Folder]) -> dict[str, list[Entry]]:
     return {
         folder.name: [
-            Entry(message.digest, len(message.served), tuple(sorted(message.flags)), int(message.date.timestamp()))
+            Entry(
+                digest_of(message.served),
+                len(message.served),
+                tuple(sorted(message.flags)),
+                int(message.date.timestamp()),
+            )
             for message in folder.messages
         ]
         for folder in folders
