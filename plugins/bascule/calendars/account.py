@@ -60,7 +60,8 @@ class _Account:
     def __init__(
         self, access: Access, ledger: Ledger, account: str, old: servers.Server, new: servers.Server, *, dry_run: bool
     ) -> None:
-        self.site, self.ledger, self.account = access.site.calendars, ledger, account
+        self.site, self.zone = access.site.calendars, access.site.timezone
+        self.ledger, self.account = ledger, account
         self.old, self.new, self.dry_run = old, new, dry_run
         self.known = {row.old_href: row for row in calendars(ledger, account)}
         self.decided = {
@@ -94,7 +95,15 @@ class _Account:
             }
             self.new.session.set_properties(row.new_href, changed)
             row.properties = dict(collection.properties)
-        carrier = Carrier(self.old.session, self.new.session, self.ledger, row, self.decided, dry_run=self.dry_run)
+        carrier = Carrier(
+            self.old.session,
+            self.new.session,
+            self.ledger,
+            row,
+            self.decided,
+            zone=self.zone,
+            dry_run=self.dry_run,
+        )
         carrier.run()
         self.seen |= carrier.seen
         if not self.dry_run:

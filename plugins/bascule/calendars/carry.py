@@ -55,10 +55,18 @@ class Carrier:
     """One pass over one collection of one account."""
 
     def __init__(
-        self, old: Session, new: Session, ledger: Ledger, calendar: CalendarRow, decided: Decisions, *, dry_run: bool
+        self,
+        old: Session,
+        new: Session,
+        ledger: Ledger,
+        calendar: CalendarRow,
+        decided: Decisions,
+        *,
+        zone: str,
+        dry_run: bool,
     ) -> None:
         self.old, self.new, self.ledger, self.calendar = old, new, ledger, calendar
-        self.dry_run = dry_run
+        self.zone, self.dry_run = zone, dry_run
         self.counts = Counts(collections=1)
         self.seen: set[int] = set()  # problems that this pass met, or that are known to be there still
         self._decided = decided
@@ -187,7 +195,7 @@ class Carrier:
         if present is None:
             self._report(write, *repairs.propose(write.text, error.status, error.words), words=str(error))
             return False
-        if meaning.same(write.text, present.text):
+        if meaning.same(write.text, present.text, self.zone):
             write.row.new_href = present.href
             self.counts.copied += 1
             return True
@@ -224,7 +232,7 @@ class Carrier:
                 )
                 continue
             write.row.state, write.row.new_etag = "carried", there.etag
-            lost = meaning.differences(write.text, there.text)
+            lost = meaning.differences(write.text, there.text, self.zone)
             if lost and not (write.decided and write.decided.kind == "altered"):
                 self._report(
                     write,

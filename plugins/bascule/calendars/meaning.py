@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 # What servers write anew by themselves and no person ever sees.
 WRITTEN_BY_SERVERS = {"PRODID", "CALSCALE", "METHOD", "REV", "DTSTAMP", "LAST-MODIFIED", "CREATED", "X-WR-CALNAME"}
 DEFAULT_PARAMETERS = {("VALUE", "DATE-TIME"), ("VALUE", "TEXT"), ("VALUE", "DURATION"), ("CHARSET", "UTF-8")}
+SCHEDULING_PARAMETERS = {"RSVP", "SCHEDULE-STATUS"}  # a server's own notes on who was asked and who should answer
+STRUCTURED = {"N", "ADR", "ORG"}  # empty fields at their ends mean nothing
 EMPTY_BY_DEFAULT = {("CLASS", "PUBLIC"), ("TRANSP", "OPAQUE"), ("SEQUENCE", "0"), ("PRIORITY", "0")}
 
 _line = re.compile(r'^(?P<head>(?:[^":]|"[^"]*")*):(?P<value>.*)$', re.S)
@@ -97,32 +99,46 @@ def title(text: str) -> str:
     return f"{name} ({items[0].value('DTSTART')})" if items[0].value("DTSTART") else name
 
 
-def same(one: str, other: str) -> bool:
+def same(one: str, other: str, zone: str = "") -> bool:
     """Whether both texts mean the same."""
-    return one == other or not differences(one, other)
+    return one == other or not differences(one, other, zone)
 
 
-def differences(one: str, other: str, most: int = 6) -> list[str]:
-    """What the second text lacks or adds, as sentences; nothing when both mean the same."""
+def differences(one: str, other: str, zone: str = "", most: int = 6) -> list[str]:
+    """What the second text lacks or adds, as sentences; nothing when both mean the same to people in `zone`.
+
+    Local times without a zone are times of `zone` to them (SOGo writes them so). A zone's own description may be added.
+    """
     try:
-        first, second = Counter(_flat(parse(one))), Counter(_flat(parse(other)))
+        ours, theirs = parse(one), parse(other)
+        described = {part.value("TZID") for part in ours.parts if part.name == "VTIMEZONE"}
+        theirs.parts = [part for part in theirs.parts if part.name != "VTIMEZONE" or part.value("TZID") in described]
+        first, second = Counter(_flat(ours, zone)), Counter(_flat(theirs, zone))
     except Unreadable as error:
         return [] if one.strip() == other.strip() else [f"can't be compared: {error}"]
     found = [f"lost {_shown(line)}" for line in (first - second)] + [f"has {_shown(line)}" for line in second - first]
     return found[:most] + ([f"and {len(found) - most} more"] if len(found) > most else [])
 
 
-def _flat(part: Part, path: str = "") -> Iterator[tuple[str, Line]]:
-    """Every property with where it stands. Which component of several of one kind is told by UID and recurrence."""
+def _flat(part: Part, zone: str, path: str = "") -> Iterator[tuple[str, Line]]:
+    """Every property with where it stands. Which component of several of one kind is told by its recurrence."""
     here = f"{path}/{part.name}"
     if part.name in ("VEVENT", "VTODO", "VJOURNAL"):
         here += f"[{part.value('RECURRENCE-ID')}]"
     yield here, Line("BEGIN", (), part.name)
     for line in part.lines:
-        if line.name not in WRITTEN_BY_SERVERS and (line.name, line.value) not in EMPTY_BY_DEFAULT and line.value:
-            yield here, line
+        if line.name not in WRITTEN_BY_SERVERS and line.value and not _is_default(part, line):
+            yield here, Line(line.name, tuple(pair for pair in line.parameters if pair != ("TZID", zone)), line.value)
     for inner in part.parts:
-        yield from _flat(inner, here)
+        yield from _flat(inner, zone, here)
+
+
+def _is_default(part: Part, line: Line) -> bool:
+    """Whether the property says what would hold without it."""
+    if (line.name, line.value) in EMPTY_BY_DEFAULT:
+        return True
+    # RFC 5545 section 3.6.1: an event of a day without an end ends with its day
+    return (line.name, line.value) == ("DURATION", "P1D") and "T" not in part.value("DTSTART")
 
 
 def _read(raw: str) -> Line:
@@ -139,8 +155,12 @@ def _read(raw: str) -> Line:
                 pair = ("TYPE", key.strip())
             if pair[0] in ("TYPE", "VALUE", "ENCODING", "PARTSTAT", "ROLE", "CUTYPE", "RSVP"):
                 pair = (pair[0], pair[1].upper())
-            if pair not in DEFAULT_PARAMETERS:
+            if pair not in DEFAULT_PARAMETERS and pair[0] not in SCHEDULING_PARAMETERS:
                 found.append(pair)
+    if name in ("RRULE", "EXRULE"):  # the order of a rule's parts means nothing (RFC 5545 section 3.3.10)
+        value = ";".join(sorted(value.upper().strip(";").split(";")))
+    if name in STRUCTURED:
+        value = value.rstrip(";")
     return Line(name, tuple(sorted(found)), _plain(value))
 
 

@@ -1,17 +1,15 @@
 """The directory: the login, what each entry's destination is, and whether Bascule may write it."""
 
+import secrets
 from collections.abc import Iterator
 
-import ldap3
-from ldap3 import MODIFY_REPLACE
+from ldap3 import MODIFY_DELETE
 
 from bascule.access import Access
-from bascule.checks.finding import Finding, failure, ok, some, warning
+from bascule.checks.finding import Finding, failure, ok, some
 from bascule.directory import Account, accounts, connected, render
 
-NO_OPERATION_CONTROL = "1.3.6.1.4.1.4203.1.10.2"  # OpenLDAP: judge the act as if it were done, and don't do it
-NO_OPERATION = 16_654  # the result that says: it would have been done
-NO_RIGHTS, NO_CONTROL = 50, 12
+NO_SUCH_VALUE, NO_RIGHTS = 16, 50  # LDAP results (RFC 4511 section 4.1.9)
 
 
 def destinations(access: Access) -> Iterator[Finding]:
@@ -38,35 +36,26 @@ def destinations(access: Access) -> Iterator[Finding]:
 
 
 def writable(access: Access) -> Iterator[Finding]:
-    """Bascule may write the destination: asked with OpenLDAP's no-operation control, which changes nothing."""
+    """Bascule may write the destination. Asked by deleting a value that isn't there, which can't change anything.
+
+    A directory looks at the rights before it looks for the value, so its reason for the refusal tells them.
+    """
     attribute = access.site.directory.destination.attribute
     account = next(iter(accounts(access)), None)
     if account is None:
         return
     with connected(access) as connection:
-        result = _would_replace(connection, account, attribute)
+        absent = f"bascule-preflight-{secrets.token_hex(8)}"
+        connection.modify(account.dn, {attribute: [(MODIFY_DELETE, [absent])]})
+        result = connection.result
     subject = f"directory: {attribute}"
-    if result["result"] == NO_OPERATION:
-        yield ok(subject, f"the directory would let Bascule write it (tried on {account.dn} without changing it)")
+    if result["result"] == NO_SUCH_VALUE:
+        yield ok(subject, f"Bascule may write it (asked on {account.dn}, without changing it)")
     elif result["result"] == NO_RIGHTS:
-        yield failure(subject, f"the directory would not let Bascule write it ({account.dn}): mend its access rules")
-    elif result["result"] == NO_CONTROL:
-        yield warning(
-            subject,
-            "the directory has no no-operation control, so the right to write it can't be tried without changing "
-            "something: try it by hand on an entry of your own",
-        )
+        yield failure(subject, f"Bascule may not write it ({account.dn}): mend the directory's access rules")
     else:
         words = f"{result['description']} {result['message']}".strip()
-        yield failure(subject, f"the directory would refuse to write it on {account.dn}: {words}")
-
-
-def _would_replace(connection: ldap3.Connection, account: Account, attribute: str) -> dict:
-    """The result of replacing the attribute by its own values, had it been done."""
-    present = _values(account, attribute)
-    control = (NO_OPERATION_CONTROL, True, None)
-    connection.modify(account.dn, {attribute: [(MODIFY_REPLACE, present)]}, controls=[control])
-    return connection.result
+        yield failure(subject, f"whether Bascule may write it is unknown, the directory said: {words} ({account.dn})")
 
 
 def _state(access: Access, account: Account) -> str:

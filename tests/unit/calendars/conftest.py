@@ -129,4 +129,4 @@ def access(servers: tuple[Dav, Dav], monkeypatch: pytest.MonkeyPatch) -> Any:
         new=CalendarServerPart(connection="new", url=new.url + "/{{ account }}/"),
     )
     connections = SimpleNamespace(get=lambda name: Connection(name, "127.0.0.1", login="bascule", password="x"))
-    return SimpleNamespace(site=SimpleNamespace(calendars=part), connections=connections)
+    return SimpleNamespace(site=SimpleNamespace(calendars=part, timezone="Europe/Paris"), connections=connections)
