@@ -1,6 +1,7 @@
 """From an old filter to the new one: a list of edits on the source text, each with its reason, and what a person must
 decide."""
 
+from bascule.sieve.language import description
 from bascule.sieve.model import Context, Conversion, Edit, Finding, Report, apply
 from bascule.sieve.rules import RULES
 from bascule.sieve.syntax import Script, SieveSyntaxError, parse, parse_leniently
@@ -24,8 +25,19 @@ def _parse(source: str) -> Script:
     text = " " + source[1:] if source.startswith(BOM) else source
     try:
         return parse(text)
+    except SieveSyntaxError as error:
+        return _parse_overlooking_colons(text, error)
+
+
+def _parse_overlooking_colons(text: str, error: SieveSyntaxError) -> Script:
+    """Only in the arguments of known words: else it is text in another language, and the strict error is raised."""
+    try:
+        script = parse_leniently(text)
     except SieveSyntaxError:
-        return parse_leniently(text)
+        raise error from None
+    if all(colon.node is not None and description(colon.node) for colon in script.stray_colons):
+        return script
+    raise error
 
 
 def _conversion(source: str, report: Report) -> Conversion:

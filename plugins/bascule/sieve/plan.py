@@ -94,9 +94,8 @@ def make(name: str, original: bytes, context: Context, check: Check) -> Plan:
 def _new_warnings(plan: Plan, verdict: Verdict, context: Context, check: Check) -> list[str]:
     """Warnings that no finding explains: all of them where the script is unchanged, else those that the edits
     brought."""
-    warnings = verdict.warnings
-    if not warnings:
-        return []
+    # Whether included scripts are there, the rule `include-missing` says: here they may only not have been put yet.
+    warnings = [words for words in verdict.warnings if "included personal script" not in words]
     if context.repairs.get("header-name") == "keep" or any("header-name" in f.rule for f in _findings(plan)):
         warnings = [words for words in warnings if "header field name" not in words]
     if warnings and plan.changed:

@@ -12,7 +12,9 @@ RECIPE = re.compile(r"^\s*:0\s*(?P<flags>[A-Za-z]*)\s*(?::.*)?$")
 ASSIGNMENT = re.compile(r"^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)$")
 CONDITION = re.compile(r"^\^?(?P<names>\(?[A-Za-z-]+(?:\|[A-Za-z-]+)*\)?):(?P<text>.*)$")
 ADDRESS = re.compile(r"^[^\s|!@]+@[^\s|!@]+$")
-PLAIN = re.compile(r"^[^\\^$*+?()\[\]{}|.]*$")
+# One character of a regular expression that means itself. A dot between letters is meant as a dot by everyone who wrote
+# an address there.
+LITERAL = re.compile(r"\\([^\w\s])|((?<=\w)\.(?=\w)|[^\\^$*+?()\[\]{}|.])")
 # procmail's own names for groups of headers (procmailrc(5), MISCELLANEOUS)
 TO = ("To", "Cc", "Resent-To", "Resent-Cc", "X-Envelope-To")
 HARMLESS = {"PATH", "SHELL", "LOGFILE", "VERBOSE", "LOGABSTRACT", "LOG", "LOCKFILE", "UMASK", "PMDIR", "SENDMAIL"}
@@ -167,15 +169,9 @@ class _Translation:
     def _contains(self, names: tuple[str, ...] | list[str], text: str) -> str | None:
         """`.*text` is contained anywhere, ` *text` or `text` stands at the beginning."""
         anywhere = re.match(r"\s*\.\*", text)
-        plain = text[anywhere.end() :] if anywhere else re.sub(r"^\s*(\[ \t\]\*|\s\*)?", "", text)
-        plain = (
-            plain.replace("\\.", "\0").replace("\\-", "-").replace("\\[", "\1").replace("\\]", "\2").replace("\\/", "")
-        )
-        if plain.endswith(".*"):
-            plain = plain[:-2]
-        if not PLAIN.match(plain.replace("\0", "").replace("\1", "").replace("\2", "")) or not plain.strip():
+        value = _literal(text[anywhere.end() :] if anywhere else re.sub(r"^\s*(\[ \t\]\*|\s\*)?", "", text))
+        if not value:
             return None
-        value = plain.replace("\0", ".").replace("\1", "[").replace("\2", "]")
         # procmail looks at the whole line with regular expressions that begin anywhere after the header's name.
         match, key = (":contains", value) if anywhere or names == TO else (":matches", f"{value}*")
         shown = quote(names[0]) if len(names) == 1 else "[" + ", ".join(quote(name) for name in names) + "]"
@@ -197,3 +193,15 @@ def _rule(tests: list[str], action: list[str]) -> str:
         return "\n".join(action)
     test = tests[0] if len(tests) == 1 else f"allof ({', '.join(tests)})"
     return "\n".join([f"if {test} {{", *(f"    {command}" for command in action), "}"])
+
+
+def _literal(expression: str) -> str | None:
+    """The text that a regular expression without any operator matches, else None."""
+    expression, at, text = expression.removesuffix(".*"), 0, ""
+    while at < len(expression):
+        found = LITERAL.match(expression, at)
+        if found is None:
+            return None
+        text += found[1] or found[2]
+        at = found.end()
+    return text.strip() or None

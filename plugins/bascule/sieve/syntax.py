@@ -103,6 +103,7 @@ class StrayColon:
 
     start: int
     end: int
+    node: "Node | None"  # the command or test in whose arguments it stands
 
 
 @dataclass(slots=True)
@@ -326,9 +327,11 @@ class _Parser:
         return node.arguments[-1].end if node.arguments else node.end
 
     def _stray_colon(self, start: int, end: int) -> None:
+        if _MULTILINE_START.match(self.text, max(0, start - 4)):
+            raise self._error(start - 4, 'a multi-line text without a line "." at its end')
         if not self.lenient:
             raise self._error(start, 'a ":" that belongs to no tag')
-        self.stray.append(StrayColon(start, end))
+        self.stray.append(StrayColon(start, end, self.node))
 
     def _bad_token(self) -> SieveSyntaxError:
         """Say what can't be read at the next place that is neither white space nor comment."""
@@ -338,12 +341,11 @@ class _Parser:
             return self._error(at, "a string that is never closed")
         if rest.startswith("/*"):
             return self._error(at, "a comment that is never closed")
-        if rest.lower() == "text:":
-            return self._error(at, 'a multi-line text without a line "." at its end')
         return self._error(at, f"{rest[0]!r} can't stand in a Sieve script outside of strings and comments")
 
     def _error(self, offset: int, message: str) -> SieveSyntaxError:
         return SieveSyntaxError(self.text, offset, message)
 
 
+_MULTILINE_START = re.compile(r"text:[ \t]*+(?:#[^\n]*+)?\r?\n", re.IGNORECASE | re.ASCII)
 _SPACE = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+", re.DOTALL)

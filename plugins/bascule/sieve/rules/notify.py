@@ -66,8 +66,9 @@ class _Rewriting:
             words.append(f":importance {quote(self.importance)}")
         if message:
             words.append(f":message {quote(message)}")
-        recipients = ",".join(percent(address.strip(), safe="@+.-_") for address in self._recipients())
-        words.append(quote(f"mailto:{recipients}"))
+        first, *others = [percent(address.strip(), safe="@+.-_") for address in self._recipients()]
+        # Not "mailto:a,b": Pigeonhole takes one address there, and the others as RFC 6068's `to` fields.
+        words.append(quote(f"mailto:{first}" + "".join(f"{'&' if n else '?'}to={a}" for n, a in enumerate(others))))
         reason = (
             "`notify` is `enotify` now: the recipients are a URI; `:message` is the notification's subject (RFC 5436)"
         )

@@ -1,0 +1,105 @@
+"""The corpus: scripts with what must come of each, several in a file (`corpus/*.txt`), and hostile ones made here."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.model import Context
+
+CORPUS = Path(__file__).parent / "corpus"
+HEAD = re.compile(r"^=== (?P<name>.+?) => (?P<kind>\w+) ?(?P<what>.*)$")
+
+FOLDERS = FolderMap(
+    {
+        "INBOX.Travail": "Travail",
+        "INBOX.Archives": "Archives",
+        "INBOX.R&D": "R&D",
+        "INBOX.Devis / factures": "Devis - factures",
+        "INBOX.Réunions.2018 été": "Réunions/2018",
+    },
+    old_separator=".",
+    new_separator="/",
+    old_prefix="INBOX.",
+)
+CONTEXT = Context(
+    folders=FOLDERS,
+    own_addresses=frozenset({"moi@obs.test"}),
+    old_hosts={"old.obs.test": "obs.test"},
+    scripts=frozenset({"commun"}),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One script; `kind`: identical, edits, asks, refused (see the files), `what` belongs to it."""
+
+    file: str
+    name: str
+    kind: str
+    what: str
+    text: str
+
+    @property
+    def rules(self) -> list[str]:
+        return sorted(self.what.split())
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}"
+
+
+def cases(*files: str) -> list[Case]:
+    """The cases of these files, or of all with Sieve scripts."""
+    names = files or ("rules", "editors", "dialects", "extensions", "broken")
+    return [case for name in names for case in _read(name)]
+
+
+def _read(name: str) -> list[Case]:
+    found: list[Case] = []
+    head, lines = None, []
+    for line in (CORPUS / f"{name}.txt").read_text(encoding="utf-8").splitlines(keepends=True):
+        if (match := HEAD.match(line)) is not None:
+            if head is not None:
+                found.append(Case(name, head["name"], head["kind"], head["what"], "".join(lines)))
+            head, lines = match, []
+        elif head is not None:
+            lines.append(line)
+    if head is not None:
+        found.append(Case(name, head["name"], head["kind"], head["what"], "".join(lines)))
+    return found
+
+
+def hostile() -> dict[str, bytes]:
+    """Scripts that a parser of Sieve should survive, by name."""
+    rule = b'if header :contains "Subject" "x" { keep; }\n'
+    return {
+        "NUL between commands": b"keep;\0keep;\n",
+        "NUL in a string": b'redirect "a\0b@example.org";\n',
+        "byte order mark": b"\xef\xbb\xbfkeep;\n",
+        "byte order mark in UTF-16": b"\xff\xfek\0e\0e\0p\0;\0",
+        "mixed line ends": b"keep;\r\nkeep;\nkeep;\r\nif true {\r\n\tkeep;\n}\n",
+        "old Macintosh line ends": b"keep;\rkeep;\r",
+        "Latin-1 in a comment": b"# R\xe8gle d'\xe9t\xe9\nkeep;\n",
+        "Latin-1 in a string": b'if header :contains "Subject" "\xe9t\xe9" { keep; }\n',
+        "Windows-1252 quotes": b'if header :contains "Subject" "\x93x\x94" { keep; }\n',
+        "surrogate half in UTF-8": b'if header :is "Subject" "\xed\xa0\x80" { keep; }\n',
+        "10,000 rules": rule * 10_000,
+        "deep blocks": b"if true {" * 20_000 + b"keep;" + b"}" * 20_000,
+        "deep tests": b"if " + b"not " * 100_000 + b"true { keep; }",
+        "deep lists of tests": b"if " + b"anyof (" * 50_000 + b"true" + b")" * 50_000 + b" { keep; }",
+        "a list of 50,000": b'if header :is "Subject" ["x"' + b', "x"' * 50_000 + b"] { keep; }",
+        "a string of a megabyte": b'if header :is "Subject" "' + b"x" * 1_000_000 + b'" { keep; }',
+        "backslashes": b'if header :is "Subject" "' + b"\\\\" * 300_000 + b'" { keep; }',
+        "comments only": b"# x\n" * 200_000,
+        "a comment of stars": b"/*" + b"*" * 800_000 + b"*/ keep;",
+        "a text of dots": b"reject text:\n" + b"..\n" * 200_000 + b".\n;\n",
+        "opened quotes": b'"' * 999_999,
+        "opened brackets": b"[" * 500_000,
+        "opened parentheses": b"a(" * 300_000,
+        "colons": b"a " + b":" * 500_000,
+        "semicolons": b";" * 500_000,
+        "huge number": b"if size :over " + b"9" * 100_000 + b" { keep; }",
+        "right-to-left and zero-width": 'if header :is "\u202eSubject\u200b" "x" { keep; }\n'.encode(),
+        "emoji folder": 'require "fileinto";\nfileinto "INBOX.\U0001f52d";\n'.encode(),
+        "composed and decomposed": 'require "fileinto";\nfileinto "INBOX.\u00e9";\nfileinto "e\u0301";\n'.encode(),
+    }
