@@ -6,7 +6,7 @@ import pytest
 from bascule.access import Access
 from bascule.changes.base import ChangeFailed, Outcome
 from bascule.changes.firewall import Isolation
-from bascule.changes.probes import connect_from, connect_from_here
+from bascule.changes.probes import connect_from, connect_from_here, wait_for
 
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab
@@ -22,12 +22,10 @@ def lift(access: Access) -> Isolation:
     return Isolation(access, "old", "open")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def the_ports_are_open_at_the_end(lab: Lab) -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def the_ports_are_open_at_the_end(access: Access) -> Iterator[None]:
     yield
-    access = lab.access()
     lift(access).apply()
-    access.close()
 
 
 def refused(access: Access, place: str, port: int = 993) -> bool:
@@ -52,9 +50,9 @@ def test_the_isolation_survives_a_reload_of_the_hosts_own_firewall(
 ) -> None:
     changing.run(lambda: isolate(access))
     lab.ssh("old", "systemctl", "reload", "nftables")
-    assert refused(access, "client")
+    assert wait_for(lambda: refused(access, "client"), 10)
     lab.ssh("old", "systemctl", "restart", "nftables")
-    assert refused(access, "client")
+    assert wait_for(lambda: refused(access, "client"), 10)
     assert changing.run(lambda: isolate(access)).outcome == Outcome.UNCHANGED
     changing.put_back(lambda: isolate(access))
 
