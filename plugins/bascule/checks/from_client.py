@@ -1,0 +1,189 @@
+"""What runs on the client's host for the functional tests: sent to `python3 -` there, standard library only.
+
+Each function takes the request as a dict and returns what it saw; what is judged about it is judged by the sender.
+The request comes with the program on standard input, so no secret is ever in a list of processes.
+"""
+
+import base64
+import imaplib
+import json
+import poplib
+import re
+import smtplib
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+TIMEOUT = 20.0  # seconds for each connection
+
+
+def trust(request):
+    """The client's own trust store, and the site's authority when the connection names one."""
+    context = ssl.create_default_context()
+    if request.get("authority"):
+        context.load_verify_locations(cadata=request["authority"])
+    return context
+
+
+def open_imap(request):
+    """A logged-in IMAP session, its certificate checked for the name that users have configured."""
+    session = imaplib.IMAP4_SSL(request["host"], request["port"], ssl_context=trust(request), timeout=TIMEOUT)
+    session.login(request["user"], request["password"])
+    return session
+
+
+def imap_login(request):
+    session = open_imap(request)
+    status, data = session.select("INBOX", readonly=True)
+    session.logout()
+    return {"selected": status == "OK", "messages": int(data[0]) if status == "OK" else 0}
+
+
+def pop3_login(request):
+    session = poplib.POP3_SSL(request["host"], request["port"], context=trust(request), timeout=TIMEOUT)
+    session.user(request["user"])
+    session.pass_(request["password"])
+    count, size = session.stat()
+    session.quit()
+    return {"messages": count, "bytes": size}
+
+
+def send(request):
+    """One message: from outside by the MX, or, with `user`, by the submission service."""
+    session = smtplib.SMTP(request["host"], request["port"], timeout=TIMEOUT)
+    try:
+        session.ehlo()
+        if request.get("user"):
+            session.starttls(context=trust(request))
+            session.ehlo()
+            session.login(request["user"], request["password"])
+        refused = session.sendmail(request["from"], request["to"], request["message"].encode())
+        return {"refused": {name: str(why) for name, why in refused.items()}}
+    except smtplib.SMTPRecipientsRefused as error:
+        return {
+            "refused": {
+                name: f"{code} {words.decode(errors='replace')}" for name, (code, words) in error.recipients.items()
+            }
+        }
+    finally:
+        session.close()
+
+
+def folders_of(session):
+    names = []
+    for line in session.list()[1]:
+        text = line[0] + b' "' + line[1] + b'"' if isinstance(line, tuple) else line
+        match = re.match(rb'\((?P<flags>[^)]*)\) (?:"[^"]*"|NIL) (?P<name>.*)$', text or b"")
+        if match and b"\\noselect" not in match["flags"].lower():
+            names.append(match["name"].decode())
+    return names
+
+
+def find_message(request):
+    """Every folder in which a message with this Message-Id is; waits until there is one, then looks once more."""
+    session = open_imap(request)
+    deadline = time.monotonic() + request["wait"]
+    places: list[str] = []
+    while True:
+        again = bool(places)
+        places = search_everywhere(session, request["message_id"])
+        if again or time.monotonic() > deadline:
+            break
+        time.sleep(2.0 if places else 0.5)  # a second copy, if there is one, comes a moment after the first
+    session.logout()
+    return {"folders": places}
+
+
+def search_everywhere(session, message_id):
+    places = []
+    for name in folders_of(session):
+        if session.select(name, readonly=True)[0] != "OK":
+            continue
+        status, data = session.uid("SEARCH", "HEADER", "Message-ID", f'"{message_id}"')
+        if status == "OK":
+            places += [name.strip('"')] * len(data[0].split())
+    return places
+
+
+def remove_message(request):
+    """Remove the test's own messages, known by their Message-Id, so that nothing of the test stays."""
+    session, removed = open_imap(request), 0
+    for name in folders_of(session):
+        if session.select(name)[0] != "OK":
+            continue
+        data = session.uid("SEARCH", "HEADER", "Message-ID", f'"{request["message_id"]}"')[1]
+        for uid in data[0].split() if data and data[0] else []:
+            session.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
+            session.uid("EXPUNGE", uid)
+            removed += 1
+    session.logout()
+    return {"removed": removed}
+
+
+class Path(urllib.request.HTTPRedirectHandler):
+    """Follows redirects and remembers them."""
+
+    def __init__(self):
+        self.steps = []
+
+    def redirect_request(self, request, fp, code, msg, headers, newurl):
+        self.steps.append([code, newurl])
+        return super().redirect_request(request, fp, code, msg, headers, newurl)
+
+
+def web_page(request):
+    """Open a page as a browser does; the redirects on the way, the last address, the page's text."""
+    path = Path()
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust(request)), path)
+    try:
+        with opener.open(request["url"], timeout=TIMEOUT) as answer:
+            return {
+                "status": answer.status,
+                "url": answer.url,
+                "steps": path.steps,
+                "text": answer.read(500_000).decode(errors="replace"),
+            }
+    except urllib.error.HTTPError as error:
+        return {"status": error.code, "url": error.url, "steps": path.steps, "text": ""}
+
+
+def calendar_event(request):
+    """Write an event, read it, remove it, and see that it is gone: the four statuses and the text read."""
+    address = request["url"].rstrip("/") + "/" + urllib.parse.quote(request["name"])
+    login = base64.b64encode(f"{request['user']}:{request['password']}".encode()).decode()
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust(request)))
+
+    def ask(method, data=None, **headers):
+        headers = {"Authorization": f"Basic {login}", "Content-Type": "text/calendar; charset=utf-8", **headers}
+        try:
+            question = urllib.request.Request(address, data, headers, method=method)  # noqa: S310
+            with opener.open(question, timeout=TIMEOUT) as answer:
+                return answer.status, answer.read().decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+
+    written, _ = ask("PUT", request["event"].encode(), **{"If-None-Match": "*"})
+    read, text = ask("GET")
+    removed, _ = ask("DELETE")
+    gone, _ = ask("GET")
+    return {"written": written, "read": read, "removed": removed, "gone": gone, "text": text}
+
+
+def run(request):
+    """Run the function that the request names; trouble becomes one sentence."""
+    try:
+        return {"seen": globals()[request["function"]](request)}
+    except ssl.SSLCertVerificationError as error:
+        return {
+            "trouble": f"the certificate is not valid for {request.get('host', 'this name')}: {error.verify_message}"
+        }
+    except (OSError, imaplib.IMAP4.error, poplib.error_proto, smtplib.SMTPException, ValueError) as error:
+        words = error.args[0] if error.args else error
+        words = words.decode(errors="replace") if isinstance(words, bytes) else str(error)
+        return {"trouble": f"{type(error).__name__}: {words}"}
+
+
+def answer(text):
+    print(json.dumps(run(json.loads(text))))
