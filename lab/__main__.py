@@ -23,7 +23,8 @@ Act = Callable[[Instance, argparse.Namespace], int | None]
 
 def main(arguments: list[str]) -> int:
     parser = _parser()
-    asked, asked.rest = parser.parse_known_args(arguments)
+    asked, rest = parser.parse_known_args(arguments)
+    asked.rest = rest
     if asked.rest and "module" not in asked:
         parser.error(f"unrecognized arguments: {' '.join(asked.rest)}")
     try:

@@ -266,8 +266,11 @@ def _send(trusted: ssl.SSLContext, recipient: str) -> str:
 
 
 def _web(lab: Lab, method: str, url: str, login: tuple[str, str] | None, body: str = "") -> requests.Response:
+    # Without a content type SOGo answers 404 to a body that is not ASCII.
+    headers = {"Content-Type": "text/calendar; charset=utf-8"} if body else {}
+    trusted = str(lab.instance.ca_certificate)
     return requests.request(
-        method, url, auth=login, data=body.encode(), verify=str(lab.instance.ca_certificate), timeout=SECONDS
+        method, url, auth=login, data=body.encode(), headers=headers, verify=trusted, timeout=SECONDS
     )
 
 
