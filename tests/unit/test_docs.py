@@ -1,0 +1,46 @@
+"""The pages name what there is: tasks, files, links."""
+
+import re
+
+import pytest
+
+from lab.paths import CHECKOUT
+
+PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("cluster/**/*.md")])
+PHASES = ("freeze", "transfer", "cutover", "drain")
+EVERYWHERE = {"begin", "finish"}
+
+
+def tasks_of(phase: str) -> set[str]:
+    """The task ids of a phase, those of a mapped group with the group's name before them."""
+    source = (CHECKOUT / "dags" / f"{phase}.py").read_text(encoding="utf-8")
+    group, found = "", set()
+    for line in source.splitlines():
+        if match := re.match(r"    def (\w+)\(account\)", line):
+            group = f"{match[1]}."
+        elif re.match(r"    \S", line) and not line.startswith("    @"):
+            group = ""
+        found |= {group + name for name in re.findall(r'task_id="(\w+)"', line)}
+    return found - EVERYWHERE
+
+
+def test_the_day_names_every_task_under_its_phase() -> None:
+    rows = re.findall(
+        r"^\| [^|]*\| ([^|]*)\|", (CHECKOUT / "docs" / "day.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named: dict[str, set[str]] = {}
+    for cell in rows:
+        if match := re.fullmatch(r"\*\*`(\w+)`\*\*\s*", cell):
+            phase = match[1]
+            named[phase] = set()
+        elif named:
+            named[phase] |= set(re.findall(r"`([\w.]+)`", cell))
+
+    assert named == {phase: tasks_of(phase) for phase in PHASES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_links_lead_to_files_of_the_checkout(page) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
