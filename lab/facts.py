@@ -40,7 +40,7 @@ HOSTS = {
         Host("web", "198.51.100.17", "web"),
         Host("hv", "198.51.100.18", "hv"),
         Host("client", "198.51.100.19", "client"),
-        Host("proxy", "198.51.100.20", "mail"),  # the virtual machine `imap-proxy` that runs on hv
+        Host("proxy", "198.51.100.20", "proxy"),  # the virtual machine `imap-proxy` that runs on hv
     )
 }
 

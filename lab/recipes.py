@@ -26,6 +26,7 @@ MAIL = Image(
         ("install", "-d", "-o", "vmail", "-g", "vmail", "-m", "770", "/srv/mail"),
     ),
 )
+PROXY = Image("proxy", packages=("dovecot-imapd", "dovecot-ldap"))
 LDAP = Image("ldap", packages=("slapd", "ldap-utils"), debconf=("slapd slapd/no_configuration boolean true",))
 DNS = Image("dns", packages=("knot", "knot-dnsutils"))
 WEB = Image("web", packages=("nginx-light", "radicale"))
@@ -33,7 +34,7 @@ SOGO = Image("sogo", packages=("sogo", "postgresql", "memcached", "nginx-light")
 HYPERVISOR = Image("hv", packages=("python3",))
 CLIENT = Image("client", packages=("python3", "python3-aiosmtpd", "knot-dnsutils"))
 
-IMAGES = {image.name: image for image in (MAIL, LDAP, DNS, WEB, SOGO, HYPERVISOR, CLIENT)}
+IMAGES = {image.name: image for image in (MAIL, PROXY, LDAP, DNS, WEB, SOGO, HYPERVISOR, CLIENT)}
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,5 @@ RECIPES = {
         templates=("common", "proxy"),
         ports=(143, 993),
         owners=(("/etc/dovecot/ldap.conf", ROOT_ONLY), ("/etc/dovecot/ldap-master.conf", ROOT_ONLY)),
-        disable=("postfix",),
     ),
 }
