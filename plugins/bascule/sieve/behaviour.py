@@ -33,7 +33,6 @@ SETTINGS = re.compile(r"^plugin/(sieve_[a-z_]+)=(.*)$", re.MULTILINE)
 UNWANTED_SETTINGS = re.compile(
     r"sieve_(plugins|before.*|after.*|default.*|dir|user_log|pipe_.*|filter_.*|execute_.*|trace_.*)"
 )
-KEPT = "kept"  # what a script that doesn't compile amounts to
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Action:
 
 
 Actions = frozenset[Action]
+KEPT: Actions = frozenset({Action("store message in folder:", "INBOX")})
 
 
 @dataclass
@@ -71,22 +71,32 @@ class Proof:
         messages = recent_messages(self.mail, account, _folders_of(plan), self.sample)
         if not messages:
             return
-        variants = {"old": plan.original, "new": plan.keeping, "repaired": plan.repaired}
+        repaired = plan.repaired if plan.repaired != plan.keeping else None
+        variants = {"old": plan.original, "new": plan.keeping, "repaired": repaired}
         scripts = {name: data for name, data in variants.items() if data is not None}
         did = self._run(scripts, others, messages)
+        unable = [
+            name for name in scripts if name != "old" and all(did.get((name, n)) is None for n in range(len(messages)))
+        ]
+        if unable:
+            plan.not_compared = "the new host's `sieve-test` could not run it: see whether it is installed there"
+            log.warning("filter not run", account=account, filter=plan.name, why=plan.not_compared, variants=unable)
+            return
         for number, message in enumerate(messages):
-            old, new, repaired = (did.get((name, number)) for name in ("old", "new", "repaired"))
-            if new is not None and old is not None and _mapped(old, folders) != _mapped(new, None):
+            # What doesn't compile keeps the message, as the old server's delivery did.
+            old = did.get(("old", number)) or KEPT
+            new, mended = did.get(("new", number)), did.get(("repaired", number))
+            if new is not None and _mapped(old, folders) != _mapped(new, None):
                 plan.behaviour.append(_difference(message, old, new))
-            before = new if new is not None else old
-            if repaired is not None and before is not None and _mapped(before, None) != _mapped(repaired, None):
-                plan.repaired_behaviour.append(_difference(message, before, repaired))
+            before = new or old
+            if mended is not None and _mapped(before, None) != _mapped(mended, None):
+                plan.repaired_behaviour.append(_difference(message, before, mended))
         log.info("filter run on the account's own mail", account=account, filter=plan.name, messages=len(messages),
                  differences=len(plan.behaviour), with_repair=len(plan.repaired_behaviour))  # fmt: skip
 
     def _run(
         self, scripts: Mapping[str, bytes], others: Mapping[str, Plan], messages: list[Message]
-    ) -> dict[tuple[str, int], Actions]:
+    ) -> dict[tuple[str, int], Actions | None]:
         """(variant, number of the message) -> what the variant does with it."""
         place = self.host.run(["mktemp", "-d", "--tmpdir", "bascule-sieve-XXXXXXXX"], sudo=False).output.strip()
         try:
@@ -165,7 +175,7 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _parse(output: str, marker: str) -> dict[tuple[str, int], Actions]:
+def _parse(output: str, marker: str) -> dict[tuple[str, int], Actions | None]:
     found = {}
     for part in output.split(f"{marker} ")[1:]:
         head, _, told = part.partition("\n")
@@ -174,8 +184,10 @@ def _parse(output: str, marker: str) -> dict[tuple[str, int], Actions]:
     return found
 
 
-def actions(told: str) -> Actions:
-    """What `sieve-test` says that a script would do; nothing said (it didn't compile) is that the message is kept."""
+def actions(told: str) -> Actions | None:
+    """What `sieve-test` says that a script would do; None when it says nothing, since it could not run the script."""
+    if "Performed actions:" not in told:
+        return None
     done: list[list[str]] = []
     in_text = False
     for line in told.splitlines():
@@ -185,7 +197,7 @@ def actions(told: str) -> Actions:
             done.append([line[3:].strip()])
         elif done and not in_text and line.strip().startswith(("+", "=>")):
             done[-1].append(line.strip())
-    return frozenset(_action(words) for words in done) or frozenset({Action("store message in folder:", "INBOX")})
+    return frozenset(_action(words) for words in done)
 
 
 def _action(words: list[str]) -> Action:

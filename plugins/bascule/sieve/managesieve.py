@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from bascule.access import Endpoint, Login
+from bascule.access import AccessError, Endpoint, Login
 
 LARGEST_LITERAL = 64 << 20  # bytes; more is a broken or hostile server
 LONGEST_LINE = 64 << 10
 
 
-class ManageSieveError(Exception):
+class ManageSieveError(AccessError):
     """Raised when the server can't be reached, breaks the protocol, or refuses the connection or the login."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from bascule.access import AccessError
 from bascule.ledger import Ledger, filters, problems
 from bascule.ledger.filters import FilterStatus, digest
 from bascule.ledger.problems import Decision, Option, Problem
@@ -15,6 +16,7 @@ from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import ManageSieve, ManageSieveError, Refused
 from bascule.sieve.model import Choice, Context
 from bascule.sieve.plan import Plan
+from bascule.sieve.vacation import VacationRecord
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +53,7 @@ class AccountPass:
     old_hosts: Mapping[str, str] = field(default_factory=dict)
     never_matching: Choice = "ask"
     proof: Proof | None = None
+    vacation: VacationRecord | None = None
     dry_run: bool = False
 
     def run(self) -> AccountResult:
@@ -68,6 +71,10 @@ class AccountPass:
             self._prove(plans[old_active], plans)
         standing = {name: self._carry(plan) for name, plan in plans.items()}
         self._activate(old_active, standing)
+        if old_active is not None:
+            self._carry_vacation_record(plans[old_active])
+        for name, plan in plans.items():
+            self._write_page(plan, standing[name])
         self._close_the_look()
         return self.result
 
@@ -115,7 +122,6 @@ class AccountPass:
             standing = self._put(plan, target, asked)
         if asked is not None and settled and not self.dry_run and (standing is not None or target is None):
             self._settle(asked)
-        self._write_page(plan, standing)
         return standing
 
     def _decide(self, problem: Problem | None) -> Decision | None:
@@ -278,6 +284,17 @@ class AccountPass:
                 problems.settle(session, known[0].id)
             log.info("decision applied", account=self.account, filter=problem.subject, kind=problem.kind,
                      option=known[1].option.value, decided_by=known[1].decided_by)  # fmt: skip
+
+    def _carry_vacation_record(self, plan: Plan) -> None:
+        """Who got an answer from old gets none from new; where that can't be had, the page says so."""
+        if self.vacation is None or self.dry_run or not planning.answers(plan):
+            return
+        try:
+            self.vacation.carry(self.account)
+            plan.vacation = "who had an answer from the old server gets no second one: its record was carried over"
+        except AccessError as error:
+            plan.vacation = f"some may get a second answer: the old server's record could not be carried over ({error})"
+            log.warning("record of vacation answers not carried over", account=self.account, why=str(error))
 
     def _write_page(self, plan: Plan, standing: bytes | None) -> None:
         page: dict[str, Any] = planning.page(plan)

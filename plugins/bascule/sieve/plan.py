@@ -10,7 +10,7 @@ from bascule.ledger.problems import Decision, Option, Problem
 from bascule.sieve.convert import convert
 from bascule.sieve.managesieve import Verdict
 from bascule.sieve.model import Context, Conversion
-from bascule.sieve.syntax import SieveSyntaxError
+from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
 
 Check = Callable[[bytes], Verdict]
 
@@ -51,6 +51,8 @@ class Plan:
     behaviour: list[dict[str, Any]] = field(default_factory=list)  # what differs on a sample of the account's mail
     repaired_behaviour: list[dict[str, Any]] = field(default_factory=list)  # what the repair changes on that sample
     proved: str = ""  # the version on which the comparison stands
+    not_compared: str = ""  # why it could not be run on the account's mail
+    vacation: str = ""  # what became of the old server's record of answers
 
     @property
     def changed(self) -> bool:
@@ -200,6 +202,14 @@ def _line_ends_of(original: bytes, text: str) -> str:
     return text.replace("\r\n", "\n") if not crlf else text
 
 
+def answers(plan: Plan) -> bool:
+    """Whether the script may answer for an absent owner."""
+    try:
+        return any(node.name == "vacation" and not node.is_test for node in parse_leniently(read(plan.original)).walk())
+    except SieveSyntaxError:
+        return False
+
+
 def clean(words: str) -> str:
     """Text that any database and page can hold: no half characters, no control characters but line ends."""
     words = words.encode("utf-8", errors="replace").decode("utf-8")
@@ -224,5 +234,7 @@ def page(plan: Plan) -> dict[str, Any]:
         "repaired_words": clean(plan.repaired_words),
         "behaviour": plan.behaviour,
         "repaired_behaviour": plan.repaired_behaviour,
-        "proved": plan.proved,
+        "proved": plan.proved if not plan.not_compared else "",
+        "not_compared": plan.not_compared,
+        "vacation": plan.vacation,
     }

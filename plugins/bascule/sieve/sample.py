@@ -1,6 +1,8 @@
 """A sample of an account's own mail: the latest messages of the inbox and of the folders that its filter files into."""
 
 import email
+import email.errors
+import email.header
 import email.policy
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,8 +48,8 @@ def _last(client: imapclient.IMAPClient, folder: str, count: int) -> list[Messag
         total = int(selected[b"EXISTS"])
         if not total or count < 1:
             return []
-        sizes = client.fetch(f"{max(1, total - 2 * count + 1)}:{total}", ["UID", "RFC822.SIZE"])
-        small = [number for number in sorted(sizes, reverse=True) if sizes[number][b"RFC822.SIZE"] <= LARGEST][:count]
+        sizes = client.fetch(client.search(f"{max(1, total - 2 * count + 1)}:{total}"), ["RFC822.SIZE"])
+        small = [uid for uid in sorted(sizes, reverse=True) if sizes[uid][b"RFC822.SIZE"] <= LARGEST][:count]
         bodies = client.fetch(small, ["BODY.PEEK[]"]) if small else {}
     except IMAPClientError:
         return []  # a folder that the filter names and the mailbox doesn't have
@@ -56,5 +58,12 @@ def _last(client: imapclient.IMAPClient, folder: str, count: int) -> list[Messag
 
 def _title(data: bytes) -> str:
     headers = email.message_from_bytes(data[:65536], policy=email.policy.compat32)
-    parts = [str(headers.get(name, "")).strip()[:120] for name in ("Message-Id", "From", "Subject", "Date")]
+    parts = [_readable(str(headers.get(name, ""))).strip()[:120] for name in ("Message-Id", "From", "Subject", "Date")]
     return " | ".join(part for part in parts if part) or "a message without headers"
+
+
+def _readable(value: str) -> str:
+    try:
+        return str(email.header.make_header(email.header.decode_header(value)))
+    except (ValueError, LookupError, email.errors.HeaderParseError):
+        return value

@@ -18,6 +18,7 @@ from bascule.sieve.foldermap import FolderMap, FolderMaps
 from bascule.sieve.model import Choice
 from bascule.sieve.one_account import AccountPass, AccountResult
 from bascule.sieve.servers import FilterServer
+from bascule.sieve.vacation import VacationRecord
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,8 @@ class Job:
     """Everything that a pass over filters needs, as plain objects.
 
     `folder_maps`: account -> the mapping that moved its folders. `addresses`: account -> its own addresses. `proof`:
-    runs filters on the account's own mail on the new host; None: behaviour is not compared.
+    runs filters on the account's own mail on the new host; None: behaviour is not compared. `vacation`: where the
+    records of answers lie; None: they are not carried over.
     """
 
     old: FilterServer
@@ -39,6 +41,7 @@ class Job:
     never_matching: Choice = "ask"
     parallel: int = 8
     proof: Proof | None = None
+    vacation: VacationRecord | None = None
 
 
 @dataclass
@@ -129,6 +132,7 @@ def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
             old_hosts=job.old_hosts,
             never_matching=job.never_matching,
             proof=job.proof,
+            vacation=job.vacation,
             dry_run=dry_run,
         ).run()
 
@@ -159,6 +163,7 @@ def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
         never_matching=site.filters.never_matching,
         parallel=site.filters.parallel,
         proof=Proof(access.remote(site.mailboxes.new.host), old),
+        vacation=VacationRecord(access.remote(site.mailboxes.old.host), access.remote(site.mailboxes.new.host)),
     )
 
 
