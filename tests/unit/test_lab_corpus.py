@@ -1,0 +1,183 @@
+"""What lies in the practice site's mailboxes."""
+
+import email
+import email.policy
+import re
+import time
+from collections import Counter
+
+import icalendar
+import pytest
+from bascule.sieve.syntax import SieveSyntaxError, parse
+
+from lab import seed_filters
+from lab.corpus import ON_DISK_FOLDER, PREFIX, REFUSED_FOLDERS, Mailbox, Message, mailbox_of
+from lab.people import Person, people
+
+SITE = people(24)
+
+
+@pytest.fixture(scope="module")
+def mailboxes() -> dict[str, Mailbox]:
+    return {person.account: mailbox_of(person, seed=1) for person in SITE}
+
+
+def all_messages(mailboxes: dict[str, Mailbox]) -> list[Message]:
+    return [message for mailbox in mailboxes.values() for folder in mailbox.old for message in folder.messages]
+
+
+def with_trouble(mailboxes: dict[str, Mailbox], trouble: str) -> Mailbox:
+    return next(mailbox for mailbox in mailboxes.values() if mailbox.person.trouble == trouble)
+
+
+def test_the_same_seed_makes_the_same_mailbox(mailboxes: dict[str, Mailbox]) -> None:
+    assert all(mailbox_of(person, seed=1) == mailboxes[person.account] for person in SITE)
+
+
+def test_another_seed_makes_another_mailbox(mailboxes: dict[str, Mailbox]) -> None:
+    assert mailbox_of(SITE[0], seed=2).old != mailboxes[SITE[0].account].old
+
+
+def test_a_site_of_24_has_about_two_thousand_messages_of_twenty_years(mailboxes: dict[str, Mailbox]) -> None:
+    messages = all_messages(mailboxes)
+    assert 1_500 <= len(messages) <= 3_000
+    assert max(message.date for message in messages).year - min(message.date for message in messages).year >= 18
+
+
+def test_most_messages_are_small_and_some_are_large(mailboxes: dict[str, Mailbox]) -> None:
+    sizes = sorted(len(message.data) for message in all_messages(mailboxes))
+    assert sizes[len(sizes) // 2] < 5_000
+    assert sizes[-1] > 800_000
+
+
+def test_a_hundred_mailboxes_cost_less_than_five_seconds_of_the_processor(mailboxes: dict[str, Mailbox]) -> None:
+    began = time.process_time()
+    for person in people(124)[24:]:
+        mailbox_of(person, seed=1)
+    assert time.process_time() - began < 5
+
+
+def test_what_append_takes_has_whole_line_ends_and_no_nul(mailboxes: dict[str, Mailbox]) -> None:
+    for message in all_messages(mailboxes):
+        if not message.refused:
+            assert b"\0" not in message.data
+            assert not re.search(rb"\r(?!\n)|(?<!\r)\n", message.data)
+
+
+def test_messages_can_be_read_as_mail(mailboxes: dict[str, Mailbox]) -> None:
+    for message in all_messages(mailboxes)[::10]:
+        if message.data:
+            assert email.message_from_bytes(message.data, policy=email.policy.default)["From"]
+
+
+def test_the_same_mail_lies_twice_in_a_folder(mailboxes: dict[str, Mailbox]) -> None:
+    for mailbox in mailboxes.values():
+        copies = Counter(message.data for message in mailbox.old[0].messages)
+        assert copies.most_common(1)[0][1] == 2
+
+
+def test_two_different_mails_have_one_message_id(mailboxes: dict[str, Mailbox]) -> None:
+    found = 0
+    for mailbox in mailboxes.values():
+        different = {message.data for message in mailbox.old[0].messages}
+        identifiers = Counter(match[0] for data in different if (match := re.search(rb"(?im)^message-id:.*$", data)))
+        found += any(count > 1 for count in identifiers.values())
+    assert found > len(mailboxes) // 2
+
+
+def test_some_messages_have_no_message_id(mailboxes: dict[str, Mailbox]) -> None:
+    heads = [message.data.partition(b"\r\n\r\n")[0].lower() for message in all_messages(mailboxes)]
+    assert sum(b"\r\nmessage-id:" not in head for head in heads) > 20
+
+
+def test_folders_have_accents_and_levels(mailboxes: dict[str, Mailbox]) -> None:
+    for mailbox in mailboxes.values():
+        assert PREFIX + "Réunions.2018 été" in {folder.name for folder in mailbox.old}
+
+
+def test_every_mailbox_has_an_empty_folder_or_more(mailboxes: dict[str, Mailbox]) -> None:
+    assert sum(any(not folder.messages for folder in mailbox.old) for mailbox in mailboxes.values()) > 20
+
+
+def test_flags_and_keywords_are_atoms(mailboxes: dict[str, Mailbox]) -> None:
+    for message in all_messages(mailboxes):
+        assert all(re.fullmatch(r"\\?[$A-Za-z0-9-]{1,50}", flag) for flag in message.flags)
+
+
+def test_beta_testers_alone_have_mail_on_new(mailboxes: dict[str, Mailbox]) -> None:
+    assert {name for name, mailbox in mailboxes.items() if mailbox.new} == {"egarcon", "nlefevre"}
+
+
+def test_beta_testers_have_some_of_their_old_mail_on_new(mailboxes: dict[str, Mailbox]) -> None:
+    mailbox = mailboxes["egarcon"]
+    both = {message.data for message in mailbox.old[0].messages} & {message.data for message in mailbox.new[0].messages}
+    assert len(both) == 3
+
+
+def test_refused_folder_names(mailboxes: dict[str, Mailbox]) -> None:
+    folders = {folder.name: folder for folder in with_trouble(mailboxes, "folders").old}
+    assert all(folders[PREFIX + name].messages for name in (*REFUSED_FOLDERS, ON_DISK_FOLDER))
+    assert folders[PREFIX + ON_DISK_FOLDER].maildir == ".Essais&AAk-gamma"
+
+
+def test_refused_messages(mailboxes: dict[str, Mailbox]) -> None:
+    refused = [message for message in with_trouble(mailboxes, "messages").old[0].messages if message.refused]
+    assert [len(message.data) == 0 for message in refused] == [True, False]
+    assert b"\0" in refused[1].data
+    assert b"\0" not in refused[1].served
+
+
+def test_a_filter_that_never_matches(mailboxes: dict[str, Mailbox]) -> None:
+    mailbox = with_trouble(mailboxes, "filter that never matches")
+    assert '"Subject:"' in mailbox.filters[str(mailbox.active_filter)]
+
+
+def test_one_active_filter_is_no_sieve_and_all_others_are(mailboxes: dict[str, Mailbox]) -> None:
+    broken = []
+    for name, mailbox in mailboxes.items():
+        for text in mailbox.filters.values():
+            try:
+                parse(text)
+            except SieveSyntaxError:
+                broken.append(name)
+    assert broken == [with_trouble(mailboxes, "filter that is no Sieve").person.account]
+
+
+def test_filters_file_into_folders_that_exist(mailboxes: dict[str, Mailbox]) -> None:
+    for mailbox in mailboxes.values():
+        named = {name for text in mailbox.filters.values() for name in seed_filters.folders_named(text)}
+        assert named <= {folder.name for folder in mailbox.old}
+
+
+def test_the_probe_files_what_the_functional_tests_send(mailboxes: dict[str, Mailbox]) -> None:
+    probe = mailboxes["sonde"]
+    assert seed_filters.PROBE_HEADER in probe.filters[str(probe.active_filter)]
+
+
+def test_events_and_contacts_are_whole(mailboxes: dict[str, Mailbox]) -> None:
+    for mailbox in mailboxes.values():
+        assert len({item.uid for item in mailbox.events}) == len({item.uid for item in mailbox.contacts}) == 12
+        for item in mailbox.events:
+            events = icalendar.Calendar.from_ical(item.text).walk("VEVENT")
+            assert {str(event["UID"]) for event in events} == {item.uid}
+        for item in (*mailbox.events, *mailbox.contacts):
+            assert max(len(line.encode()) for line in item.text.split("\r\n")) <= 75
+
+
+def test_events_repeat_with_exceptions_alarms_and_time_zones(mailboxes: dict[str, Mailbox]) -> None:
+    text = "".join(item.text for item in mailboxes["sonde"].events)
+    for part in (
+        "RRULE:",
+        "EXDATE",
+        "RECURRENCE-ID",
+        "BEGIN:VALARM",
+        "TZID=America/Santiago",
+        "VALUE=DATE",
+        "ATTENDEE",
+    ):
+        assert part in text
+
+
+def test_a_person_needs_no_other_for_a_mailbox() -> None:
+    alone = Person("xabc", "Xavière", "Abc", "Xaviere.Abc@obs.test")
+    assert mailbox_of(alone, seed=1).old
