@@ -110,12 +110,12 @@ RECIPES = {
     ),
     "sogo": Recipe(
         templates=("common", "sogo"),
-        ports=(80, 443),
+        ports=(80, 443, 8443),
         owners=(
             ("/etc/sogo/sogo.conf", Owner("root", "sogo", 0o640)),
             ("/etc/sogo/database.sql", Owner("root", "postgres", 0o640)),
         ),
-        enable=("lab-sogo-database",),
+        enable=("lab-sogo-database", "sogo-quiet"),
     ),
     "web": Recipe(
         templates=("common", "web"),
