@@ -208,7 +208,7 @@ class Destination(Change):
             f"\n... and {len(sentences) - NAMED_AT_MOST} more (see the log)" if len(sentences) > NAMED_AT_MOST else ""
         )
         raise ChangeFailed(
-            f"`{self.destination.attribute}` is not {done} in {len(sentences)} of the entries (the others are): mend "
+            f"`{self.destination.attribute}` is not {done} in {len(sentences)} entries (in all others it is): mend "
             "them, or leave them out by `directory.filter` or `accounts`, then run this task again\n"
             + "\n".join(sentences[:NAMED_AT_MOST])
             + more
