@@ -10,6 +10,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from bascule.operators.runtime import Run, check_phase, opened_run, sentences
+from bascule.text import harmless
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 # The texts of `bascule.ledger.problems.Option`, written out because importing it would cost every DAG parse.
 OPTIONS = ["Apply the proposals", "Leave these out", "I repaired it by hand, look again"]
 SHOWN_AT_ONCE = 50  # problems on one page; the rest is counted
-UNSHOWABLE = {code: f"\\u{code:04x}" for code in (*range(32), 127, *range(0x80, 0xA0), *range(0x200B, 0x2010),
-              *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)}  # fmt: skip
 
 
 class ReviewProblems(HITLOperator):
@@ -129,11 +128,6 @@ def page(account: str, found: Sequence["Problem"]) -> str:
     if len(found) > SHOWN_AT_ONCE:
         lines.append(f"\n… and {len(found) - SHOWN_AT_ONCE} more of the same account; the ledger has them all.")
     return "\n".join(lines)
-
-
-def harmless(text: str) -> str:
-    """Text of unknown origin with control, direction and invisible characters made visible."""
-    return text.translate(UNSHOWABLE)
 
 
 def plain(text: str) -> str:
