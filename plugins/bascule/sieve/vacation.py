@@ -1,7 +1,7 @@
 """Who was told of an absence by old is not told again by new: Pigeonhole's record of answers, carried over.
 
 Dovecot 2.3 keeps it in `.dovecot.lda-dupes` in the account's home: a version, then records of an expiry time, an id (a
-hash of the sender and of the `vacation` command's texts) and the account's name. Both servers' records are put together.
+hash of the sender and of the `vacation` command's texts) and the account's name. Both records are put together.
 """
 
 import struct

@@ -1,0 +1,95 @@
+"""What the rules do beside the corpus: with the new server's extensions, with choices, and that each is explained."""
+
+import re
+from pathlib import Path
+
+import pytest
+from bascule.sieve.convert import convert
+from bascule.sieve.foldermap import FolderMap, from_mutf7
+from bascule.sieve.language import table
+from bascule.sieve.model import Context, Edit, apply
+
+OFFERED = frozenset({"fileinto", "imap4flags", "copy"})
+
+
+def rules_of(text: str, context: Context) -> tuple[str, list[str]]:
+    conversion = convert(text, context)
+    return conversion.text, [finding.rule for finding in conversion.findings]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('require ["fileinto", "regex"];\nfileinto "A";\n', 'require ["fileinto"];\nfileinto "A";\n'),
+        ('require ["regex", "fileinto"];\nfileinto "A";\n', 'require ["fileinto"];\nfileinto "A";\n'),
+        ('require ["regex", "body", "fileinto", "date"];\nfileinto "A";\n', 'require ["fileinto"];\nfileinto "A";\n'),
+        ('require "regex";\r\nkeep;\r\n', "keep;\r\n"),
+        ('require ["regex", "body"]; keep;\n', " keep;\n"),
+        ('require ["imapflags", "regex"];\nmark;\n', 'require ["imap4flags"];\naddflag "\\\\Flagged";\n'),
+    ],
+)
+def test_an_extension_that_nothing_uses_goes_when_the_new_server_lacks_it(before: str, after: str) -> None:
+    assert rules_of(before, Context(extensions=OFFERED)) == (after, [])
+
+
+def test_an_extension_that_is_used_and_lacking_is_told() -> None:
+    text = 'require ["fileinto", "regex"];\nif header :regex "a" "b" { fileinto "A"; }\n'
+    assert rules_of(text, Context(extensions=OFFERED)) == (text, ["extension-unavailable"])
+
+
+def test_an_extension_without_words_is_told_rather_than_cut() -> None:
+    text = 'require ["encoded-character"];\nkeep;\n'
+    assert rules_of(text, Context(extensions=OFFERED)) == (text, ["extension-unavailable"])
+
+
+def test_a_choice_of_the_site_repairs_without_asking() -> None:
+    text, asked = rules_of('if exists "Subject:" { stop; }', Context(repairs={"header-name": "repair"}))
+    assert (text, asked) == ('if exists "Subject" { stop; }', [])
+
+
+def test_a_choice_of_the_site_keeps_without_asking() -> None:
+    text, asked = rules_of('if exists "Subject:" { stop; }', Context(repairs={"header-name": "keep"}))
+    assert (text, asked) == ('if exists "Subject:" { stop; }', [])
+
+
+def test_every_rule_is_explained() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in Path("plugins/bascule/sieve").rglob("*.py"))
+    explained = table("rules")["rules"]
+    for rule, about in explained.items():
+        assert f'"{rule}"' in code or rule in ("not-parsable", "procmail"), f"{rule} is explained and used nowhere"
+        assert about["does"] in ("edit", "ask", "tell")
+        assert about["what"] and about["why"]
+    named = set(re.findall(r'RULE = "([a-z0-9-]+)"', code)) | set(re.findall(r'ask\([a-z.]+, "([a-z0-9-]+)"', code))
+    assert named <= set(explained)
+
+
+def test_edits_that_overlap_are_refused() -> None:
+    with pytest.raises(ValueError, match="overlap"):
+        apply("abcdef", [Edit(0, 3, "x", "r", ""), Edit(2, 4, "y", "r", "")])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("INBOX", "INBOX"),
+        ("Inbox", "INBOX"),
+        ("INBOX.A", "Dossiers/A"),
+        ("INBOX.A.b.c", "Dossiers/A/b/c"),
+        ("INBOX.Réunions", "Meetings"),
+        ("INBOX.Réunions.2018.été", "Meetings/2018/été"),
+        ("INBOX.Réunions2", "Dossiers/Réunions2"),
+        ("Meetings", "Meetings"),
+        ("ailleurs.x", "Dossiers/ailleurs/x"),
+    ],
+)
+def test_folder_names_go_the_way_of_their_folders(old: str, new: str) -> None:
+    folders = FolderMap({"INBOX.Réunions": "Meetings"}, ".", "/", "INBOX.", "Dossiers/")
+    assert folders.new_name(old) == new
+
+
+@pytest.mark.parametrize(
+    ("name", "decoded"),
+    [("R&AOk-union", "Réunion"), ("R&-D", "R&D"), ("R&D", None), ("a & b", None), ("&AA-", None), ("é&AOk-", None)],
+)
+def test_modified_utf_7_is_recognised(name: str, decoded: str | None) -> None:
+    assert from_mutf7(name) == decoded
