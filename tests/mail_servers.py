@@ -6,6 +6,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -102,6 +103,14 @@ class Dovecot:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
+@contextlib.contextmanager
+def mail_directory() -> Iterator[Path]:
+    """A directory that the servers' own user can enter (pytest's are root's alone)."""
+    with tempfile.TemporaryDirectory(prefix="bascule-imap-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -128,9 +137,6 @@ def dovecot(
     account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     if os.geteuid() == 0:
         os.chown(home / "mail", account.pw_uid, account.pw_gid)
-        for part in (home, *home.parents):
-            if part.stat().st_uid == 0 and part != Path("/"):
-                part.chmod(part.stat().st_mode | 0o055)
         users = ""
     else:
         users = f"default_internal_user = {account.pw_name}\ndefault_login_user = {account.pw_name}"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-
 from bascule.ledger import Ledger
 from bascule.mailbox import MailboxJob, Options, TransientError, engine, sync_mailbox
+
 from tests.fault_relay import Faults, relay
-from tests.mail_servers import Dovecot, dovecot
+from tests.mail_servers import Dovecot, dovecot, mail_directory
 from tests.mailbox_states import Account, parse
 
 FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
@@ -82,10 +82,10 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    home = tmp_path_factory.mktemp("imap")
+def pair() -> Iterator[Pair]:
     faults = Faults()
     with (
+        mail_directory() as home,
         dovecot(home / "old", separator=".") as old,
         dovecot(home / "new", separator="/", location="sdbox:~/sdbox") as new,
         relay(old.port, faults) as old_port,

@@ -16,6 +16,7 @@ from bascule.mailbox.state import Counts, FolderState
 log = structlog.get_logger(__name__)
 
 MESSAGES_AT_ONCE = 1000  # in one STORE
+DELETED: Flags = frozenset((b"\\Deleted",))  # a removal that was interrupted leaves this
 
 
 class Delta:
@@ -33,7 +34,7 @@ class Delta:
         if dry_run:
             self.counts.add(flags=len(wanted))
             return
-        self._store(wanted)
+        self._store(wanted, new.status.modseq)
 
     def _note_removals_on_new(self, new: Look) -> None:
         for new_uid in new.vanished:
@@ -49,7 +50,7 @@ class Delta:
                 continue
             new_uid, origin = found
             base, there = self.folder.memory.new(old_uid), new.flags.get(new_uid)
-            if origin == FOUND or (there is not None and base is not None and there != base):
+            if origin == FOUND or (base is not None and there not in (None, base, base | DELETED)):
                 log.info(
                     "removed on old, kept on new: it was there before, or its user has changed it",
                     folder=self.folder.shown, old_uid=old_uid, new_uid=new_uid,
@@ -102,28 +103,33 @@ class Delta:
         """Those of old's flags that new can be told."""
         return frozenset(flag for flag in flags - self.dropped if flag_rules.can_be_said(flag))
 
-    def _store(self, wanted: dict[int, tuple[Flags, Flags]]) -> None:
-        groups: dict[tuple[bytes, Flags], list[int]] = defaultdict(list)
-        for new_uid, (there, target) in wanted.items():
-            if target - there:
-                groups[b"+FLAGS.SILENT", target - there].append(new_uid)
-            if there - target:
-                groups[b"-FLAGS.SILENT", there - target].append(new_uid)
+    def _store(self, wanted: dict[int, tuple[Flags, Flags]], modseq: int) -> None:
+        """All flags of a message in one command: interrupted anywhere, it has its old flags or its new ones."""
+        groups: dict[Flags, list[int]] = defaultdict(list)
+        for new_uid, (_, target) in wanted.items():
+            groups[target].append(new_uid)
         if not groups:
             return
         self.folder.touched = True
         self.new.ensure_selected(self.folder.new_raw, write=True)
-        for (verb, some), uids in groups.items():
-            self._store_group(verb, some, sorted(uids))
+        unchanged = b"(UNCHANGEDSINCE %d) FLAGS.SILENT" % modseq if modseq else b"FLAGS.SILENT"
+        for target, uids in groups.items():
+            self._store_group(unchanged, target, sorted(uids))
         self.counts.add(flags=len(wanted))
 
-    def _store_group(self, verb: bytes, some: Flags, uids: list[int]) -> None:
-        doubtful = flag_rules.afterwards(some)
-        if verb == b"+FLAGS.SILENT" and doubtful:
-            self.add_keywords(dict.fromkeys(doubtful, uids))
-            some = some - doubtful
-        if some:
-            store(self.new, verb, some, uids)
+    def _store_group(self, verb: bytes, target: Flags, uids: list[int]) -> None:
+        doubtful = flag_rules.afterwards(target)
+        try:
+            store(self.new, verb, target, uids)
+        except (Refused, NotUnderstood) as error:
+            if not doubtful or (isinstance(error, Refused) and passes_by_itself(error)):
+                raise
+            for keyword in doubtful:
+                self.refused_keywords[keyword] = (uids, error.words if isinstance(error, Refused) else str(error))
+            if self.new.wire.lost:
+                self.new = self.new.again()
+            self.new.ensure_selected(self.folder.new_raw, write=True)
+            store(self.new, verb, target - doubtful, uids)
 
     def add_keywords(self, wanted: dict[bytes, list[int]]) -> None:
         """Set keywords that new may refuse, each by commands of its own."""
@@ -152,14 +158,14 @@ def remove(session: Session, raw: bytes, uids: list[int]) -> None:
     """Expunge these messages and no other. Without UIDPLUS (RFC 4315) they only bear \\Deleted when others do too."""
     session.ensure_selected(raw, write=True)
     if session.has("UIDPLUS"):
-        store(session, b"+FLAGS.SILENT", frozenset((b"\\Deleted",)), uids)
+        store(session, b"+FLAGS.SILENT", DELETED, uids)
         pieces = [uids[i : i + MESSAGES_AT_ONCE] for i in range(0, len(uids), MESSAGES_AT_ONCE)]
         for pending in [session.begin(b"UID EXPUNGE", write_set(piece)) for piece in pieces]:
             session.finish(pending)
         return
     found = session.run(b"UID SEARCH DELETED").responses
     marked = {int(uid) for response in found if response[1] == b"SEARCH" for uid in response[2:]}
-    store(session, b"+FLAGS.SILENT", frozenset((b"\\Deleted",)), uids)
+    store(session, b"+FLAGS.SILENT", DELETED, uids)
     if marked <= set(uids):
         session.run(b"EXPUNGE")
 
