@@ -101,9 +101,11 @@ def flush(remote: RemoteHost) -> None:
 def requeue_all(remote: RemoteHost) -> int:
     """Put all waiting mail through cleanup again, so that its recipients are looked up anew; how many messages.
 
-    Mail that is being delivered at this moment is looked up anew too, when its delivery is deferred.
+    What is looked up is the recipient as it was expanded when the mail came (postsuper(1), virtual(5)): it goes another
+    way only when the alias map knows that expanded address, which `include/templates/aliases.j2` sees to.
     """
     said = remote.run(["postsuper", "-r", "ALL"]).error
+    remote.run(["postkick", "public", "pickup", "W"])  # else the mail lies in maildrop for up to a minute
     found = re.search(r"Requeued: (\d+) message", said)
     count = int(found.group(1)) if found else 0
     log.info("waiting mail is looked up anew", host=remote.name, messages=count)

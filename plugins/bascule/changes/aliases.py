@@ -110,26 +110,36 @@ class AliasMap(Change):
     def _render(self) -> str:
         site = self.access.site
         accounts = directory.accounts(self.access)
-        attribute = site.directory.destination.attribute.lower()
-        destinations = {
-            account.name: [v for name, values in account.entry.items() if name.lower() == attribute for v in values]
-            for account in accounts
-        }
-        for name, values in [*destinations.items(), *((key, [key, *more]) for key, more in self.part.extra.items())]:
-            wrong = [value for value in values if not ADDRESS.match(value)]
-            if wrong:
-                raise ChangeFailed(
-                    f"{self.subject}: {wrong[0]!r} (of {name}) can't stand in an alias map: mend it first"
-                )
+        destinations = {account.name: self._destination(account) for account in accounts}
+        moved = dict(filter(None, (self._moved(account, destinations[account.name]) for account in accounts)))
+        self._refuse_unfit(destinations | {key: [key, *values] for key, values in (self.part.extra | moved).items()})
         body = files.render(
             self.part.template,
             accounts=accounts,
             destinations=destinations,
+            moved=moved,
             extra=self.part.extra,
             domain=site.domain,
             site=site,
         )
         return f"{HEADER}{files.digest(body)}\n{body}"
+
+    def _destination(self, account: directory.Account) -> list[str]:
+        """Where the account's mail goes now; names of attributes know no case (RFC 4512 section 2.5)."""
+        wanted = self.access.site.directory.destination.attribute.lower()
+        return [value for name, values in account.entry.items() if name.lower() == wanted for value in values]
+
+    def _moved(self, account: directory.Account, present: list[str]) -> tuple[str, list[str]] | None:
+        """The destination that the account had, and what it has now, when that has been changed."""
+        destination = self.access.site.directory.destination
+        before, after = (directory.render(text, account) for text in (destination.before, destination.after))
+        return (before, [after]) if after in present and before not in present and before != after else None
+
+    def _refuse_unfit(self, values: dict[str, list[str]]) -> None:
+        wrong = [(key, value) for key, several in values.items() for value in several if not ADDRESS.match(value)]
+        if wrong:
+            key, value = wrong[0]
+            raise ChangeFailed(f"{self.subject}: {value!r} (of {key}) can't stand in an alias map: mend it first")
 
     def _refuse_edited(self) -> None:
         """Raise ChangeFailed when the file is one that Bascule wrote and somebody edited afterwards."""

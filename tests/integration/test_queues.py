@@ -1,0 +1,124 @@
+"""Postfix queues on real hosts: read, flushed, looked up anew, waited for, and what was given up."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import ldap3
+import pytest
+from bascule import queues
+from bascule.access import Access, RemoteHost
+from bascule.changes.aliases import AliasMap
+from bascule.changes.probes import wait_for
+
+from tests.integration.conftest import Lab
+from tests.integration.directory_entries import add, administrator, remove, set_destination
+
+ACCOUNT = "queues-ada"
+
+
+@pytest.fixture(scope="module")
+def admin(lab: Lab) -> Iterator[ldap3.Connection]:
+    with administrator(lab) as connection:
+        remove(connection, [ACCOUNT])
+        add(connection, ACCOUNT)
+        change = {"mailLocalAddress": [(ldap3.MODIFY_ADD, ["Ada.Queues@obs.test"])]}
+        assert connection.modify(f"uid={ACCOUNT},ou=people,dc=obs,dc=test", change), connection.result
+        yield connection
+        remove(connection, [ACCOUNT])
+
+
+@pytest.fixture
+def mx(access: Access, lab: Lab) -> Iterator[RemoteHost]:
+    lab.ssh("mx", "postsuper", "-d", "ALL")
+    yield access.remote("mx")
+    lab.ssh("mx", "postsuper", "-d", "ALL")
+
+
+@pytest.fixture
+def old_is_stopped(lab: Lab) -> Iterator[None]:
+    lab.ssh("old", "systemctl", "stop", "postfix")
+    yield
+    lab.ssh("old", "systemctl", "start", "postfix")
+
+
+def send(lab: Lab, recipient: str) -> str:
+    """Submit one message on the MX; returns its Message-Id."""
+    message_id = f"{uuid4()}@test"
+    message = f"Message-ID: <{message_id}>\nSubject: queue\n\nQueued.\n"
+    lab.ssh("mx", f"sendmail -f sender@outside.test {recipient}", input=message)
+    return message_id
+
+
+def deferred(mx: RemoteHost, count: int = 1) -> bool:
+    return queues.read(mx).queues["deferred"] == count
+
+
+def test_what_waits_is_counted_by_destination_and_reason(
+    mx: RemoteHost, lab: Lab, admin: ldap3.Connection, old_is_stopped: None
+) -> None:
+    send(lab, "Ada.Queues@obs.test")
+    assert wait_for(lambda: deferred(mx), 30)
+    found = queues.read(mx)
+    assert (found.total, found.destinations) == (1, {"old.obs.test": 1})
+    assert "Connection refused" in next(iter(found.reasons))
+    assert found.oldest and abs(found.oldest - datetime.now(UTC)) < timedelta(minutes=5)
+    assert "1 messages wait" in found.lines()[0]
+
+
+def test_a_flushed_queue_is_delivered(mx: RemoteHost, lab: Lab, admin: ldap3.Connection, old_is_stopped: None) -> None:
+    send(lab, "Ada.Queues@obs.test")
+    assert wait_for(lambda: deferred(mx), 30)
+    lab.ssh("old", "systemctl", "start", "postfix")
+    assert wait_for(lambda: lab.ssh("old", "ss -Hltn sport = :25") != "", 30)
+    queues.wait_until_empty(mx, 60)
+    assert queues.read(mx).total == 0
+    assert queues.read(mx).lines() == ["mx: the queue is empty"]
+
+
+def test_waiting_for_a_queue_that_does_not_empty_says_what_is_left(
+    mx: RemoteHost, lab: Lab, admin: ldap3.Connection, old_is_stopped: None
+) -> None:
+    send(lab, "Ada.Queues@obs.test")
+    with pytest.raises(queues.QueueNotEmpty, match=r"(?s)is not empty.*1 recipients at old\.obs\.test"):
+        queues.wait_until_empty(mx, 3)
+
+
+def test_requeued_mail_goes_where_the_directory_says_now(
+    mx: RemoteHost, lab: Lab, admin: ldap3.Connection, access: Access, old_is_stopped: None
+) -> None:
+    """Mail that the MX accepted, and expanded, before the directory was changed."""
+    aliases = AliasMap(access)
+    before = aliases.observe()
+    send(lab, "Ada.Queues@obs.test")
+    assert wait_for(lambda: deferred(mx), 30)
+    lab.ssh("new", "systemctl", "stop", "postfix")
+    set_destination(admin, ACCOUNT, f"{ACCOUNT}@new.obs.test")
+    try:
+        AliasMap(access).apply()
+        assert queues.requeue_all(mx) == 1
+        assert wait_for(lambda: queues.read(mx).destinations == {"new.obs.test": 1}, 30), queues.read(mx)
+    finally:
+        aliases.revert(before)
+        set_destination(admin, ACCOUNT, f"{ACCOUNT}@old.obs.test")
+        lab.ssh("new", "systemctl", "start", "postfix")
+
+
+def test_a_bounce_is_found_with_its_message_id(mx: RemoteHost, lab: Lab, admin: ldap3.Connection) -> None:
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    message_id = send(lab, "Nobody.Here@obs.test")
+    assert wait_for(lambda: queues.bounces(mx, since) != [], 30)
+    (bounce,) = queues.bounces(mx, since)
+    assert (bounce.message_id, bounce.recipient, bounce.status) == (message_id, "Nobody.Here@obs.test", "bounced")
+    assert message_id in str(bounce)
+
+
+def test_bounces_before_the_instant_are_not_the_days(mx: RemoteHost, lab: Lab, admin: ldap3.Connection) -> None:
+    began = datetime.now(UTC)
+    send(lab, "Nobody.Here@obs.test")
+    assert wait_for(lambda: queues.bounces(mx, began) != [], 30)
+    time.sleep(0.1)  # the log's instants are those of the host, which has our clock
+    after = datetime.now(UTC)
+    assert queues.bounces(mx, after) == []
+    assert queues.bounces(mx, after.replace(tzinfo=None)) == [], "the ledger's instants are UTC without a mark"
