@@ -90,7 +90,7 @@ def _check(given: argparse.Namespace) -> int:
 def _explain(given: argparse.Namespace) -> int:
     source = _source(given.file)
     for line in explain(parse_leniently(source)):
-        print(clean(line) if line.strip() == line else "  " + clean(line))
+        print(line[: len(line) - len(line.lstrip())] + clean(line))
     for line in why(convert(source)):
         print(clean(line))
     return DONE

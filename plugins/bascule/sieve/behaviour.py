@@ -191,17 +191,20 @@ def actions(told: str) -> Actions | None:
     done: list[list[str]] = []
     in_text = False
     for line in told.splitlines():
-        if line.strip() in ("START MESSAGE", "END MESSAGE"):
-            in_text = line.strip() == "START MESSAGE"
+        words = line.strip()
+        if words == "END MESSAGE":
+            in_text = False
+        elif in_text or words == "START MESSAGE" or words.startswith("=> handle"):
+            in_text = True  # what people wrote may look like anything; a handle is the text of an answer, too
         elif line.startswith(" * "):
-            done.append([line[3:].strip()])
-        elif done and not in_text and line.strip().startswith(("+", "=>")):
-            done[-1].append(line.strip())
+            done.append([words[2:]])
+        elif done and words.startswith(("+", "=>")):
+            done[-1].append(words)
     return frozenset(_action(words) for words in done)
 
 
 def _action(words: list[str]) -> Action:
-    first, rest = words[0], [word for word in words[1:] if not word.startswith(("+ create mailbox", "=> handle"))]
+    first, rest = words[0], [word for word in words[1:] if not word.startswith("+ create mailbox")]
     detail = "".join(f" ({word.lstrip('+=> ')})" for word in sorted(rest))
     store, colon, folder = first.partition("folder: ")
     if colon:

@@ -1,0 +1,60 @@
+"""Servers in memory: what the passes need of ManageSieve, with a compiler that knows as much as the tests need."""
+
+from dataclasses import dataclass, field
+
+from bascule.sieve.language import all_roles, table
+from bascule.sieve.managesieve import Answer as ManageSieveAnswer
+from bascule.sieve.managesieve import ManageSieveError, Refused, Verdict
+from bascule.sieve.plan import read
+from bascule.sieve.syntax import SieveSyntaxError, parse
+
+
+@dataclass
+class Server:
+    """One account's scripts on one server. `log`: what was changed. `breaks_at`: the connection dies at this change."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+    active: str | None = None
+    extensions: frozenset[str] = frozenset(table("rules")["known_extensions"])
+    log: list[str] = field(default_factory=list)
+    refuses: str = ""  # a response code with which PUTSCRIPT is refused
+    breaks_at: int = 0
+
+    def scripts(self) -> dict[str, bool]:
+        return {name: name == self.active for name in self.stored}
+
+    def get(self, name: str) -> bytes:
+        return self.stored[name]
+
+    def check(self, script: bytes) -> Verdict:
+        try:
+            parsed = parse(read(script))
+        except SieveSyntaxError as error:
+            return Verdict(False, f"line {error.line}: error: {error.message}.")
+        words = [
+            f"line 1: warning: specified header field name '{name.value}' is invalid."
+            for role in all_roles(parsed, "header")
+            for name in role.strings()
+            if ":" in name.value
+        ]
+        if b"imapflags" in script or b"error-here" in script:
+            return Verdict(False, "line 1: error: unknown Sieve capability.")
+        return Verdict(True, "\n".join(words) or "Script checked successfully.")
+
+    def put(self, name: str, script: bytes) -> Verdict:
+        if self.refuses:
+            raise Refused("PUTSCRIPT", ManageSieveAnswer(False, self.refuses, "no"))
+        verdict = self.check(script)
+        if verdict.accepted:
+            self._change(f"put {name}")
+            self.stored[name] = script
+        return verdict
+
+    def set_active(self, name: str) -> None:
+        self._change(f"activate {name or '-'}")
+        self.active = name or None
+
+    def _change(self, what: str) -> None:
+        if self.breaks_at and len(self.log) + 1 >= self.breaks_at:
+            raise ManageSieveError("the connection broke")
+        self.log.append(what)
