@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab import cgroups, connections, images, network
 from lab.facts import HOSTS
-from lab.host import templates_key
+from lab.host import Overlay, templates_key
 from lab.paths import CHECKOUT, Instance
 from lab.recipes import IMAGES, RECIPES
 from lab.secrets import load_or_make
@@ -66,6 +66,7 @@ def up(instance: Instance, *, fresh: bool = False, names: list[str] | None = Non
             shutil.rmtree(instance.state / "hosts", ignore_errors=True)
         if _ask(instance, "states") is None:
             _end(instance, gently=False)
+            _drop_hosts_of_other_images(instance)
             _prepare_state(instance)
             network.create(instance)
             _start_supervisor(instance)
@@ -178,6 +179,14 @@ def _hint_at_changed_recipes(instance: Instance) -> None:
         marker.write_text(now)
     elif marker.read_text() != now:
         say("the recipes or templates have changed since these hosts were made: `up --fresh` makes them anew")
+
+
+def _drop_hosts_of_other_images(instance: Instance) -> None:
+    """What a host wrote fits only on the image that it was made from; and the hosts of a site are made together."""
+    overlays = [Overlay(instance, host) for host in HOSTS.values()]
+    if any(overlay.made_with.exists() and not overlay.is_made() for overlay in overlays):
+        say("an image has changed since these hosts were made: all begin again from their images")
+        shutil.rmtree(instance.state / "hosts")
 
 
 def _start_supervisor(instance: Instance) -> None:

@@ -58,6 +58,9 @@ class Overlay:
         options = f"lowerdir={layers},upperdir={self._directory}/upper,workdir={self._directory}/work"
         run(["mount", "-t", "overlay", f"lab-{self.host.name}", "-o", options, self.root])
 
+    def unmount(self) -> None:
+        run(["umount", self.root])
+
     def is_made(self) -> bool:
         return self.made_with.exists() and self.made_with.read_text() == images.key(IMAGES[self.host.role])
 

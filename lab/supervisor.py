@@ -140,10 +140,15 @@ class Supervisor:
         overlay = Overlay(self._instance, host)
 
         def prepare() -> None:
-            if not overlay.root.is_mount():
-                overlay.mount()
-            if not overlay.is_made():
-                make(overlay, self._secrets, self._authority)
+            if overlay.root.is_mount():
+                return
+            overlay.mount()
+            try:
+                if not overlay.is_made():
+                    make(overlay, self._secrets, self._authority)
+            except BaseException:
+                overlay.unmount()  # half made: the next try begins again
+                raise
 
         return prepare
 
