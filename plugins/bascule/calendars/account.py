@@ -11,7 +11,7 @@ from bascule.calendars import servers, xml
 from bascule.calendars.carry import Carrier, Counts
 from bascule.calendars.dav import Collection, Kind
 from bascule.ledger import Ledger
-from bascule.ledger.calendars import CalendarRow, calendars, problem_ids, save_calendar
+from bascule.ledger.calendars import CalendarRow, calendars, count_items, problem_ids, save_calendar
 from bascule.ledger.problems import decisions, withdraw_unseen
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,8 @@ class _Account:
         row = self.known.get(collection.href)
         if row and self._is_unchanged(row, collection):
             self.seen |= problem_ids(self.ledger, row.id)
-            return Counts(collections=1)
+            present = count_items(self.ledger, row.id)
+            return Counts(collections=1, items=present, unchanged=present)
         if row is None or self.new.session.collection(row.new_href) is None:
             row = self._make(collection, row)
         elif dict(collection.properties) != row.properties and not self.dry_run:

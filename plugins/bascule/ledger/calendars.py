@@ -88,6 +88,13 @@ def problem_ids(ledger: Ledger, calendar_id: int) -> set[int]:
         return {found for found in session.scalars(query) if found is not None}
 
 
+def count_items(ledger: Ledger, calendar_id: int) -> int:
+    """How many items of one collection are known."""
+    query = sa.select(sa.func.count()).where(CalendarItemRow.calendar_id == calendar_id)
+    with ledger.reading() as session:
+        return session.scalar(query) or 0
+
+
 def totals(ledger: Ledger) -> dict[str, int]:
     """How many items there are in each state, all accounts together; for progress and the report."""
     query = sa.select(CalendarItemRow.state, sa.func.count()).group_by(CalendarItemRow.state)

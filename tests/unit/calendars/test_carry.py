@@ -7,19 +7,7 @@ from bascule.calendars import Counts, meaning, sync_account
 from bascule.ledger import Ledger, problems
 from bascule.ledger.journal import Origin
 from bascule.ledger.problems import Option
-
-
-def event(uid: str, summary: str = "Réunion", extra: str = "") -> str:
-    lines = [
-        "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//", "BEGIN:VEVENT", f"UID:{uid}",
-        "DTSTAMP:20260101T000000Z", "DTSTART:20260627T060000Z", "DTEND:20260627T070000Z", f"SUMMARY:{summary}",
-        *extra.split(), "END:VEVENT", "END:VCALENDAR", "",
-    ]  # fmt: skip
-    return "\r\n".join(lines)
-
-
-def card(uid: str, name: str = "Zoé Lefèvre") -> str:
-    return f"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}\r\nFN:{name}\r\nN:Lefèvre;Zoé;;;\r\nEND:VCARD\r\n"
+from calendar_items import card, event
 
 
 @pytest.fixture
@@ -64,7 +52,7 @@ def test_everything_is_carried_and_a_second_pass_changes_nothing(access: Any, le
     assert meaning.same(new.get("/zoe/personal/e1.ics"), event("e1"))
     assert new.get("/zoe/carnet/c1.vcf") is not None
     new.faults.requests.clear()
-    assert run(access, ledger) == Counts(collections=2)
+    assert run(access, ledger) == Counts(collections=2, items=4, unchanged=4)
     assert not {method for method, _ in new.faults.requests} & {"PUT", "DELETE", "PROPPATCH", "MKCOL", "MKCALENDAR"}
 
 
@@ -112,7 +100,7 @@ def test_a_change_on_both_sides_is_asked_and_the_new_one_stays(access: Any, ledg
     run(access, ledger)
     assert "New's" in new.get("/zoe/personal/e0.ics")
     assert open_problems(ledger) == []
-    assert run(access, ledger) == Counts(collections=2)
+    assert run(access, ledger) == Counts(collections=2, items=4, unchanged=4)
 
 
 def test_the_old_version_is_taken_when_a_person_wants_it(access: Any, ledger: Ledger, filled: Any) -> None:
@@ -169,7 +157,7 @@ def test_an_item_left_out_by_decision_is_not_tried_again(access: Any, ledger: Le
     new.faults.plan = None
     run(access, ledger)
     assert new.names("/zoe/personal/") == ["e1.ics", "e2.ics"]
-    assert run(access, ledger) == Counts(collections=2)
+    assert run(access, ledger) == Counts(collections=2, items=4, unchanged=4)
     assert problems.problems(ledger, states=("settled",))[0].subject == "/zoe/agenda/e0.ics"
 
 
