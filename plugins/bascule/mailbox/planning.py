@@ -31,11 +31,13 @@ class Planner:
             rows = {row.old_hash: row for row in mailboxes.folders_of(session, self.job.account)}
         planned = []
         for folder in sorted(self.old.folders.values(), key=lambda f: (f.raw != b"INBOX", f.raw)):
-            target = self._target(folder)
-            if target is None or not folder.selectable:
+            target = self._target(folder) if folder.selectable else None
+            if target is None:
                 continue
             state = FolderState(self.ledger, self.job.account, folder, target, rows.get(name_hash(folder.raw)))
-            state.new = self.new.folders.get(target)
+            there = self.new.folders.get(target)
+            # A name that is only the parent of others on new can't hold messages until it is created (RFC 3501 7.2.2).
+            state.new = there if there is not None and there.selectable else None
             planned.append(state)
         return planned
 
@@ -43,14 +45,14 @@ class Planner:
         shown = names.display(folder.raw)
         if shown in self.job.options.exclude or self._left_out(folder, shown):
             return None
-        if folder.selectable and folder.status is None:
+        if folder.status is None:
             self.troubles.folder_unreadable(shown, folder.trouble)
             return None
         target = self._decided_name(shown) or self._special(folder) or self.names.to_new(folder.raw)
         if isinstance(target, NameProblem):
             self.troubles.folder_name(shown, target.explanation, target.proposal)
             return None
-        if target in self._taken and folder.selectable:
+        if target in self._taken:
             other = names.display(self._taken[target])
             self.troubles.folder_name(
                 shown, f"it would get the same name as {other!r}", self._free(names.display(target))
