@@ -1,21 +1,25 @@
 """Carry all calendars and address books of accounts: many accounts side by side, each by itself."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
 from bascule.access import Access, AccessError
 from bascule.calendars import servers, xml
 from bascule.calendars.carry import Carrier, Counts
-from bascule.calendars.dav import Collection, Kind
+from bascule.calendars.dav import Collection, Kind, Session
+from bascule.calendars.servers import Server, Source
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import CalendarRow, calendars, count_items, problem_ids, save_calendar
 from bascule.ledger.problems import decisions, withdraw_unseen
 
 log = structlog.get_logger(__name__)
 
+FILE_ENDING = re.compile(r"\.(ics|vcf)$", re.I)  # collections that are files
 KINDS: tuple[Kind, ...] = ("calendar", "addressbook")
 
 
@@ -52,13 +56,13 @@ def sync_accounts(
 def sync_account(access: Access, ledger: Ledger, account: str, *, dry_run: bool = False) -> Counts:
     """One pass over all collections of one account. Raises AccessError when a server stays away or refuses."""
     site = access.site.calendars
-    with servers.opened(access, site.old, account) as old, servers.opened(access, site.new, account) as new:
+    with servers.opened_source(access, account) as old, servers.opened(access, site.new, account) as new:
         return _Account(access, ledger, account, old, new, dry_run=dry_run).run()
 
 
 class _Account:
     def __init__(
-        self, access: Access, ledger: Ledger, account: str, old: servers.Server, new: servers.Server, *, dry_run: bool
+        self, access: Access, ledger: Ledger, account: str, old: Server[Source], new: Server[Session], *, dry_run: bool
     ) -> None:
         self.site, self.zone = access.site.calendars, access.site.timezone
         self.ledger, self.account = ledger, account
@@ -142,11 +146,12 @@ class _Account:
 
     def _name(self, collection: Collection) -> str:
         """`personal` for the first of the names that the site file calls main ones, the old name for the others."""
+        name = FILE_ENDING.sub("", collection.name)
         taken = {row.new_href for row in self.known.values() if row.kind == collection.kind}
         main = self.new.home(collection.kind) + self.site.new_main + "/"
-        if collection.name in self.site.main and main not in taken:
+        if name in self.site.main and main not in taken:
             return self.site.new_main
-        return collection.href.rstrip("/").rsplit("/", 1)[-1]
+        return quote(name)
 
 
 def _at_birth(collection: Collection) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import structlog
 
 from bascule.calendars import meaning, repairs
 from bascule.calendars.dav import Content, DavRefused, Session, normal
+from bascule.calendars.servers import Source
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import CalendarItemRow, CalendarRow, forget_items, items, save_items
 from bascule.ledger.problems import Decision, Option, Problem, report, settle
@@ -56,7 +57,7 @@ class Carrier:
 
     def __init__(
         self,
-        old: Session,
+        old: Source,
         new: Session,
         ledger: Ledger,
         calendar: CalendarRow,

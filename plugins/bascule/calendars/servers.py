@@ -1,27 +1,41 @@
 """Sessions with the old and the new calendar server for one account, as the site file says."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import quote
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 from jinja2.sandbox import SandboxedEnvironment
 
 from bascule.access import Access, AccessError, Connection
-from bascule.calendars.dav import Kind, Session
+from bascule.calendars.dav import Collection, Content, Kind, Session, normal
+from bascule.calendars.folder import Folder
 from bascule.site import CalendarServerPart
 
 TIMEOUT = httpx.Timeout(120.0, connect=20.0)  # seconds; a SOGo without reverse DNS takes 10 for each request
 _templates = SandboxedEnvironment()
 
 
+class Source(Protocol):
+    """What is read from old: a server's session, or a folder of files."""
+
+    def collections(self, home: str, kind: Kind) -> list[Collection]: ...
+    def etags(self, collection: str) -> dict[str, str]: ...
+    def contents(self, collection: str, kind: Kind, hrefs: Sequence[str]) -> Iterator[Content]: ...
+
+
+S_co = TypeVar("S_co", bound=Source, covariant=True)
+
+
 @dataclass(frozen=True)
-class Server:
+class Server(Generic[S_co]):
     """One side for one account: the session, and where calendars and address books live."""
 
-    session: Session
+    session: S_co
     calendars: str
     contacts: str
 
@@ -30,7 +44,19 @@ class Server:
 
 
 @contextmanager
-def opened(access: Access, part: CalendarServerPart, account: str) -> Iterator[Server]:
+def opened_source(access: Access, account: str) -> Iterator[Server[Source]]:
+    """Old for one account: a server, or a folder where the site file's URL begins with `file:`."""
+    part = access.site.calendars.old
+    if part.url.startswith("file:"):
+        path = unquote(urlsplit(_url(part.url, account)).path)
+        yield Server(Folder(Path(path)), path, path)
+        return
+    with opened(access, part, account) as server:
+        yield Server(server.session, server.calendars, server.contacts)
+
+
+@contextmanager
+def opened(access: Access, part: CalendarServerPart, account: str) -> Iterator[Server[Session]]:
     """A server for one account. Raises AccessError when the connection is incomplete."""
     connection = access.connections.get(part.connection)
     calendars = _url(part.url, account)
@@ -43,7 +69,7 @@ def opened(access: Access, part: CalendarServerPart, account: str) -> Iterator[S
     )
     session = Session(client)
     try:
-        yield Server(session, httpx.URL(calendars).path, httpx.URL(contacts).path)
+        yield Server(session, normal(calendars), normal(contacts))
     finally:
         session.close()
 
@@ -57,7 +83,7 @@ def _url(template: str, account: str) -> str:
     return _templates.from_string(template).render(account=quote(account, safe="@"))
 
 
-def _login(part: CalendarServerPart, connection: Connection, account: str) -> dict:
+def _login(part: CalendarServerPart, connection: Connection, account: str) -> dict[str, Any]:
     if part.login == "superuser":
         return {"auth": (connection.login, connection.password)}
     if part.login == "proxy":  # SOGoTrustProxyAuthentication: the web server before SOGo names the user

@@ -1,0 +1,84 @@
+"""Files that other programs export, taken apart and carried."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from bascule.calendars import meaning, sync_account
+from bascule.calendars.folder import split
+from bascule.ledger import Ledger, problems
+from bascule.site import CalendarServerPart
+from calendar_items import card
+
+ZONE = (
+    "BEGIN:VTIMEZONE\r\nTZID:{0}\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\n"
+    "TZOFFSETFROM:+0100\r\nTZOFFSETTO:+0100\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n"
+)
+EXPORT = (
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Google Inc//Google Calendar 70.9054//EN\r\nX-WR-CALNAME:Réunions\r\n"
+    + ZONE.format("Europe/Paris")
+    + ZONE.format("Asia/Tokyo")
+    + "BEGIN:VEVENT\r\nUID:weekly\r\nDTSTAMP:20260101T000000Z\r\nDTSTART;TZID=Europe/Paris:20260105T090000\r\n"
+    "RRULE:FREQ=WEEKLY\r\nSUMMARY:Un titre qui est plié sur deux lignes parce qu'il est très lo\r\n ng\r\n"
+    "END:VEVENT\r\n"
+    "BEGIN:VEVENT\r\nUID:weekly\r\nRECURRENCE-ID;TZID=Europe/Paris:20260112T090000\r\nDTSTAMP:20260101T000000Z\r\n"
+    "DTSTART;TZID=Europe/Paris:20260112T100000\r\nSUMMARY:Plus tard\r\nEND:VEVENT\r\n"
+    "BEGIN:VTODO\r\nUID:todo\r\nDTSTAMP:20260101T000000Z\r\nSUMMARY:Commander l'azote\r\nEND:VTODO\r\n"
+    "END:VCALENDAR\r\n"
+)
+
+
+@pytest.fixture
+def exported(access: Any, servers: Any, tmp_path: Path) -> Any:
+    """An access whose old side is a folder of files."""
+    folder = tmp_path / "export" / "zoe"
+    folder.mkdir(parents=True)
+    (folder / "agenda.ics").write_text(EXPORT, newline="")
+    (folder / "amis.vcf").write_text(card("c1") + card("c2", "Renée Ümit"), newline="")
+    old = CalendarServerPart(connection="old", url=f"file://{tmp_path}/export/{{{{ account }}}}/")
+    site = SimpleNamespace(calendars=access.site.calendars.model_copy(update={"old": old}), timezone="Europe/Paris")
+    servers[1].make("/zoe/personal/", "calendar", "Personal")
+    return SimpleNamespace(site=site, connections=access.connections, folder=folder)
+
+
+def test_an_export_is_taken_apart_by_uid_with_exceptions_and_zones() -> None:
+    found = dict(split(EXPORT))
+    assert sorted(found) == ["todo", "weekly"]
+    assert found["weekly"].count("BEGIN:VEVENT") == 2
+    assert "TZID:Europe/Paris" in found["weekly"]
+    assert "Asia/Tokyo" not in found["weekly"]
+    assert "très lo\r\n ng" in found["weekly"]
+    assert "VTIMEZONE" not in found["todo"]
+    assert [part.name for part in meaning.parse(found["todo"]).items()] == ["VTODO"]
+
+
+def test_a_second_event_of_the_same_uid_is_an_item_of_its_own() -> None:
+    double = EXPORT.replace(
+        "END:VCALENDAR\r\n", "BEGIN:VEVENT\r\nUID:todo\r\nSUMMARY:Autre\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    )
+    assert len(list(split(double))) == 3
+
+
+def test_files_are_carried_once(exported: Any, servers: Any, ledger: Ledger) -> None:
+    assert sync_account(exported, ledger, "zoe").copied == 4
+    assert problems.problems(ledger) == []
+    _, new = servers
+    assert len(new.names("/zoe/personal/")) == 2
+    assert len(new.names("/zoe/amis/")) == 2
+    assert sync_account(exported, ledger, "zoe").copied == 0
+
+
+def test_a_newer_export_carries_what_changed(exported: Any, servers: Any, ledger: Ledger) -> None:
+    sync_account(exported, ledger, "zoe")
+    (exported.folder / "agenda.ics").write_text(EXPORT.replace("l'azote", "l'hélium"), newline="")
+    counts = sync_account(exported, ledger, "zoe")
+    assert (counts.updated, counts.copied, counts.deleted) == (1, 0, 0)
+
+
+def test_a_file_that_is_not_utf8_is_read_as_windows_text(exported: Any, servers: Any, ledger: Ledger) -> None:
+    (exported.folder / "amis.vcf").write_bytes(card("c1").encode("cp1252"))
+    sync_account(exported, ledger, "zoe")
+    _, new = servers
+    name = new.names("/zoe/amis/")[0]
+    assert "Zoé Lefèvre" in new.get(f"/zoe/amis/{name}")
