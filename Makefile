@@ -43,7 +43,8 @@ lint unit integration end-to-end: setup
 bench: setup
 	@$(PYTHON) -m benchmarks
 
-screenshots: setup
+screenshots:
+	@lab/setup.sh lab/screenshot_packages.txt
 	@$(PYTHON) -m lab.screenshot
 
 purge:

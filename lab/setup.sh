@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is missing on this machine: Debian packages (none of their services is started) and the Python
-# environment in .venv. Safe to run again; does nothing when all is there.
+# environment in .venv. Safe to run again; does nothing when all is there. Arguments: more lists of Debian packages.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -10,7 +10,7 @@ refuse() { echo "bascule: $*" >&2; exit 2; }
 command -v apt-get >/dev/null || refuse "there is no apt-get here; the practice site needs Debian 12 (or a relative with apt)"
 unshare --net --mount true 2>/dev/null || refuse "this machine allows no network namespaces (is it a container without privileges?): use a real or a virtual machine"
 
-packages=$(cat lab/packages.txt tests/packages.txt 2>/dev/null | sed 's/#.*//' | tr -s ' \t\n' ' ')
+packages=$(cat lab/packages.txt tests/packages.txt "$@" 2>/dev/null | sed 's/#.*//' | tr -s ' \t\n' ' ')
 command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3 python3-venv"
 missing=
 for package in $packages; do

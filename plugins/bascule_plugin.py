@@ -30,5 +30,5 @@ class BasculePlugin(AirflowPlugin):
     name = "bascule"
     fastapi_apps = [{"app": Dashboard(), "url_prefix": PREFIX, "name": "Bascule"}]  # noqa: RUF012 - as Airflow wants it
     external_views = [  # noqa: RUF012 - as Airflow wants it
-        {"name": "Bascule", "href": f"{PREFIX}/", "destination": "nav", "url_route": "bascule"}
+        {"name": "Bascule", "href": f"{PREFIX}/", "destination": "nav", "url_route": "bascule", "nav_top_level": True}
     ]

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,7 +87,13 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"harmless": harmless, "number": _number, "size": _size, "moment": _moment}
+    environment.filters |= {
+        "harmless": harmless,
+        "number": _number,
+        "size": _size,
+        "moment": _moment,
+        "moment_after": _moment_after,
+    }
     return environment
 
 
@@ -102,5 +109,12 @@ def _size(value: int) -> str:
     return f"{size:.0f} {units[0]}" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
 
 
-def _moment(value: Any) -> str:
+def _moment(value: datetime | None) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S}" if value else ""
+
+
+def _moment_after(value: datetime | None, before: datetime) -> str:
+    """The moment, without its date when that is the earlier one's."""
+    if value is None:
+        return "…"
+    return f"{value:%H:%M:%S}" if value.date() == before.date() else _moment(value)

@@ -1,0 +1,135 @@
+"""Pictures of Airflow's UI with the day in it, for the README: `make screenshots` while a demo is up.
+
+Debian's Chromium, headless, driven by playwright; it is given nothing but the UI on 127.0.0.1.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from lab.airflow import USER, AirflowNotReady, Home, Rest
+from lab.paths import CHECKOUT, Instance
+
+CHROMIUM = Path("/usr/bin/chromium")
+# No sandbox: the practice site runs as root. The others keep Chromium from calling home.
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PICTURES = CHECKOUT / "docs" / "pictures"
+SIZE = {"width": 1440, "height": 900}
+WAIT_MS = 60_000
+LARGEST = 200_000  # bytes
+RUNS_OF = ("migrate", "transfer")
+WITH_GROUPS = {"transfer"}
+
+
+class NoPicture(Exception):
+    """Raised when a picture can't be taken; the text says what is missing."""
+
+
+def take_all(base: str, password: str, folder: Path) -> list[Path]:
+    """Take every picture of the Airflow at `base`; return the files. Raises NoPicture."""
+    rest = Rest(base, USER, password)
+    rest.wait_until_healthy()
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = {dag: last_run(rest, dag) for dag in RUNS_OF}
+    with opened_browser() as browser:
+        page = logged_in(browser, base, password)
+        taken = []
+        for dag, run in runs.items():
+            open_run(page, base, dag, run)
+            taken.append(save(page, folder / f"{dag}.png"))
+        open_dashboard(page, base)
+        taken.append(save(page, folder / "dashboard.png"))
+    return taken
+
+
+def last_run(rest: Rest, dag: str) -> str:
+    """The id of the DAG's last run."""
+    runs = rest.call("GET", f"dags/{dag}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
+    if not runs:
+        raise NoPicture(f"`{dag}` has no run yet: run the demo first")
+    return str(runs[0]["dag_run_id"])
+
+
+@contextmanager
+def opened_browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        raise NoPicture("there is no Chromium here: `make screenshots` installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def logged_in(browser: Browser, base: str, password: str) -> Page:
+    """A page on which the demo's user has logged in, by the form."""
+    page = browser.new_page(viewport=SIZE, color_scheme="light", locale="en-GB", timezone_id="Europe/Paris")  # type: ignore[arg-type]
+    page.set_default_timeout(WAIT_MS)
+    page.goto(base)
+    page.locator("input[name=username]").fill(USER)
+    page.locator("input[name=password]").fill(password)
+    page.locator("button[type=submit]").click()
+    page.get_by_role("link", name="Dags").first.wait_for()
+    return page
+
+
+def open_run(page: Page, base: str, dag: str, run: str) -> None:
+    """Open the page of one run, with the grid beside its tasks, and wait until both are there."""
+    page.goto(f"{base}/dags/{dag}/runs/{run}")
+    page.get_by_text("begin").first.wait_for()
+    page.get_by_text("finish").first.wait_for()
+    page.wait_for_load_state("networkidle")
+    if dag in WITH_GROUPS:
+        page.get_by_test_id("expand-all-button").click()
+        page.get_by_text("review", exact=False).first.wait_for()
+
+
+def open_dashboard(page: Page, base: str) -> None:
+    """Open the dashboard as a person does, in the frame of Airflow's UI."""
+    page.goto(f"{base}/plugin/bascule")
+    page.frame_locator("iframe").get_by_role("heading", name="Mailboxes").wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def save(page: Page, path: Path) -> Path:
+    """Save what is seen. Raises NoPicture when it is too large for a repository."""
+    page.screenshot(path=path, animations="disabled")
+    if (size := path.stat().st_size) > LARGEST:
+        raise NoPicture(f"{path} has {size} bytes, more than {LARGEST}")
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.screenshot", description=__doc__)
+    parser.add_argument("--instance", default="main", help="name of the practice site (default: main)")
+    parser.add_argument("--folder", type=Path, default=PICTURES, help="where the pictures go (default: docs/pictures)")
+    asked = parser.parse_args()
+    home = Home(Instance(asked.instance))
+    try:
+        port = json.loads((home.path / "environment.json").read_text())["port"]
+        for path in take_all(f"http://127.0.0.1:{port}", home.password(), asked.folder):
+            print(f"{path} ({path.stat().st_size // 1000} kB)")
+    except FileNotFoundError:
+        print(
+            f"screenshot: there is no Airflow beside the practice site {asked.instance}: `make demo` first",
+            file=sys.stderr,
+        )
+        return 2
+    except (NoPicture, AirflowNotReady, requests.RequestException, Error) as error:
+        print(f"screenshot: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

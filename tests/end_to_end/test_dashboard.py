@@ -1,0 +1,51 @@
+"""The dashboard inside the running Airflow: in its navigation, behind its login, with the day in it."""
+
+import json
+import os
+
+import pytest
+import requests
+from bascule.ledger import mailboxes
+
+from lab.airflow import USER, Home, Rest
+from lab.paths import Instance
+from tests.end_to_end.conftest import Day
+
+
+def dashboard(rest: Rest, user: str | None = None, token: str | None = None) -> requests.Response:
+    """The page as this user gets it, by the cookie that the UI uses; without a user as anybody gets it."""
+    if user:
+        passwords = json.loads(Home(Instance(os.environ["BASCULE_LAB_INSTANCE"])).passwords.read_text())
+        login = {"username": user, "password": passwords[user]}
+        answer = requests.post(f"{rest.base}/auth/token", json=login, timeout=30)
+        answer.raise_for_status()
+        token = answer.json()["access_token"]
+    return requests.get(f"{rest.base}/bascule/", cookies={"_token": token} if token else None, timeout=60)
+
+
+def test_nobody_reads_the_dashboard_without_login(rest: Rest) -> None:
+    assert dashboard(rest).status_code == 401
+    assert dashboard(rest, token="not.a.token").status_code in (401, 403)
+
+
+@pytest.mark.parametrize("user", [USER, "helpdesk"])
+def test_whoever_may_read_task_logs_reads_the_dashboard(rest: Rest, user: str) -> None:
+    answer = dashboard(rest, user)
+
+    assert answer.status_code == 200
+    assert "Phases" in answer.text
+
+
+def test_the_dashboard_stands_in_the_navigation(rest: Rest) -> None:
+    views = [view for plugin in rest.call("GET", "plugins")["plugins"] for view in plugin["external_views"]]
+
+    assert [(view["name"], view["destination"], view["href"]) for view in views] == [("Bascule", "nav", "/bascule/")]
+    assert rest.call("GET", "plugins/importErrors")["import_errors"] == []
+
+
+def test_the_dashboard_shows_the_day(day: Day) -> None:
+    text = dashboard(day.rest, USER).text
+
+    assert all(f"<td>{account}<td" in text for account in mailboxes.mailbox_states(day.ledger))
+    assert "The chain holds" in text
+    assert "go_no_go" in text
