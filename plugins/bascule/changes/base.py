@@ -140,6 +140,10 @@ def undo(change: Change, before: State, ledger: Ledger, origin: journal.Origin, 
     if dry_run:
         log.info("dry run: this would be put back", **fields)
         return
+    if present == before:
+        _note(ledger, change, origin, "reverted", present, present)
+        log.info("is as it was before: nothing to put back", **fields)
+        return
     log.info("putting back", **fields)
     try:
         change.revert(before)
