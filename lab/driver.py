@@ -24,7 +24,7 @@ from lab.secrets import load_or_make
 from lab.shell import LabError, run
 from lab.tls import Authority
 
-READY_SECONDS = 90
+READY_SECONDS = 180
 # Each host's systemd needs about seven inotify instances of root's; the kernel's usual 128 are used up by two sites.
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_INSTANCES = 8192
