@@ -93,5 +93,5 @@ class CarefulCopy:
             if passes_by_itself(error):
                 raise TransientError(str(error)) from None
             raise
-        uids = appended_uids(self._append, self.folder.row.new_uidvalidity)
+        uids = appended_uids(self.new, self._append, self.folder.row.new_uidvalidity)
         return Arrived(uids[0] if len(uids) == 1 else 0)

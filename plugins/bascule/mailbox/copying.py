@@ -96,8 +96,9 @@ class BulkCopy:
             if passes_by_itself(error):
                 raise TransientError(str(error)) from None
         except TransientError:
-            if relay.inside is not None:
-                raise SourceBroke(self.folder.row.id, relay.inside) from None
+            suspect = relay.awaited()
+            if self.old.wire.lost and not self.new.wire.lost and suspect is not None:
+                raise SourceBroke(suspect) from None
             raise
 
     def sent(self, pending: Pending, messages: list[Seen]) -> None:
@@ -121,7 +122,7 @@ class BulkCopy:
         self._arrived(sent)
 
     def _arrived(self, sent: Sent) -> None:
-        new_uids = appended_uids(sent.pending, self.folder.row.new_uidvalidity)
+        new_uids = appended_uids(self.new, sent.pending, self.folder.row.new_uidvalidity)
         size = sum(message.size for message in sent.messages)
         self.result.copied += len(sent.messages)
         self.result.bytes += size
@@ -225,6 +226,10 @@ class _Relaying:
             self._batch = number
         return message
 
+    def awaited(self) -> int | None:
+        """The message at which the old server stands: the one that is being read, or the next one asked for."""
+        return self.inside if self.inside is not None else next(iter(self._expected), None)
+
     def _begin_message(self, message: Seen, size: int) -> bool:
         """Send what stands before the message's text; False when new does not want it."""
         self._copy.pace.wait(messages=1, octets=size)
@@ -270,10 +275,10 @@ def literal_uid(part: bytes) -> int:
     return int(found[1]) if found else 0
 
 
-def appended_uids(pending: Pending, uidvalidity: int) -> list[int]:
+def appended_uids(session: Session, pending: Pending, uidvalidity: int) -> list[int]:
     """The UIDs of APPENDUID (RFC 4315), in the order of the messages; empty when the server told none."""
     status = pending.status
-    if status is None or status.code != "APPENDUID":
+    if status is None or status.code != "APPENDUID" or not session.has("UIDPLUS"):
         return []
     told, _, uid_set = status.arguments.partition(b" ")
     if int(told) != uidvalidity:

@@ -27,11 +27,10 @@ class ProtocolError(TransientError):
 
 
 class SourceBroke(TransientError):
-    """Raised when the old server's connection ends inside a message's literal: this message may be the cause."""
+    """Raised when the old server's connection ends while a message is read: this message may be the cause."""
 
-    def __init__(self, folder_id: int, uid: int) -> None:
-        super().__init__(f"the old server broke off inside the message with UID {uid}")
-        self.folder_id = folder_id
+    def __init__(self, uid: int) -> None:
+        super().__init__(f"the old server broke off at the message with UID {uid}")
         self.uid = uid
 
 

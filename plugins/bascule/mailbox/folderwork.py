@@ -15,7 +15,7 @@ from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import Listing, Seen
-from bascule.mailbox.looking import Look, SideLook, list_messages
+from bascule.mailbox.looking import UNLISTABLE, Look, SideLook, find_unlistable, list_messages
 from bascule.mailbox.matching import match
 from bascule.mailbox.rejects import Rejects
 from bascule.mailbox.state import FolderState
@@ -45,10 +45,20 @@ class FolderWork:
         folder = self.folder
         folder.load()
         try:
+            if self.context.counts.broken_listings[folder.shown]:
+                self._set_unlistable_aside(lane)
             self.old, self.new = self._look_both(lane)
         except Refused as error:
+            lane.close(cut=True)  # what was asked behind the refused command is still under way
             self.context.troubles.folder_unreadable(folder.shown, error.words)
             return
+        except TransientError:
+            broken = self.context.counts.broken_listings
+            if lane.old_lost:
+                broken[folder.shown] += 1
+                if broken[folder.shown] == 1:
+                    raise SourceBroke(0) from None
+            raise
         todo = self.old.unmapped
         if self.context.dry_run:
             self._dry(todo, lane)
@@ -61,6 +71,14 @@ class FolderWork:
         if todo:
             folder.begin_copy(self.new.status.uidnext)
         self._enqueue(todo)
+
+    def _set_unlistable_aside(self, lane: Lane) -> None:
+        if self.context.dry_run:
+            return
+        if self.folder.row.id is None:
+            self.folder.save_row()
+        for uid in find_unlistable(lane, self.folder.old.raw, max(1, self.folder.row.old_uidnext)):
+            self.folder.except_message(uid, UNLISTABLE)
 
     def _look_both(self, lane: Lane) -> tuple[Look, Look]:
         while True:
@@ -155,7 +173,7 @@ class FolderWork:
                 relay = self._bulk(lane, todo)
                 todo = self._bisect(relay)
         except SourceBroke as error:
-            self.folder.except_message(error.uid, "unreadable")
+            self.folder.except_message(error.uid, "suspect")
             raise
         with self.folder.lock:
             self.folder.chunks_left -= 1
@@ -194,7 +212,7 @@ class FolderWork:
             self._find_unsure(lane)
         self._nothing_forgotten(lane)
         self._late_keywords(lane)
-        Rejects(self.context.job, self.context.troubles, self.context.tell, folder).treat(lane, self.careful)
+        Rejects(self.context, folder).treat(lane, self.careful)
         folder.map.settle()
         new_status = check_folder(self.context, folder, lane, self.new.status, self.dropped)
         folder.row.bytes += sum(seen.size for seen in self.sent)

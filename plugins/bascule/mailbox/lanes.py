@@ -24,6 +24,11 @@ class Lane:
         return self._old
 
     @property
+    def old_lost(self) -> bool:
+        """Whether the connection to the old server, once opened, is gone."""
+        return self._old is not None and self._old.wire.lost
+
+    @property
     def new(self) -> Session:
         if self._new is None or self._new.wire.lost:
             self._new = Session(self._job.new)

@@ -1,12 +1,17 @@
 """What has changed in one folder since the last pass, on either side, asked for with as little as the servers allow."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from bascule.mailbox.errors import TransientError
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
+from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import ITEMS, Changes, Listing, Seen, write_set
 from bascule.mailbox.session import Pending, Session
 from bascule.mailbox.state import FolderState
+
+UNLISTABLE = "unlistable"  # kind of exception: the server breaks off when it is asked for the message's size and date
 
 
 @dataclass
@@ -52,10 +57,11 @@ class SideLook:
     def begin(self) -> None:
         """Select for reading, and ask."""
         self._select = self.session.begin_select(self.raw)
+        unlistable = [uid for uid, (kind, _) in self.folder.exceptions.items() if kind == UNLISTABLE and self.is_old]
         if self.full:
-            self._ask(b"1:*", ITEMS)
+            self._ask(all_but(unlistable, 1), ITEMS)
             return
-        self._ask(b"%d:*" % self.uidnext, ITEMS)
+        self._ask(all_but(unlistable, self.uidnext), ITEMS)
         if self.uidnext > 1:
             known = b"1:%d" % (self.uidnext - 1)
             if self.modseq:
@@ -124,6 +130,52 @@ class SideLook:
         if last - first < 1000:
             return [uid for uid in range(first, last + 1) if self._maps(uid)]
         return [uid for uid in self._mapped_uids() if first <= uid <= last]
+
+
+def all_but(uids: list[int], first: int) -> bytes:
+    """The set of all UIDs from `first` on, without these."""
+    parts = []
+    for uid in sorted(uid for uid in uids if uid >= first):
+        if uid > first:
+            parts.append(b"%d:%d" % (first, uid - 1))
+        first = uid + 1
+    return b",".join([*parts, b"%d:*" % first])
+
+
+def span(uids: list[int], avoided: Collection[int]) -> bytes:
+    """The set from the first to the last of these UIDs, without the avoided ones: short however many there are."""
+    first, last = min(uids), max(uids)
+    parts = []
+    for uid in sorted(uid for uid in avoided if first <= uid <= last):
+        if uid > first:
+            parts.append(b"%d:%d" % (first, uid - 1))
+        first = uid + 1
+    return b",".join([*parts, b"%d:%d" % (first, last)])
+
+
+def find_unlistable(lane: Lane, raw: bytes, first: int) -> list[int]:
+    """The messages at which the old server breaks off when it is only asked for their size and date.
+
+    Costs a connection for every bad message and halving.
+    """
+    there = Changes()
+    lane.old.select(raw)
+    handler = Listing().handler(lane.old.wire, there)
+    lane.old.run(b"UID FETCH", b"%d:*" % first, b"(FLAGS)", handler=handler)
+    waiting, bad = [sorted(there.flags)], []
+    while waiting:
+        uids = waiting.pop()
+        try:
+            list_messages(lane.old, raw, uids)
+        except TransientError:
+            if not lane.old_lost:
+                raise
+            middle = len(uids) // 2
+            if middle:
+                waiting += [uids[:middle], uids[middle:]]
+            else:
+                bad += uids
+    return bad
 
 
 def list_messages(session: Session, raw: bytes, uids: list[int]) -> list[Seen]:

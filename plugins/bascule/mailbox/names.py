@@ -5,6 +5,10 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
+# Dovecot accepts folders of these names in some layouts, and then mistakes them for its own files.
+RESERVED = ("cur", "new", "tmp", "subscriptions", "dbox-mails", "maildirfolder")
+POISON = (b"dovecot.", b"dovecot-")
+
 _SHIFT = re.compile(rb"&([A-Za-z0-9+,]*)-")
 
 
@@ -40,6 +44,8 @@ class NameMap:
         if shown in self.rename:
             return self.encode_new(self.rename[shown])
         parts = self.components(raw)
+        if any(part.lower().startswith(POISON) for part in parts):
+            return NameProblem("the new server may keep files of its own under this name", self.propose(raw))
         separator = self.new.separator
         if separator and any(separator in part for part in parts):
             mended = [self._mended(part) for part in parts]
@@ -75,6 +81,8 @@ class NameMap:
             "_" if c in '/.\\*%"' or unicodedata.category(c) in ("Cc", "Cf", "Cs", "Cn") else c for c in text
         )
         text = text.strip(" ").lstrip("~") or "_"
+        if text.lower() in RESERVED or text.lower().encode("utf-8").startswith(POISON):
+            text = f"_{text}"
         return encode(text[:80])
 
     def _joined(self, parts: list[bytes]) -> bytes:

@@ -8,42 +8,58 @@ from bascule.ledger.mailboxes import REPAIRED
 from bascule.ledger.problems import Decision, Option
 from bascule.mailbox import repair
 from bascule.mailbox.careful import CarefulCopy
-from bascule.mailbox.context import Tell
+from bascule.mailbox.context import PassContext
 from bascule.mailbox.delta import remove
-from bascule.mailbox.endpoints import MailboxJob
-from bascule.mailbox.errors import NotUnderstood, Refused, SourceBroke, TransientError
+from bascule.mailbox.errors import NotUnderstood, Refused, TransientError
 from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import Seen
 from bascule.mailbox.looking import list_messages
 from bascule.mailbox.matching import digests
 from bascule.mailbox.state import FolderState
-from bascule.mailbox.trouble import Troubles, describe, message_subject
+from bascule.mailbox.trouble import describe, message_subject
+from bascule.mailbox.wire import LITERAL
 
 log = structlog.get_logger(__name__)
 
 KINDS = ("message-refused", "message-altered", "message-unreadable", "message-too-large")
-UNREADABLE_TRIES = 2  # how often a message may break the old server's connection in the bulk copy and here
+UNREADABLE_TRIES = 2  # how often a message that is read alone may break the old server's connection
 
 
 class Rejects:
     """Treats the exceptional messages of one folder, one by one."""
 
-    def __init__(self, job: MailboxJob, troubles: Troubles, tell: Tell, folder: FolderState) -> None:
-        self.job, self.troubles, self.tell, self.folder = job, troubles, tell, folder
+    def __init__(self, context: PassContext, folder: FolderState) -> None:
+        self.context, self.folder = context, folder
+        self.job, self.troubles, self.tell = context.job, context.troubles, context.tell
 
     def treat(self, lane: Lane, careful: list[Seen]) -> None:
         """Those that are not on new, then those that may have been altered on the way."""
         known = {seen.uid for seen in careful}
         waiting = [uid for uid in self.folder.exceptions if uid not in known and uid not in self.folder.map]
-        for seen in [*careful, *list_messages(lane.old, self.folder.old.raw, waiting)]:
+        for seen in careful:
             self._treat(lane, seen)
-        gone = [uid for uid in waiting if uid not in self.folder.map and not self._still_there(lane, uid)]
-        self.folder.clear_exceptions(gone)
+        for uid in waiting:
+            self._treat_by_uid(lane, uid)
         self.folder.map.settle()
         self._check_suspects(lane)
 
-    def _still_there(self, lane: Lane, uid: int) -> bool:
-        return bool(list_messages(lane.old, self.folder.old.raw, [uid]))
+    def _treat_by_uid(self, lane: Lane, uid: int) -> None:
+        """A message that an earlier pass has set aside."""
+        decision = self._decision(uid)
+        if decision and self._leaves_out(decision):
+            self.troubles.carried_out(decision)
+            return
+        try:
+            seen = list_messages(lane.old, self.folder.old.raw, [uid])
+        except TransientError:
+            if not lane.old_lost:
+                raise
+            self._report_unreadable(lane, uid)
+            return
+        if seen:
+            self._treat(lane, seen[0])
+        else:
+            self.folder.clear_exceptions([uid])
 
     def _treat(self, lane: Lane, seen: Seen) -> None:
         decision = self._decision(seen.uid)
@@ -66,7 +82,7 @@ class Rejects:
 
     def _try(self, lane: Lane, seen: Seen) -> None:
         if seen.size > self.job.options.largest_message:
-            message = describe(lane.old, self.folder, seen.uid)
+            message = describe(lane, self.folder, seen.uid)
             self.folder.except_message(seen.uid, "too large")
             self.troubles.message(
                 "message-too-large", message,
@@ -74,8 +90,8 @@ class Rejects:
                 "", "leave out",
             )  # fmt: skip
             return
-        if self.folder.exceptions.get(seen.uid, ("", 0))[1] >= UNREADABLE_TRIES and self._unreadable(seen.uid):
-            self._report_unreadable(lane, seen)
+        if self.context.counts.broken[self.folder.row.id, seen.uid] >= UNREADABLE_TRIES:
+            self._report_unreadable(lane, seen.uid)
             return
         try:
             arrived = CarefulCopy(lane.old, lane.new, self.folder).copy(seen)
@@ -83,10 +99,9 @@ class Rejects:
             self._report_refused(lane, seen, error.words)
         except NotUnderstood as error:
             self._report_refused(lane, seen, str(error))
-        except SourceBroke:
-            raise
         except TransientError:
-            if lane.old.wire.lost or self._unreadable(seen.uid):
+            if lane.old_lost:
+                self.context.counts.broken[self.folder.row.id, seen.uid] += 1
                 self.folder.except_message(seen.uid, "unreadable")
             raise
         else:
@@ -97,12 +112,9 @@ class Rejects:
             self.folder.suspects.add(seen.uid)
             self.tell.copied(1, seen.size)
 
-    def _unreadable(self, uid: int) -> bool:
-        return self.folder.exceptions.get(uid, ("", 0))[0] == "unreadable"
-
-    def _report_unreadable(self, lane: Lane, seen: Seen) -> None:
+    def _report_unreadable(self, lane: Lane, uid: int) -> None:
         self.troubles.message(
-            "message-unreadable", describe(lane.old, self.folder, seen.uid),
+            "message-unreadable", describe(lane, self.folder, uid),
             "The old server breaks off whenever this message is read (its file there may be damaged).",
             "", "leave out",
         )  # fmt: skip
@@ -110,14 +122,14 @@ class Rejects:
     def _report_refused(self, lane: Lane, seen: Seen, words: str) -> None:
         self.folder.except_message(seen.uid, "refused")
         self.troubles.message(
-            "message-refused", describe(lane.old, self.folder, seen.uid),
+            "message-refused", describe(lane, self.folder, seen.uid),
             "The new server refuses this message.", words, "repair" if seen.size else "leave out",
         )  # fmt: skip
 
     # -- repair by decision
 
     def _repair(self, lane: Lane, seen: Seen, decision: Decision) -> None:
-        message = describe(lane.old, self.folder, seen.uid)
+        message = describe(lane, self.folder, seen.uid)
         original = fetch_whole(lane, self.folder, seen.uid)
         mark = hashlib.sha256(
             f"{self.folder.row.old_hash}/{self.folder.row.old_uidvalidity}/{seen.uid}".encode()
@@ -179,7 +191,7 @@ class Rejects:
             self._repair(lane, seen, decision)
             return
         self.folder.except_message(seen.uid, "altered")
-        self.troubles.message("message-altered", describe(lane.old, self.folder, seen.uid), explanation, "", action)
+        self.troubles.message("message-altered", describe(lane, self.folder, seen.uid), explanation, "", action)
 
 
 def fetch_whole(lane: Lane, folder: FolderState, uid: int) -> bytes:
@@ -188,8 +200,6 @@ def fetch_whole(lane: Lane, folder: FolderState, uid: int) -> bytes:
     pieces: list[bytes] = []
 
     def handle(line: bytes) -> None:
-        from bascule.mailbox.wire import LITERAL
-
         literal = LITERAL.search(line)
         if literal and line.endswith(b"BODY[] " + literal[0]):
             pieces.extend(lane.old.wire.stream(int(literal[1])))

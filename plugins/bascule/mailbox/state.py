@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,6 +30,8 @@ class Counts:
     removed: int = 0
     conflicts: int = 0
     verified: int = 0
+    broken: Counter[tuple[int, int]] = field(default_factory=Counter)  # (folder, old UID) -> connections that it cost
+    broken_listings: Counter[str] = field(default_factory=Counter)  # folder -> connections lost while it was listed
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, **amounts: int) -> None:

@@ -11,15 +11,16 @@ import structlog
 from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Decision, Option, Problem, Room
 from bascule.mailbox import dates
-from bascule.mailbox.errors import Refused
+from bascule.mailbox.errors import Refused, TransientError
+from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import fetch_items
-from bascule.mailbox.session import Session
 from bascule.mailbox.state import FolderState
 
 log = structlog.get_logger(__name__)
 
 ROOM: Room = "mailbox"
-HEADERS = b"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM SUBJECT DATE)])"
+HEADERS = b"(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM SUBJECT DATE)])"
+SIZES = b"(UID INTERNALDATE RFC822.SIZE)"
 
 
 @dataclass(frozen=True)
@@ -174,24 +175,31 @@ def message_subject(folder: str, uid: int) -> str:
     return f"{folder}/{uid}"
 
 
-def describe(session: Session, folder: FolderState, uid: int) -> Message:
-    """Ask the old server for what names a message to people."""
+def describe(lane: Lane, folder: FolderState, uid: int) -> Message:
+    """Ask the old server for what names a message to people; what it does not tell stays empty."""
     items: dict[bytes, Any] = {}
-    try:
-        session.ensure_selected(folder.old.raw)
-        for response in session.run(b"UID FETCH", b"%d" % uid, HEADERS).responses:
-            told = fetch_items(response)
+    for asked in (HEADERS, SIZES):
+        try:
+            lane.old.ensure_selected(folder.old.raw)
+            responses = lane.old.run(b"UID FETCH", b"%d" % uid, asked).responses
+        except (Refused, TransientError) as error:
+            log.info("message can't be described", folder=folder.shown, uid=uid, reason=str(error))
+            continue
+        for told in map(fetch_items, responses):
             if told and told.get(b"UID") == b"%d" % uid:
-                items = told
-    except Refused as error:
-        log.info("message can't be described", folder=folder.shown, uid=uid, server_words=error.words)
+                items |= told
     text = next((value for key, value in items.items() if key.startswith(b"BODY[")), b"") or b""
     header = email.message_from_bytes(text, policy=email.policy.default.clone(raise_on_defect=False))
     return Message(
-        folder=folder.shown, uid=uid, message_id=_field(header, "message-id"), sender=_field(header, "from"),
-        subject=_field(header, "subject"), sent=_field(header, "date"),
-        date=dates.show(dates.parse(items.get(b"INTERNALDATE") or b"")), size=int(items.get(b"RFC822.SIZE") or 0),
-    )  # fmt: skip
+        folder=folder.shown,
+        uid=uid,
+        message_id=_field(header, "message-id"),
+        sender=_field(header, "from"),
+        subject=_field(header, "subject"),
+        sent=_field(header, "date"),
+        date=dates.show(dates.parse(items.get(b"INTERNALDATE") or b"")),
+        size=int(items.get(b"RFC822.SIZE") or 0),
+    )
 
 
 def _field(header: Any, name: str) -> str:

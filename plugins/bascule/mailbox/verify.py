@@ -1,5 +1,6 @@
 """Verification: what both servers list, compared by the UID map alone; the copier's own knowledge is not asked."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from bascule.ledger.mailboxes import REPAIRED
@@ -8,6 +9,7 @@ from bascule.mailbox.endpoints import VerifyLevel
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.listing import ITEMS, Listing, Seen
+from bascule.mailbox.looking import span
 from bascule.mailbox.matching import digests
 from bascule.mailbox.session import Session
 from bascule.mailbox.uidmap import UidMap
@@ -43,17 +45,19 @@ class Side:
     raw: bytes
 
 
-def verify_folder(old: Side, new: Side, uid_map: UidMap, level: VerifyLevel, uids: range | None = None) -> Verified:
-    """Compare the mapped messages whose old UID is in `uids` (None: all of them)."""
+def verify_folder(
+    old: Side, new: Side, uid_map: UidMap, level: VerifyLevel, *, since: int = 0, avoided: Collection[int] = ()
+) -> Verified:
+    """Compare the mapped messages from old UID `since` on; `avoided`: old UIDs that must not even be listed."""
     new_selected = new.session.select(new.raw)
     status = FolderStatus(new_selected.messages, new_selected.uidnext, new_selected.uidvalidity, new_selected.modseq)
     result = Verified(status)
     if level == "none" or not len(uid_map):
         return result
-    pairs = [(o, n, origin) for o, n, origin in uid_map if uids is None or o in uids]
+    pairs = [(o, n, origin) for o, n, origin in uid_map if o >= since]
     if not pairs:
         return result
-    old_listed, new_listed = _list_both(old, new, pairs)
+    old_listed, new_listed = _list_both(old, new, pairs, avoided)
     for old_uid, new_uid, origin in pairs:
         ours, theirs = old_listed.get(old_uid), new_listed.get(new_uid)
         if ours is not None:  # else removed on old meanwhile: the next pass carries that
@@ -63,15 +67,17 @@ def verify_folder(old: Side, new: Side, uid_map: UidMap, level: VerifyLevel, uid
     return result
 
 
-def _list_both(old: Side, new: Side, pairs: list[tuple[int, int, str]]) -> tuple[dict[int, Seen], dict[int, Seen]]:
+def _list_both(
+    old: Side, new: Side, pairs: list[tuple[int, int, str]], avoided: Collection[int]
+) -> tuple[dict[int, Seen], dict[int, Seen]]:
     """Both sides are asked before either is read."""
     listings = []
     asked = []
     old.session.ensure_selected(old.raw)
     for side, column_uids in ((old, [o for o, _, _ in pairs]), (new, [n for _, n, _ in pairs])):
         listing = Listing()
-        span = b"%d:%d" % (min(column_uids), max(column_uids))
-        asked.append(side.session.begin(b"UID FETCH", span, ITEMS, handler=listing.handler(side.session.wire)))
+        uids = span(column_uids, avoided if side is old else ())
+        asked.append(side.session.begin(b"UID FETCH", uids, ITEMS, handler=listing.handler(side.session.wire)))
         side.session.wire.flush()
         listings.append(listing)
     for side, pending in zip((old, new), asked, strict=True):

@@ -9,7 +9,7 @@ from bascule.mailbox.context import PassContext
 from bascule.mailbox.flags import SYSTEM, Flags
 from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.lanes import Lane
-from bascule.mailbox.looking import list_messages
+from bascule.mailbox.looking import UNLISTABLE, list_messages
 from bascule.mailbox.rejects import Rejects
 from bascule.mailbox.state import FolderState
 from bascule.mailbox.verify import Difference, Side, Verified, verify_folder
@@ -25,7 +25,8 @@ def check_folder(
     if not folder.touched and folder.row.finished and folder.row.old_uidnext:
         return seen_before
     old, new = Side(lane.old, folder.old.raw), Side(lane.new, folder.new_raw)
-    result = verify_folder(old, new, folder.map, level)
+    unlistable = [uid for uid, (kind, _) in folder.exceptions.items() if kind == UNLISTABLE]
+    result = verify_folder(old, new, folder.map, level, avoided=unlistable)
     treat(context, folder, lane, result, dropped)
     if level != "none":
         write(folder, level, result)
@@ -48,7 +49,7 @@ def treat(context: PassContext, folder: FolderState, lane: Lane, result: Verifie
             changed.setdefault(difference.old_uid, []).append(difference)
     for keyword, messages in keywords.items():
         context.troubles.keyword(folder.shown, keyword.decode("latin-1"), messages, "")
-    rejects = Rejects(context.job, context.troubles, context.tell, folder)
+    rejects = Rejects(context, folder)
     for seen in list_messages(lane.old, folder.old.raw, sorted(changed)):
         first = changed[seen.uid][0]
         action = "accept" if first.kind == "date" else "repair"

@@ -1,0 +1,187 @@
+"""Hostile and broken mail and folder names: everything ends on the new side or among the problems, by name."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bascule.ledger import Ledger, journal, mailboxes, problems
+from bascule.ledger.problems import Option, Problem
+from bascule.mailbox import MailboxJob, Options, sync_mailbox
+
+from tests.mail_servers import Dovecot, dovecot, mail_directory
+from tests.mailbox_states import Account
+
+ORIGIN = journal.Origin("problems", "test", "settle", "postmaster")
+
+
+@pytest.fixture(scope="module")
+def old() -> Iterator[Dovecot]:
+    with mail_directory() as home, dovecot(home / "old", separator="/", location="sdbox:~/sdbox") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def new() -> Iterator[Dovecot]:
+    with mail_directory() as home, dovecot(home / "new", separator=".", location="maildir:~/Maildir") as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest) -> str:
+    return re.sub(r"[^a-z0-9]", "", request.node.name.lower())[:40]
+
+
+def job(old: Dovecot, new: Dovecot, user: str) -> MailboxJob:
+    return MailboxJob(user, old.server(user), new.server(user), Options(verify="content"))
+
+
+def append(account: Account, body: bytes, folder: str = '"INBOX"', flags: str = "()", when: str | None = None) -> None:
+    answer = account.client.append(folder, flags, when, body)  # imaplib turns bare LF into CRLF here
+    assert answer[0] == "OK", answer
+
+
+def open_problems(ledger: Ledger, user: str) -> list[Problem]:
+    return problems.problems(ledger, account=user, room="mailbox")
+
+
+def decide(ledger: Ledger, problem: Problem, option: Option, **values: object) -> None:
+    with ledger.session() as session:
+        problems.decide(
+            session, problem.id, option, {**problem.proposal, **values}, decided_by="ann", source="page", origin=ORIGIN
+        )
+
+
+NASTY_MESSAGES = {
+    "no headers": b"just text\r\n",
+    "eight-bit headers": b"Subject: \xe9\xe8\xff\r\n\r\nx\r\n",
+    "long line": b"Subject: long\r\n\r\n" + b"y" * 2_000_000 + b"\r\n",
+    "many headers": b"".join(b"X-%d: v\r\n" % i for i in range(5000)) + b"\r\nbody\r\n",
+    "looks like IMAP": b"z1 CREATE injected\r\nz2 LOGOUT\r\n\r\n) {5+}\r\n* BYE\r\n",
+    "only a line end": b"\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", NASTY_MESSAGES)
+def test_message_arrives_unchanged(old: Dovecot, new: Dovecot, ledger: Ledger, user: str, kind: str) -> None:
+    with Account(old.port, user, "/") as account:
+        append(account, NASTY_MESSAGES[kind])
+        append(account, b"Subject: clean\r\n\r\nclean\r\n")
+    result = sync_mailbox(job(old, new, user), ledger)
+    assert (result.copied, result.problems, result.verified) == (2, 0, 2)
+    with Account(new.port, user, ".") as account:
+        assert account.folders() == ["INBOX"]
+        account.client.select("INBOX")
+        bodies = [row[1] for row in account.client.fetch("1:*", "(BODY.PEEK[])")[1] if isinstance(row, tuple)]
+    assert NASTY_MESSAGES[kind] in bodies
+
+
+def test_accepted_names_arrive_as_they_are(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
+    names = [
+        " leading", "trailing ", "per%cent", "as*terisk", 'quo"te', "back\\slash", "été", "e\N{COMBINING ACUTE ACCENT}",
+        "\N{PILE OF POO}", "Case", "case", "R&D", "-dash", "$(touch pwned)", "'; DROP TABLE folder; --", "a/b/c",
+    ]  # fmt: skip
+    with Account(old.port, user, "/") as account:
+        for name in names:
+            assert account.client.create(account.wire_name(name))[0] == "OK"
+            append(account, f"Subject: {name}\r\n\r\nx\r\n".encode(), account.wire_name(name))
+    result = sync_mailbox(job(old, new, user), ledger)
+    assert (result.problems, result.copied) == (0, len(names))
+    with Account(new.port, user, ".") as account:
+        assert set(names) <= set(account.folders())
+
+
+def test_refused_names_are_problems_and_renamed_by_decision(
+    old: Dovecot, new: Dovecot, ledger: Ledger, user: str
+) -> None:
+    refused = ["v1.2", "a.b/c.d", "dovecot.index"]
+    with Account(old.port, user, "/") as account:
+        for name in [*refused, "Good"]:
+            account.client.create(account.wire_name(name))
+            append(account, f"Subject: {name}\r\n\r\nx\r\n".encode(), account.wire_name(name))
+    result = sync_mailbox(job(old, new, user), ledger)
+    found = {problem.subject: problem for problem in open_problems(ledger, user)}
+    assert set(found) == set(refused), "one bad folder never holds back the others"
+    assert (result.copied, result.problems) == (1, len(refused))
+    assert all(problem.kind == "folder-name" and problem.proposal["name"] for problem in found.values())
+    decide(ledger, found["v1.2"], Option.APPLY, name="v1_2")
+    decide(ledger, found["a.b/c.d"], Option.APPLY)
+    decide(ledger, found["dovecot.index"], Option.LEAVE_OUT)
+    result = sync_mailbox(job(old, new, user), ledger)
+    assert (result.copied, result.problems) == (2, 0)
+    names = mailboxes.folder_map(ledger, user)
+    assert names["v1.2"] == "v1_2" and "dovecot.index" not in names
+    states = {p.subject: p.state for p in problems.problems(ledger, account=user, states=("settled",))}
+    assert set(states) == set(refused)
+    again = sync_mailbox(job(old, new, user), ledger)
+    assert (again.copied, again.problems) == (0, 0)
+
+
+def test_nul_is_found_named_and_repaired_by_decision(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
+    with Account(old.port, user, "/") as account:
+        append(account, b"Message-Id: <nul@x>\r\nSubject: nul\r\n\r\nNUL-HERE\r\n")
+        append(account, b"Subject: clean\r\n\r\nclean\r\n")
+    stored = next((old.home / "mail" / user).rglob("u.1"))
+    stored.write_bytes(stored.read_bytes().replace(b"NUL-HERE", b"NUL-\0ERE"))
+    result = sync_mailbox(job(old, new, user), ledger)
+    found = open_problems(ledger, user)
+    if b"\x80" in b"".join(_bodies(new, user)):
+        assert [problem.kind for problem in found] == ["message-altered"]
+        assert found[0].facts["message_id"] == "<nul@x>" and found[0].facts["subject"] == "nul"
+        decide(ledger, found[0], Option.APPLY, action="repair")
+        result = sync_mailbox(job(old, new, user), ledger)
+        assert result.problems == 0
+        assert any(b"original.eml" in body for body in _bodies(new, user))
+        again = sync_mailbox(job(old, new, user), ledger)
+        assert (again.copied, again.removed, again.problems) == (0, 0, 0)
+    assert len(_bodies(new, user)) == 2
+
+
+def _bodies(server: Dovecot, user: str) -> list[bytes]:
+    with Account(server.port, user, ".") as account:
+        account.client.select("INBOX")
+        return [row[1] for row in account.client.fetch("1:*", "(BODY.PEEK[])")[1] if isinstance(row, tuple)]
+
+
+def test_truncated_message_on_old_is_a_problem_and_the_rest_arrives(
+    old: Dovecot, new: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Account(old.port, user, "/") as account:
+        for number in range(5):
+            append(account, f"Subject: {number}\r\n\r\n".encode() + b"x" * 3000 + b"\r\n")
+    stored = next((old.home / "mail" / user).rglob("u.3"))
+    stored.write_bytes(stored.read_bytes()[:1500])
+    result = sync_mailbox(job(old, new, user), ledger)
+    found = open_problems(ledger, user)
+    assert [problem.kind for problem in found] == ["message-unreadable"]
+    assert (found[0].facts["uid"], found[0].facts["subject"]) == (3, "2")
+    assert len(_bodies(new, user)) == 4
+    decide(ledger, found[0], Option.LEAVE_OUT)
+    result = sync_mailbox(job(old, new, user), ledger)
+    assert (result.copied, result.problems) == (0, 0)
+
+
+def test_odd_keywords_are_carried_or_named(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
+    with Account(old.port, user, "/") as account:
+        append(account, b"Subject: a\r\n\r\nx\r\n", flags="($Forwarded odd:keyword plain)")
+        append(account, b"Subject: b\r\n\r\nx\r\n", flags="(it's#odd &ok;)")
+    result = sync_mailbox(job(old, new, user), ledger)
+    assert (result.copied, result.problems) == (2, 0)
+    with Account(new.port, user, ".") as account:
+        account.client.select("INBOX")
+        flags = b" ".join(row for row in account.client.fetch("1:*", "(FLAGS)")[1] if row)
+    for keyword in (b"$Forwarded", b"odd:keyword", b"plain", b"it's#odd", b"&ok;"):
+        assert keyword in flags
+
+
+def test_dates_out_of_range_are_named(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
+    with Account(old.port, user, "/") as account:
+        append(account, b"Subject: future\r\n\r\nx\r\n", when='"01-Jan-2037 10:00:00 +0000"')
+        append(account, b"Subject: first\r\n\r\nx\r\n", when='"01-Jan-1970 10:00:00 +0000"')
+    result = sync_mailbox(job(old, new, user), ledger)
+    assert (result.copied, result.problems, result.verified) == (2, 0, 2)
