@@ -7,6 +7,7 @@ script's line that begins with "OK" for the server's answer.
 
 import base64
 import contextlib
+import functools
 import re
 import socket
 import ssl
@@ -73,6 +74,7 @@ class ManageSieve:
         self.capabilities: dict[str, str] = {}
         self._socket: socket.socket | None = None
         self._reader: BinaryIO | None = None
+        self._extensions: frozenset[str] | None = None
 
     def open(self, login: Login) -> None:
         """Connect, secure the connection as the endpoint says (certificates are checked), and log in."""
@@ -107,8 +109,11 @@ class ManageSieve:
 
     @property
     def extensions(self) -> frozenset[str]:
-        """The Sieve extensions that the server offers to this account."""
-        return frozenset(self.capabilities.get("SIEVE", "").split())
+        """The Sieve extensions that the server offers to this account (which it may say only after the login)."""
+        if self._extensions is None:
+            self._read_capabilities(self._command("CAPABILITY"))
+            self._extensions = frozenset(self.capabilities.get("SIEVE", "").split())
+        return self._extensions
 
     def scripts(self) -> dict[str, bool]:
         """Each script's name, and whether it is the active one."""
@@ -159,7 +164,7 @@ class ManageSieve:
         self._read_capabilities(self._answer())
 
     def _secure(self) -> None:
-        context = ssl.create_default_context(cafile=self.endpoint.ca_file)
+        context = _tls(self.endpoint.ca_file)
         assert self._socket is not None
         self._use(context.wrap_socket(self._socket, server_hostname=self.endpoint.host))
 
@@ -172,8 +177,6 @@ class ManageSieve:
             raise ManageSieveError(
                 f"{self._where()} refuses the login of {login.user}{whom}: {answer.words or answer.code}"
             )
-        if "SASL" in self.capabilities:
-            self._read_capabilities(self._command("CAPABILITY"))
 
     def _read_capabilities(self, answer: Answer) -> None:
         if not answer.ok:
@@ -264,6 +267,12 @@ class ManageSieve:
 
     def _where(self) -> str:
         return f"{self.endpoint.host}:{self.endpoint.port}"
+
+
+@functools.cache
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    """Made once for all accounts: reading the certificates costs more than a whole login."""
+    return ssl.create_default_context(cafile=ca_file)
 
 
 _LITERAL = re.compile(rb"\{(\d{1,18})\+?\}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -63,8 +62,9 @@ class AccountPass:
         self.known = {status.name: status for status in filters.filters(self.ledger, self.account)}
         self.decisions = self._decisions()
         originals, old_active = self._fetch()
-        self.there = {name: self.new.get(name) for name in self.new.scripts()}
-        self.new_active = next((name for name, active in self.new.scripts().items() if active), None)
+        on_new = self.new.scripts()
+        self.there = {name: self.new.get(name) for name in on_new}
+        self.new_active = next((name for name, active in on_new.items() if active), None)
         context = self._context(originals)
         plans = {name: planning.make(name, data, context, self.new.check) for name, data in originals.items()}
         if old_active is not None:
@@ -73,9 +73,7 @@ class AccountPass:
         self._activate(old_active, standing)
         if old_active is not None:
             self._carry_vacation_record(plans[old_active])
-        for name, plan in plans.items():
-            self._write_page(plan, standing[name])
-        self._close_the_look()
+        self._write_down(plans, standing)
         return self.result
 
     def _decisions(self) -> dict[tuple[str, str], tuple[Problem, Decision]]:
@@ -85,9 +83,16 @@ class AccountPass:
     def _fetch(self) -> tuple[dict[str, bytes], str | None]:
         scripts = self.old.scripts()
         originals = {name: self.old.get(name) for name in scripts}
-        with self.ledger.session() as session:
-            for name, data in originals.items():
-                filters.keep_original(session, self.account, name, data, active=scripts[name])
+        new_to_us = {
+            name: data
+            for name, data in originals.items()
+            if name not in self.known
+            or (self.known[name].original, self.known[name].active) != (digest(data), scripts[name])
+        }
+        if new_to_us:
+            with self.ledger.session() as session:
+                for name, data in new_to_us.items():
+                    filters.keep_original(session, self.account, name, data, active=scripts[name])
         self.result.scripts = len(originals)
         return originals, next((name for name, active in scripts.items() if active), None)
 
@@ -296,14 +301,18 @@ class AccountPass:
             plan.vacation = f"some may get a second answer: the old server's record could not be carried over ({error})"
             log.warning("record of vacation answers not carried over", account=self.account, why=str(error))
 
-    def _write_page(self, plan: Plan, standing: bytes | None) -> None:
-        page: dict[str, Any] = planning.page(plan)
-        page["on_new"] = None if standing is None else planning.clean(planning.read(standing))
-        known = self.known.get(plan.name)
-        if known is None or known.report != page:
-            with self.ledger.session() as session:
-                filters.set_report(session, self.account, plan.name, page)
-
-    def _close_the_look(self) -> None:
+    def _write_down(self, plans: Mapping[str, Plan], standing: Mapping[str, bytes | None]) -> None:
+        """The pages that changed, and the end of the look: problems that were not met again are gone."""
+        pages = {}
+        for name, plan in plans.items():
+            page = planning.page(plan, standing[name])
+            if name not in self.known or self.known[name].report != page:
+                pages[name] = page
+        if not pages and not problems.problems(
+            self.ledger, account=self.account, room="sieve", states=("open", "decided")
+        ):
+            return
         with self.ledger.session() as session:
+            for name, page in pages.items():
+                filters.set_report(session, self.account, name, page)
             problems.withdraw_unseen(session, self.account, "sieve", self.seen)

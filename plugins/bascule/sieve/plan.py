@@ -216,8 +216,8 @@ def clean(words: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else " " for c in words.replace("\r\n", "\n")).strip()
 
 
-def page(plan: Plan) -> dict[str, Any]:
-    """What the account's page shows of this script."""
+def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:
+    """What the account's page shows of this script; `standing` is what is on the new server now."""
     conversion = plan.conversion
     edits = []
     for edit in conversion.edits if conversion else ():
@@ -237,4 +237,5 @@ def page(plan: Plan) -> dict[str, Any]:
         "proved": plan.proved if not plan.not_compared else "",
         "not_compared": plan.not_compared,
         "vacation": plan.vacation,
+        "on_new": clean(read(standing)) if standing is not None else None,
     }
