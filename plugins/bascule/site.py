@@ -252,8 +252,23 @@ class QueuesPart(Part):
     lifetime_hours: int = Field(default=24, ge=1)  # how long the MX must be able to hold mail
 
 
+class PointPart(Part):
+    """A service as clients have configured it."""
+
+    name: HostName
+    port: Port
+
+
+class OutsidePart(Part):
+    """An address outside of the domain whose mail ends in a Maildir on a host of the site file."""
+
+    address: str
+    host: str
+    maildir: AbsolutePath
+
+
 class FunctionalTestsPart(Part):
-    """Who and where from the functional tests are run."""
+    """Who and where from the functional tests are run. What is not given is not tested."""
 
     run_from: str
     account: str
@@ -263,6 +278,11 @@ class FunctionalTestsPart(Part):
     filter_folder: str | None = None  # folder into which its filter files a message with the header X-Bascule-Test
     webmail_login: str = "SOGo"  # words of the webmail's login page
     calendar_url: str | None = None
+    submission: PointPart | None = None
+    sieve: PointPart | None = None
+    addresses: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], str] = {}  # kind -> address of the probe
+    outside: OutsidePart | None = None
+    browser: AbsolutePath | None = None  # Chromium on the machine where the tasks run
 
 
 class GatesPart(Part):

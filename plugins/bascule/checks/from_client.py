@@ -10,6 +10,7 @@ import json
 import poplib
 import re
 import smtplib
+import socket
 import ssl
 import time
 import urllib.error
@@ -120,6 +121,73 @@ def remove_message(request):
             removed += 1
     session.logout()
     return {"removed": removed}
+
+
+class Sieve:
+    """As much of ManageSieve (RFC 5804) as the tests need."""
+
+    def __init__(self, request):
+        self.socket = socket.create_connection((request["host"], request["port"]), timeout=TIMEOUT)
+        self.stream = self.socket.makefile("rb")
+        self.answer()
+        self.say("STARTTLS")
+        self.socket = trust(request).wrap_socket(self.socket, server_hostname=request["host"])
+        self.stream = self.socket.makefile("rb")
+        self.answer()
+        plain = f"\0{request['user']}\0{request['password']}".encode()
+        self.say(f'AUTHENTICATE "PLAIN" "{base64.b64encode(plain).decode()}"')
+
+    def say(self, line):
+        self.socket.sendall(line.encode() + b"\r\n")
+        return self.answer()
+
+    def answer(self):
+        """The lines before OK; a refusal raises ValueError with the server's words."""
+        lines: list[str] = []
+        while True:
+            line = self.stream.readline().decode(errors="replace").rstrip("\r\n")
+            if line.startswith("OK"):
+                return lines
+            if not line or line.startswith(("NO", "BYE")):
+                raise ValueError(f"ManageSieve says {line or 'nothing more'}")
+            lines.append(line)
+
+    def scripts(self):
+        """(names, the active one)"""
+        lines = self.say("LISTSCRIPTS")
+        names = [line.split('"')[1] for line in lines if line.startswith('"')]
+        active = [line.split('"')[1] for line in lines if line.startswith('"') and line.endswith(" ACTIVE")]
+        return names, active[0] if active else ""
+
+    def put(self, name, text):
+        data = text.encode()
+        self.socket.sendall(f'PUTSCRIPT "{name}" {{{len(data)}+}}\r\n'.encode() + data + b"\r\n")
+        self.answer()
+
+    def activate(self, name):
+        self.say(f'SETACTIVE "{name}"')
+
+
+def sieve_login(request):
+    names, active = Sieve(request).scripts()
+    return {"scripts": names, "active": active}
+
+
+def sieve_swap(request):
+    """Make the test's script the active one; which was active before."""
+    session = Sieve(request)
+    active = session.scripts()[1]
+    session.put(request["name"], request["script"])
+    session.activate(request["name"])
+    return {"active": active if active != request["name"] else ""}
+
+
+def sieve_restore(request):
+    """Make the script active again that was so before the test, and remove the test's own."""
+    session = Sieve(request)
+    session.activate(request["active"])
+    session.say(f'DELETESCRIPT "{request["name"]}"')
+    return {"active": session.scripts()[1]}
 
 
 class Path(urllib.request.HTTPRedirectHandler):
