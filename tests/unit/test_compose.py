@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from bascule.access import EnvironmentConnections
 
 from lab.airflow import Home, environment
 from lab.paths import CHECKOUT, Instance
@@ -54,7 +55,7 @@ def practice_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
 
 def variables_of(path: str) -> set[str]:
     """The names that an example of an env file gives."""
-    return set(re.findall(r"^([A-Z_]+)=", (CHECKOUT / path).read_text(encoding="utf-8"), re.MULTILINE))
+    return set(re.findall(r"^([A-Z0-9_]+)=", (CHECKOUT / path).read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def test_docker_compose_takes_the_file(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_docker_compose_takes_the_file(tmp_path: Path) -> None:
         "triggerer",
         "worker",
     }
-    assert "-----BEGIN OPENSSH PRIVATE KEY-----\\n" in services["worker"]["environment"]["AIRFLOW_CONN_BASCULE_SSH_OLD"]
+    assert "-----BEGIN OPENSSH PRIVATE KEY-----\\n" in services["worker"]["environment"]["AIRFLOW_CONN_SSH_MAIL_OLD"]
 
 
 def test_docker_compose_refuses_an_env_that_is_not_filled_in(tmp_path: Path) -> None:
@@ -185,6 +186,32 @@ def test_secrets_of_the_hosts_reach_workers_and_triggerer_only(compose: dict[str
     with_connections = {name for name, service in compose["services"].items() if "env_file" in service}
 
     assert with_connections == {"worker", "triggerer"}
+
+
+def test_the_example_has_a_connection_for_each_one_of_the_example_site_file() -> None:
+    example = yaml.safe_load((CHECKOUT / "include" / "site.example.yaml").read_text(encoding="utf-8"))
+    named = {f"AIRFLOW_CONN_{name.upper()}" for name in connections_in(example)}
+
+    assert named == variables_of("connections.env.example")
+
+
+def test_each_example_of_a_connection_is_one_that_bascule_reads() -> None:
+    text = (CHECKOUT / "connections.env.example").read_text(encoding="utf-8")
+    environ = dict(re.findall(r"^([A-Z0-9_]+)='(.*)'$", text, re.MULTILINE))
+    connections = [EnvironmentConnections(environ).get(name.removeprefix("AIRFLOW_CONN_")) for name in environ]
+
+    assert len(connections) == len(variables_of("connections.env.example"))
+    assert all(connection.login for connection in connections)
+
+
+def connections_in(part: Any) -> set[str]:
+    """The connections that a part of a site file names, and its parts."""
+    if isinstance(part, list):
+        return set().union(*(connections_in(item) for item in part))
+    if not isinstance(part, dict):
+        return set()
+    own = {part[key] for key in ("ssh", "connection") if key in part}
+    return own.union(*(connections_in(value) for value in part.values()))
 
 
 def test_the_cluster_has_every_version_of_the_practice_site() -> None:
