@@ -18,7 +18,11 @@ from bascule.access import AccessError, RemoteHost
 log = structlog.get_logger(__name__)
 
 UNSENT = ("bounced", "expired", "undeliverable")
-RECIPIENT = re.compile(r"^(?P<id>[0-9A-Za-z]+): to=<(?P<to>[^>]*)>,.* status=(?P<status>\w+) \((?P<reason>.*)\)$")
+# Field by field up to the status: what follows it are a foreign server's words, and they may say anything.
+RECIPIENT = re.compile(
+    r"^(?P<id>[0-9A-Za-z]+): to=<(?P<to>[^>]*)>,(?: orig_to=<[^>]*>,)? relay=[^,]*,(?: conn_use=\d+,)? delay=[^,]*,"
+    r" delays=[^,]*, dsn=[^,]*, status=(?P<status>\w+) \((?P<reason>.*)\)$"
+)
 EXPIRED = re.compile(r"^(?P<id>[0-9A-Za-z]+): from=<[^>]*>, status=(?P<status>expired|force-expired), ")
 MESSAGE_ID = re.compile(r"^(?P<id>[0-9A-Za-z]+): message-id=<?(?P<message_id>[^>]*)>?$")
 NUMBERS = re.compile(r"\b[0-9A-Fa-f]{8,}\b|\[[0-9A-Fa-f.:]+\]|\d+")
