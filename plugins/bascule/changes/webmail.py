@@ -73,7 +73,7 @@ class WebmailRedirect(Change):
                 f"{self.subject}: seen from {self.part.verify_from} it does not lead to {self.part.target} "
                 f"({sentence or f'status {code}'}): is {self.part.path} included in the webmail's `server` block?"
             )
-        log.info("the webmail redirects", url=self.part.url, target=self.part.target, status=code)
+        log.info("the webmail redirects", url=self.part.url, leads_to=self.part.target, status=code)
 
     def revert(self, before: State) -> None:
         files.restore(self.remote, self.part.path, before["file"])

@@ -64,6 +64,7 @@ class RunPhase(TriggerDagRunOperator):
             poke_interval=POLL_SECONDS,
             fail_when_dag_is_paused=True,
             openlineage_inject_parent_info=False,
+            retries=0,  # the phase's own tasks are tried again; a failed phase needs a person
             **kwargs,
         )
 
