@@ -17,7 +17,7 @@ from bascule.sieve.explain import explain, why
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.model import Context, Conversion
 from bascule.sieve.plan import clean, read, write
-from bascule.sieve.procmail import Left, looks_like_procmail, to_sieve
+from bascule.sieve.procmail import looks_like_procmail, to_sieve
 from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
 
 DONE, NOT_PARSABLE, WITH_PROBLEMS = 0, 1, 3
@@ -57,18 +57,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _convert(given: argparse.Namespace) -> int:
     source = _source(given.file)
-    left: list[Left] = []
     if looks_like_procmail(source):
-        source, left = to_sieve(source)
+        source, _ = to_sieve(source)
     conversion = convert(source, Context(folders=_folder_map(given.folder_map)))
     if given.json:
-        print(json.dumps(_as_data(conversion, left), ensure_ascii=False, indent=2))
+        print(json.dumps(_as_data(conversion), ensure_ascii=False, indent=2))
     else:
         sys.stdout.buffer.write(write(conversion.text))
         sys.stdout.buffer.flush()
-        for line in _sentences(conversion, left):
+        for line in _sentences(conversion):
             print(f"{given.file}: {clean(line)}", file=sys.stderr)
-    return WITH_PROBLEMS if conversion.findings or left else DONE
+    return WITH_PROBLEMS if conversion.findings else DONE
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -80,7 +79,7 @@ def _check(given: argparse.Namespace) -> int:
             print(f"{file}: {clean(str(error))}")
             worst = NOT_PARSABLE
             continue
-        for line in _problems(conversion, []):
+        for line in _problems(conversion):
             print(f"{file}: {clean(line)}")
         if conversion.findings and worst == DONE:
             worst = WITH_PROBLEMS
@@ -110,24 +109,24 @@ def _folder_map(path: Path | None) -> FolderMap:
     return FolderMap.from_data(data)
 
 
-def _sentences(conversion: Conversion, left: list[Left]) -> list[str]:
+def _sentences(conversion: Conversion) -> list[str]:
     edits = []
     for edit in conversion.edits:
         line, column = conversion.place(edit.start)
         edits.append(f"line {line}, column {column}: {edit.reason} [{edit.rule}]")
-    return edits + _problems(conversion, left)
+    return edits + _problems(conversion)
 
 
-def _problems(conversion: Conversion, left: list[Left]) -> list[str]:
+def _problems(conversion: Conversion) -> list[str]:
     found = []
     for finding in conversion.findings:
         line, column = conversion.place(finding.offset)
         can = "; it can be repaired by decision" if finding.repair else ""
         found.append(f"line {line}, column {column}: problem: {finding.message}{can} [{finding.rule}]")
-    return found + [f"line {item.line}: problem: {item.message} [procmail]" for item in left]
+    return found
 
 
-def _as_data(conversion: Conversion, left: list[Left]) -> dict[str, Any]:
+def _as_data(conversion: Conversion) -> dict[str, Any]:
     def place(offset: int) -> dict[str, int]:
         line, column = conversion.place(offset)
         return {"line": line, "column": column}
@@ -138,12 +137,11 @@ def _as_data(conversion: Conversion, left: list[Left]) -> dict[str, Any]:
            "reason": clean(edit.reason)}
         for edit in conversion.edits
     ]  # fmt: skip
-    findings = [
+    problems = [
         place(finding.offset)
         | {"rule": finding.rule, "message": clean(finding.message), "repairable": bool(finding.repair)}
         for finding in conversion.findings
     ]
-    problems = findings + [{"line": item.line, "rule": "procmail", "message": item.message} for item in left]
     changed = conversion.proposed != conversion.text
     return {
         "text": clean_script(conversion.text),

@@ -14,9 +14,8 @@ def convert(source: str, context: Context | None = None) -> Conversion:
     report = Report(_parse(source), context or Context())
     if source.startswith(BOM):
         report.edit(0, 1, "", "byte-order-mark", "a byte order mark at the beginning is no part of a Sieve script")
-    if report.script.commands:
-        for rule in RULES:
-            rule(report)
+    for rule in RULES:
+        rule(report)
     return _conversion(source, report)
 
 

@@ -15,6 +15,7 @@ from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import ManageSieve, ManageSieveError, Refused
 from bascule.sieve.model import Choice, Context
 from bascule.sieve.plan import Plan
+from bascule.sieve.servers import Source
 from bascule.sieve.vacation import VacationRecord
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class AccountPass:
     """The pass over one account's filters, with both connections open. Raises ManageSieveError when one breaks."""
 
     account: str
-    old: ManageSieve
+    old: Source
     new: ManageSieve
     ledger: Ledger
     folders: FolderMap
@@ -103,7 +104,10 @@ class AccountPass:
             own_addresses=self.addresses,
             old_hosts=self.old_hosts,
             scripts=frozenset(originals),
-            repairs={"header-name": self.never_matching},
+            repairs={
+                "header-name": self.never_matching,
+                "header-name-invalid": "keep" if self.never_matching == "keep" else "ask",
+            },
         )
 
     def _prove(self, plan: Plan, others: Mapping[str, Plan]) -> None:

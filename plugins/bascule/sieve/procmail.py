@@ -15,6 +15,7 @@ ADDRESS = re.compile(r"^[^\s|!@]+@[^\s|!@]+$")
 # One character of a regular expression that means itself. A dot between letters is meant as a dot by everyone who wrote
 # an address there.
 LITERAL = re.compile(r"\\([^\w\s])|((?<=\w)\.(?=\w)|[^\\^$*+?()\[\]{}|.])")
+LEFT = "# procmail, line"  # how the comment begins that stands for a recipe that was left out
 # procmail's own names for groups of headers (procmailrc(5), MISCELLANEOUS)
 TO = ("To", "Cc", "Resent-To", "Resent-Cc", "X-Envelope-To")
 HARMLESS = {"PATH", "SHELL", "LOGFILE", "VERBOSE", "LOGABSTRACT", "LOG", "LOCKFILE", "UMASK", "PMDIR", "SENDMAIL"}
@@ -185,7 +186,7 @@ class _Translation:
 
     def _leave(self, line: int, message: str) -> None:
         self.left.append(Left(line, message))
-        self.parts.append(f"# procmail, line {line}, not carried over: {message}")
+        self.parts.append(f"{LEFT} {line}, not carried over: {message}")
 
 
 def _rule(tests: list[str], action: list[str]) -> str:

@@ -4,13 +4,27 @@ built."""
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import imapclient
 from imapclient.exceptions import IMAPClientError
 
 from bascule.access import Access, AccessError, Connection, Endpoint, Login
 from bascule.sieve import managesieve
+from bascule.sieve.directory_source import DirectoryServer
 from bascule.site import MailServerPart
+
+
+class Source(Protocol):
+    """What is asked of the old server."""
+
+    def scripts(self) -> dict[str, bool]:
+        """Each script's name, and whether it is the active one."""
+        ...
+
+    def get(self, name: str) -> bytes:
+        """One script, byte for byte."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -20,6 +34,11 @@ class FilterServer:
     sieve: Endpoint
     login: Callable[[str], Login]
     imap: Endpoint | None = None
+    files: DirectoryServer | None = None  # where its scripts are read from instead of ManageSieve
+
+    def source(self, account: str) -> contextlib.AbstractContextManager[Source]:
+        """Where this account's scripts are read from: ManageSieve, or files over SSH."""
+        return self.files.connected(account) if self.files is not None else self.connected(account)
 
     @contextlib.contextmanager
     def connected(self, account: str) -> Iterator[managesieve.ManageSieve]:
@@ -31,13 +50,18 @@ class FilterServer:
 def from_site(access: Access, part: MailServerPart) -> FilterServer:
     """One server as the site file says, with its secrets from the connection. Raises AccessError."""
     connection = access.connections.get(part.connection)
-    if part.sieve_port is None:
-        raise AccessError(f"`sieve_port` of {part.address} is not set in the site file: its filters can't be reached")
+    directory = connection.extra.get("sieve_directory")
+    if part.sieve_port is None and not directory:
+        raise AccessError(
+            f"{part.address} has neither `sieve_port` in the site file nor `sieve_directory` in the connection "
+            f"`{part.connection}`: its filters can't be reached"
+        )
     ca_file = connection.extra.get("ca_file")
     return FilterServer(
-        sieve=Endpoint(part.address, part.sieve_port, part.sieve_security, ca_file),
+        sieve=Endpoint(part.address, part.sieve_port or 4190, part.sieve_security, ca_file),
         login=_logins(part, connection),
         imap=Endpoint(part.address, part.port, part.security, ca_file),
+        files=DirectoryServer(access.remote(part.host), directory) if part.sieve_port is None and directory else None,
     )
 
 

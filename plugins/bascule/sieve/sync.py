@@ -121,7 +121,7 @@ def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> Filter
 
 
 def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
-    with job.old.connected(account) as old, job.new.connected(account) as new:
+    with job.old.source(account) as old, job.new.connected(account) as new:
         return AccountPass(
             account=account,
             old=old,
@@ -150,7 +150,7 @@ def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
 
     def folder_map(account: str) -> FolderMap:
         (old_prefix, old_separator), (new_prefix, new_separator) = styles
-        names = mailboxes.folder_map(ledger, account)
+        names = {**site.mailboxes.folders.rename, **mailboxes.folder_map(ledger, account)}
         return FolderMap(names, old_separator, new_separator, old_prefix, new_prefix)
 
     return Job(

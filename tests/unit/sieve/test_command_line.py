@@ -66,7 +66,7 @@ def test_procmail_becomes_sieve(file: Path, capfd: pytest.CaptureFixture[str]) -
     assert main(["convert", str(file)]) == 3
     out, err = capfd.readouterr()
     assert out.startswith('redirect "ailleurs@example.org";')
-    assert "line 4: problem: " in err
+    assert "the recipe in line 4 of the procmailrc is not carried over" in err
 
 
 def test_check_names_each_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from bascule.sieve.rules.flags import imapflags
 from bascule.sieve.rules.folders import folder_names
 from bascule.sieve.rules.headers import header_names, stray_colons
 from bascule.sieve.rules.includes import included_scripts
+from bascule.sieve.rules.leftovers import procmail_leftovers
 from bascule.sieve.rules.notify import old_notify
 from bascule.sieve.rules.vendor import vendor_words
 
@@ -30,5 +31,6 @@ RULES: tuple[Rule, ...] = (
     retired_addresses,
     own_redirects,
     included_scripts,
+    procmail_leftovers,
     requires,
 )
