@@ -22,7 +22,7 @@ from ldap3.core.exceptions import LDAPException
 from lab import corpus, driver, inventory
 from lab.corpus import Folder, Mailbox, Message
 from lab.facts import DOMAIN, HOSTS, PEOPLE_BASE
-from lab.inventory import Holdings
+from lab.inventory import Holdings, numbers_of
 from lab.paths import Instance
 from lab.people import ROLE_ALIASES, Person, people
 from lab.secrets import LDAP_ADMIN_DN, Secrets, load_or_make
@@ -59,7 +59,8 @@ def fill(instance: Instance, accounts: int, seed: int, say: Say) -> None:
             _check_same(instance, [person.account for person in everybody], seed)
             say(f"{instance.name} is already filled with {accounts} accounts of seed {seed}: nothing to do")
             return
-        inventory.path_of(instance).unlink(missing_ok=True)
+        for of_an_earlier_site in (inventory.path_of(instance), numbers_of(instance)):
+            of_an_earlier_site.unlink(missing_ok=True)
         for person in everybody:
             _add_person(directory, person, secrets)
     say(f"{accounts} accounts are in the directory")

@@ -128,7 +128,7 @@ def run(instance: Instance, asked: argparse.Namespace) -> int:
     tls = ssl.create_default_context(cafile=str(instance.ca_certificate))
     numbers = records(instance)
     injector = Injector(held, tls, max(numbers, default=0))
-    with _journal(instance).open("a", encoding="utf-8") as journal:
+    with inventory.numbers_of(instance).open("a", encoding="utf-8") as journal:
         due = time.monotonic()
         while not ended.wait(max(0.0, due - time.monotonic())):
             due = max(due + 1 / asked.rate, time.monotonic())
@@ -223,7 +223,7 @@ def message(number: int, address: str, subject: str) -> bytes:
 def records(instance: Instance) -> dict[int, Record]:
     """The last known state of every number. A line cut by a crash is the last one, and left out."""
     found = {}
-    path = _journal(instance)
+    path = inventory.numbers_of(instance)
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         with suppress(json.JSONDecodeError):
             raw = json.loads(line)
@@ -241,10 +241,6 @@ def _write(journal: IO[str], record: Record) -> None:
     if record.state != "sending":
         os.fsync(journal.fileno())
         print(record.number, record.state, record.address, record.words, flush=True)
-
-
-def _journal(instance: Instance) -> Path:
-    return instance.state / "injected.jsonl"
 
 
 def _pid_file(instance: Instance) -> Path:

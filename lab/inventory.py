@@ -58,6 +58,11 @@ def path_of(instance: Instance) -> Path:
     return instance.state / "inventory.json"
 
 
+def numbers_of(instance: Instance) -> Path:
+    """Where the injector writes down its numbers, one JSON object a line."""
+    return instance.state / "injected.jsonl"
+
+
 def holdings_of(mailbox: Mailbox) -> Holdings:
     """What will be in one account's places once the lab is filled."""
     return Holdings(
