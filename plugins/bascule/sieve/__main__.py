@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from bascule.ledger import LedgerError
 from bascule.sieve.convert import convert
 from bascule.sieve.explain import explain, why
 from bascule.sieve.foldermap import FolderMap
@@ -31,7 +32,7 @@ def main(words: list[str] | None = None) -> int:
     except SieveSyntaxError as error:
         print(f"{given.file}: {clean(str(error))}", file=sys.stderr)
         return NOT_PARSABLE
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, LedgerError) as error:
         print(f"bascule.sieve: {error}", file=sys.stderr)
         return NOT_PARSABLE
 
@@ -52,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     explaining = commands.add_parser("explain", help="say in plain words what a filter does, and what would be edited")
     explaining.add_argument("file")
     explaining.set_defaults(command=_explain)
+    showing = commands.add_parser(
+        "page", help="an account's page as HTML, from the ledger (BASCULE_LEDGER)"
+    )
+    showing.add_argument("account")
+    showing.set_defaults(command=_page, file="")
     return parser
 
 
@@ -92,6 +98,14 @@ def _explain(given: argparse.Namespace) -> int:
         print(line[: len(line) - len(line.lstrip())] + clean(line))
     for line in why(convert(source)):
         print(clean(line))
+    return DONE
+
+
+def _page(given: argparse.Namespace) -> int:
+    from bascule.ledger import Ledger
+    from bascule.sieve.page import render
+
+    print(render(Ledger.from_environment(), given.account))
     return DONE
 
 

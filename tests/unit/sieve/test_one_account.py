@@ -11,6 +11,7 @@ from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import ManageSieveError
 from bascule.sieve.model import Choice
 from bascule.sieve.one_account import CHANGED_ON_NEW, OTHER_ACTIVE, REFUSED, AccountPass, AccountResult
+from bascule.sieve.page import render
 from bascule.sieve.plan import NEEDS_A_LOOK, NEVER_MATCHES, NEVER_RAN, NOT_COMPILING, NOT_PARSABLE
 
 from tests.unit.sieve.fakes import Server
@@ -301,3 +302,13 @@ def test_octets_that_are_not_utf_8_are_kept_until_decided(ledger: Ledger, run: R
     decide(ledger)
     run(old, new)
     assert new.stored["main"] == "# règle\nkeep;\n".encode()
+
+
+def test_the_page_shows_everything_and_escapes_it(ledger: Ledger, run: Run) -> None:
+    hostile = b"# <script>alert(1)</script>\n" + DEAD
+    run(Server({"main": hostile}, "main"), Server())
+    html = render(ledger, "marie")
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "is &#39;A&#39; on the new server" in html
+    assert NEVER_MATCHES in html
