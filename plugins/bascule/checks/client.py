@@ -12,7 +12,7 @@ from bascule.access import Access, AccessError, Connection
 
 @dataclass(frozen=True)
 class Evidence:
-    """How a functional test ended: what was seen, or what to look at, in one sentence. `picture`: a PNG's path."""
+    """How a functional test ended: what was seen, or what to look at, in one sentence. `picture`: a directory."""
 
     ok: bool
     sentence: str
