@@ -30,9 +30,11 @@ def main(arguments: list[str]) -> int:
     try:
         act: Act = asked.act
         return act(Instance(asked.instance), asked) or 0
-    except (LabError, ValueError) as error:
+    except (LabError, ValueError, OSError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -252,12 +252,12 @@ def _receive(switch: socket.socket) -> dict[str, str]:
 
 
 def _ask(instance: Instance, act: str, host: str = "") -> dict[str, str] | None:
-    """The states after the act; None when no supervisor runs."""
+    """The states after the act; None when no supervisor runs, or one that has got stuck."""
     try:
         with _connected(instance) as switch:
             _send(switch, {"act": act, "host": host})
             return _receive(switch)
-    except (FileNotFoundError, ConnectionError):
+    except (FileNotFoundError, ConnectionError, TimeoutError):
         return None
 
 
@@ -275,23 +275,36 @@ async def _wait_for(instance: Instance, names: list[str]) -> None:
 
 
 async def _wait_for_host(instance: Instance, name: str, started: float) -> str | None:
+    """Wait for one host; say how it is, or return why it isn't ready."""
     for port in (22, *RECIPES[name].ports):
         while not await _answers(HOSTS[name].address, port):
-            if time.monotonic() - started > READY_SECONDS:
+            if _late(started):
                 return f"{name} does not answer on port {port} after {READY_SECONDS} s: see {instance.log(name)}"
             await asyncio.sleep(0.1)
-    asked = await asyncio.create_subprocess_exec(
-        *_ssh(instance, name),
-        "systemctl is-system-running --wait; systemctl list-units --failed --plain --no-legend",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await asked.communicate()
-    state, _, failed = output.decode().partition("\n")
-    note = "" if state == "running" else f", but {state or errors.decode().strip()}: {' '.join(failed.split()[:1])}"
+    while (state := await _system_state(instance, name)) not in ("running", "degraded"):
+        if _late(started):
+            return f"{name} is {state!r} after {READY_SECONDS} s: see {instance.log(name)}"
+        await asyncio.sleep(0.2)
+    note = "" if state == "running" else ", but a unit has failed: systemctl --failed"
     say(f"{name} answers ({time.monotonic() - started:.1f} s){note}")
     return None
+
+
+async def _system_state(instance: Instance, name: str) -> str:
+    """What systemd says once it has finished starting, or what ssh complained of."""
+    asked = await asyncio.create_subprocess_exec(
+        *_ssh(instance, name),
+        "systemctl is-system-running --wait",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asked.communicate()
+    return output.decode().strip()
+
+
+def _late(started: float) -> bool:
+    return time.monotonic() - started > READY_SECONDS
 
 
 async def _answers(address: str, port: int) -> bool:

@@ -248,6 +248,10 @@ def usable() -> str | None:
     missing = [tool for tool in ("debootstrap", "apt-get", "unshare", "mount") if shutil.which(tool) is None]
     if missing:
         return f"{', '.join(missing)} is missing: install the Debian packages that lab/packages.txt lists"
-    if subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode != 0:
+    if not can_make_namespaces():
         return "this machine allows no new namespaces (unshare --mount --net failed): the lab can't run here"
     return None
+
+
+def can_make_namespaces() -> bool:
+    return subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode == 0

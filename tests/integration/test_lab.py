@@ -61,7 +61,7 @@ TLS_SERVICES = {
     "new": (993, 995),
     "proxy": (993,),
     "ldap": (636,),
-    "sogo": (443,),
+    "sogo": (443, 8443),
     "web": (443, 5232),
 }
 CERTIFIED = [(host, name, port) for host, ports in TLS_SERVICES.items() for name in names_of(host) for port in ports]
