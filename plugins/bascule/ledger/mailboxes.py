@@ -182,6 +182,11 @@ def folders_of(session: Session, account: str) -> list[FolderRow]:
     return list(session.scalars(sa.select(FolderRow).where(FolderRow.account == account).order_by(FolderRow.id)))
 
 
+def all_folders(session: Session) -> list[FolderRow]:
+    """The folders of every mailbox."""
+    return list(session.scalars(sa.select(FolderRow)))
+
+
 def runs_of(session: Session, folder_id: int) -> list[tuple[int, int, int, str]]:
     """The map of one folder: (first old UID, first new UID, length, origin), by old UID."""
     query = (
@@ -256,6 +261,12 @@ def forget_folder(session: Session, folder_id: int) -> None:
 def set_verification(session: Session, row: VerificationRow) -> None:
     """Keep the result of a folder's verification."""
     session.merge(row)
+
+
+def verified_level(session: Session, folder_id: int) -> str | None:
+    """The level of the folder's last verification."""
+    row = session.get(VerificationRow, folder_id)
+    return row.level if row else None
 
 
 def verifications(ledger: Ledger, account: str) -> dict[str, VerificationRow]:

@@ -5,7 +5,7 @@ The next batches are asked for while one is relayed, and new answers while the n
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bascule.mailbox import dates, flags
@@ -49,7 +49,7 @@ class Relay:
     bytes: int = 0
 
 
-def batches(messages: list[Seen]) -> list[list[Seen]]:
+def batches(messages: Iterable[Seen]) -> list[list[Seen]]:
     """Cut into what one MULTIAPPEND carries."""
     cut: list[list[Seen]] = []
     size = 0

@@ -83,6 +83,7 @@ class Delta:
             target = self._merge(old_base, new_base, old_now, new_now)
             memory.remember(old_uid, old_now, target)
             if target != new_now:
+                self.folder.recheck.add(old_uid)
                 wanted[found[0]] = (new_now, target)
             elif old_base is not None and old_now not in (old_base, new_now) and new_now != new_base:
                 self.counts.add(conflicts=1)

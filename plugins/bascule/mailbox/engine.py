@@ -127,7 +127,8 @@ class MailboxPass:
         return True
 
     def _at_rest(self, state: FolderState) -> bool:
-        return unchanged(state) and not state.has_exceptions()
+        waiting = self.troubles.open_keywords(state.shown) or state.has_exceptions()
+        return unchanged(state) and not waiting
 
     def _first_lane(self) -> Lane:
         old, new = in_parallel(lambda: Session(self.job.old), lambda: Session(self.job.new))

@@ -14,7 +14,7 @@ from bascule.mailbox.errors import Refused, SourceBroke, TransientError
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.lanes import Lane
-from bascule.mailbox.listing import Listing, Seen
+from bascule.mailbox.listing import Listing, Seen, Selection
 from bascule.mailbox.looking import UNLISTABLE, Look, SideLook, find_unlistable, list_messages
 from bascule.mailbox.matching import match
 from bascule.mailbox.rejects import Rejects
@@ -23,7 +23,7 @@ from bascule.mailbox.verifying import check_folder
 
 log = structlog.get_logger(__name__)
 
-BATCHES_PER_UNIT = 8  # what one lane takes at once of a folder
+MESSAGES_PER_UNIT = 800  # what one lane takes at once of a folder
 
 
 @dataclass
@@ -35,7 +35,7 @@ class FolderWork:
     old: Look | None = None
     new: Look | None = None
     careful: list[Seen] = field(default_factory=list)
-    sent: list[Seen] = field(default_factory=list)  # given to the bulk copy
+    sent: Selection = field(default_factory=Selection)  # given to the bulk copy
     dropped: Flags = flag_rules.NONE
 
     # -- looking
@@ -44,6 +44,7 @@ class FolderWork:
         """Find out what is to be done, carry the changes, and put the copy into the queue."""
         folder = self.folder
         folder.load()
+        self.dropped = self.context.troubles.dropped_keywords(folder.shown)
         try:
             if self.context.counts.broken_listings[folder.shown]:
                 self._set_unlistable_aside(lane)
@@ -100,13 +101,13 @@ class FolderWork:
             self.folder.row.new_uidvalidity = new.status.uidvalidity
             return old, new
 
-    def _dry(self, todo: list[Seen], lane: Lane) -> None:
+    def _dry(self, todo: Selection, lane: Lane) -> None:
         assert self.old is not None and self.new is not None
         if self.folder.new is not None:
             self._delta(lane).carry(self.old, self.new, dry_run=True)
-        self.context.counts.add(copied=len(todo), bytes=sum(seen.size for seen in todo))
+        self.context.counts.add(copied=len(todo), bytes=todo.octets())
 
-    def _match(self, lane: Lane, todo: list[Seen]) -> list[Seen]:
+    def _match(self, lane: Lane, todo: Selection) -> Selection:
         """Find what is on new already: from before, or from a batch whose end was not seen."""
         assert self.old is not None and self.new is not None
         folder, in_doubt = self.folder, self.folder.row.old_uidnext == 0 and self.folder.row.doubt_from > 1
@@ -114,9 +115,12 @@ class FolderWork:
         if folder.row.finished:
             return todo
         candidates = [seen for seen in self.new.unmapped if seen.uid >= begin]
+        if not candidates:
+            return todo
         matches = match(lane.old, folder.old.raw, lane.new, folder.new_raw, todo, candidates)
         ours = [m for m in matches if folder.row.doubt_from > 1 and m.new.uid >= folder.row.doubt_from]
-        theirs = [m for m in matches if m not in ours]
+        ours_by_uid = {m.old.uid for m in ours}
+        theirs = [m for m in matches if m.old.uid not in ours_by_uid]
         for origin, some in ((COPIED, ours), (FOUND, theirs)):
             folder.arrived([(m.old.uid, m.new.uid) for m in some], [], origin)
         folder.save_runs()
@@ -125,8 +129,7 @@ class FolderWork:
         self.new.flags |= {m.new.uid: m.new.flags for m in matches}
         if matches:
             log.info("messages found on new by their content", folder=folder.shown, messages=len(matches))
-        matched = {m.old.uid for m in matches}
-        return [seen for seen in todo if seen.uid not in matched]
+        return todo.without({m.old.uid for m in matches})
 
     # -- changes
 
@@ -145,20 +148,14 @@ class FolderWork:
 
     # -- copying
 
-    def _set_aside(self, todo: list[Seen]) -> list[Seen]:
+    def _set_aside(self, todo: Selection) -> Selection:
         """What the bulk copy does not touch: known exceptions, and what no server takes."""
-        bulk = []
-        for seen in todo:
-            doubtful = seen.uid in self.folder.exceptions or seen.size == 0
-            if doubtful or seen.size > self.context.job.options.largest_message:
-                self.careful.append(seen)
-            else:
-                bulk.append(seen)
-        return bulk
+        largest = self.context.job.options.largest_message
+        self.careful = [seen for seen in todo if seen.uid in self.folder.exceptions or not 0 < seen.size <= largest]
+        return todo.without({seen.uid for seen in self.careful})
 
-    def _enqueue(self, todo: list[Seen]) -> None:
-        cut = batches(todo)
-        units = [cut[i : i + BATCHES_PER_UNIT] for i in range(0, len(cut), BATCHES_PER_UNIT)]
+    def _enqueue(self, todo: Selection) -> None:
+        units = [todo[i : i + MESSAGES_PER_UNIT] for i in range(0, len(todo), MESSAGES_PER_UNIT)]
         self.folder.chunks_left = len(units)
         self.sent = todo
         for unit in units:
@@ -166,8 +163,9 @@ class FolderWork:
         if not units:
             self.context.queue.add(self.finish)
 
-    def _copy_unit(self, todo: list[list[Seen]], lane: Lane) -> None:
-        """Copy some batches; what is refused is bisected until each refused message stands alone."""
+    def _copy_unit(self, unit: Selection, lane: Lane) -> None:
+        """Copy some messages; what is refused is bisected until each refused message stands alone."""
+        todo = batches(unit)
         try:
             while todo:
                 relay = self._bulk(lane, todo)
@@ -212,17 +210,18 @@ class FolderWork:
             self._find_unsure(lane)
         self._nothing_forgotten(lane)
         self._late_keywords(lane)
+        self._retry_keywords(lane)
         Rejects(self.context, folder).treat(lane, self.careful)
         folder.map.settle()
         new_status = check_folder(self.context, folder, lane, self.new.status, self.dropped)
-        folder.row.bytes += sum(seen.size for seen in self.sent)
+        folder.row.bytes += self.sent.octets()
         folder.finish(self.old.status, new_status)
 
     def _nothing_forgotten(self, lane: Lane) -> None:
         """Every message that was to be copied is on new, set aside, or gone from old meanwhile."""
         folder = self.folder
         aside = {seen.uid for seen in self.careful} | set(folder.exceptions)
-        absent = [seen.uid for seen in self.sent if seen.uid not in folder.map and seen.uid not in aside]
+        absent = [uid for uid in self.sent.uids() if uid not in folder.map and uid not in aside]
         if absent and (there := list_messages(lane.old, folder.old.raw, absent)):
             raise TransientError(f"old did not send {len(there)} message(s) of {folder.shown} that it lists")
 
@@ -235,6 +234,25 @@ class FolderWork:
         delta = self._delta(lane)
         delta.add_keywords(wanted)
         self._report_keywords(delta)
+
+    def _retry_keywords(self, lane: Lane) -> None:
+        """Keywords that new did not take in an earlier pass, and that nobody has decided about: perhaps it does now."""
+        memory = self.folder.memory
+        for keyword in self.context.troubles.open_keywords(self.folder.shown):
+            lacking = {
+                new_uid: old_uid
+                for old_uid, new_uid, _ in self.folder.map
+                if keyword in (memory.old(old_uid) or ()) and keyword not in (memory.new(old_uid) or (keyword,))
+            }
+            delta = self._delta(lane)
+            delta.add_keywords({keyword: sorted(lacking)} if lacking else {})
+            self._report_keywords(delta)
+            if keyword not in delta.refused_keywords:
+                self.folder.touched = self.folder.touched or bool(lacking)
+                for old_uid in lacking.values():
+                    there = (memory.new(old_uid) or flag_rules.NONE) | {keyword}
+                    memory.remember(old_uid, memory.old(old_uid) or flag_rules.NONE, there)
+                self.folder.recheck |= set(lacking.values())
 
     def _find_unsure(self, lane: Lane) -> None:
         """New did not say which UIDs it gave (no UIDPLUS): look for the messages, by content."""

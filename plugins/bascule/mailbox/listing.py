@@ -2,9 +2,9 @@
 
 import re
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from bascule.mailbox import dates
 from bascule.mailbox.flags import Flags, FlagTable, clean
@@ -48,6 +48,10 @@ class Listing:
     def at(self, i: int) -> Seen:
         return Seen(self.uids[i], self.table.sets[self._flags[i]], self._dates[i], self.sizes[i])
 
+    def select(self, wanted: Callable[[int], bool]) -> "Selection":
+        """The messages whose UID is wanted."""
+        return Selection(self, array("I", (i for i, uid in enumerate(self.uids) if wanted(uid))))
+
     def handler(self, wire: Wire, changes: "Changes | None" = None) -> Callable[[bytes], None]:
         """What a session calls for each line of the FETCH of ITEMS.
 
@@ -77,6 +81,41 @@ class Listing:
         self._flags.append(flags)
         self._dates.append(date)
         self.sizes.append(size)
+
+
+class Selection(Sequence[Seen]):
+    """Some messages of a listing; each is made when it is looked at, so that half a million cost a few bytes each."""
+
+    def __init__(self, listing: Listing | None = None, indexes: "array[int] | None" = None) -> None:
+        self.listing = listing or Listing()
+        self.indexes = indexes if indexes is not None else array("I")
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    @overload
+    def __getitem__(self, i: int) -> Seen: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> "Selection": ...
+
+    def __getitem__(self, i: int | slice) -> "Seen | Selection":
+        if isinstance(i, slice):
+            return Selection(self.listing, self.indexes[i])
+        return self.listing.at(self.indexes[i])
+
+    def without(self, uids: Collection[int]) -> "Selection":
+        """The same without these UIDs."""
+        if not uids:
+            return self
+        return Selection(self.listing, array("I", (i for i in self.indexes if self.listing.uids[i] not in uids)))
+
+    def octets(self) -> int:
+        """Their sizes together."""
+        return sum(self.listing.sizes[i] for i in self.indexes)
+
+    def uids(self) -> Iterator[int]:
+        return (self.listing.uids[i] for i in self.indexes)
 
 
 class Changes:
@@ -122,7 +161,7 @@ def parse_set(text: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def write_set(uids: list[int]) -> bytes:
+def write_set(uids: Iterable[int]) -> bytes:
     """UIDs as a set, runs shortened."""
     parts: list[bytes] = []
     first, last = 0, -1

@@ -1,5 +1,7 @@
 """What has changed in one folder since the last pass, on either side, asked for with as little as the servers allow."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -7,7 +9,7 @@ from bascule.mailbox.errors import TransientError
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.lanes import Lane
-from bascule.mailbox.listing import ITEMS, Changes, Listing, Seen, write_set
+from bascule.mailbox.listing import ITEMS, Changes, Listing, Seen, Selection, write_set
 from bascule.mailbox.session import Pending, Session
 from bascule.mailbox.state import FolderState
 
@@ -22,7 +24,7 @@ class Look:
     """
 
     status: FolderStatus
-    unmapped: list[Seen] = field(default_factory=list)
+    unmapped: Selection = field(default_factory=Selection)
     flags: dict[int, Flags] = field(default_factory=dict)
     vanished: list[int] = field(default_factory=list)
 
@@ -90,18 +92,24 @@ class SideLook:
         return look
 
     def _full(self, look: Look) -> None:
-        mapped = set()
-        for i, uid in enumerate(self.listing.uids):
-            if self._maps(uid):
-                mapped.add(uid)
-                look.flags[uid] = self.listing.at(i).flags
-            else:
-                look.unmapped.append(self.listing.at(i))
-        look.vanished = [uid for uid in self._mapped_uids() if uid not in mapped]
+        look.unmapped = self.listing.select(lambda uid: not self._maps(uid))
+        if not len(self.folder.map):
+            return
+        for seen in self.listing.select(self._maps):
+            if seen.flags != self._remembered(seen.uid):
+                look.flags[seen.uid] = seen.flags
+        there = array("I", sorted(self.listing.uids))
+        look.vanished = [uid for uid in self._mapped_uids() if not _contains(there, uid)]
+
+    def _remembered(self, uid: int) -> Flags | None:
+        if self.is_old:
+            return self.folder.memory.old(uid)
+        old_uid = self.folder.map.old_of(uid)
+        return None if old_uid is None else self.folder.memory.new(old_uid)
 
     def _delta(self, look: Look) -> None:
         # `n:*` also returns the last message when there is none from n on (RFC 3501 6.4.8).
-        look.unmapped = [seen for seen in self.listing if seen.uid >= self.uidnext and not self._maps(seen.uid)]
+        look.unmapped = self.listing.select(lambda uid: uid >= self.uidnext and not self._maps(uid))
         look.flags = {uid: flags for uid, flags in self.changes.flags.items() if self._maps(uid)}
         newer = sum(1 for uid in self.listing.uids if uid >= self.uidnext)
         if self.modseq and self.session.has("QRESYNC"):
@@ -130,6 +138,11 @@ class SideLook:
         if last - first < 1000:
             return [uid for uid in range(first, last + 1) if self._maps(uid)]
         return [uid for uid in self._mapped_uids() if first <= uid <= last]
+
+
+def _contains(ordered: "array[int]", uid: int) -> bool:
+    at = bisect_left(ordered, uid)
+    return at < len(ordered) and ordered[at] == uid
 
 
 def all_but(uids: list[int], first: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bascule.mailbox.copying import literal_uid
@@ -22,7 +23,7 @@ class Match:
 
 
 def match(
-    old_session: Session, old_raw: bytes, new_session: Session, new_raw: bytes, old: list[Seen], new: list[Seen]
+    old_session: Session, old_raw: bytes, new_session: Session, new_raw: bytes, old: Iterable[Seen], new: Iterable[Seen]
 ) -> list[Match]:
     """Pair messages; only those whose size occurs on both sides are read at all."""
     sizes = {seen.size for seen in old} & {seen.size for seen in new}

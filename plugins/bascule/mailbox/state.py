@@ -61,6 +61,7 @@ class FolderState:
         self.refused: dict[int, str] = {}  # old UID -> the server's words
         self.later_keywords: dict[int, Flags] = {}  # new UID -> keywords that are set by a STORE
         self.unsure = False  # a batch arrived of which the new UIDs are not known
+        self.recheck: set[int] = set()  # old UIDs whose flags this pass has changed on new
         self.touched = False  # the new side was changed by this pass
         self.chunks_left = 0
         self._unsaved: list[tuple[int, int, int, str]] = []
@@ -76,6 +77,13 @@ class FolderState:
             return False
         with self.ledger.reading() as session:
             return bool(mailboxes.exceptions_of(session, self.row.id))
+
+    def verified_before(self, level: str) -> bool:
+        """Whether earlier passes have verified at this level what they copied."""
+        if self.row.id is None or not len(self.map):
+            return False
+        with self.ledger.reading() as session:
+            return mailboxes.verified_level(session, self.row.id) == level
 
     def load(self) -> None:
         """Read the map, the flags and the exceptions of earlier passes."""

@@ -12,6 +12,7 @@ from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Decision, Option, Problem, Room
 from bascule.mailbox import dates
 from bascule.mailbox.errors import Refused, TransientError
+from bascule.mailbox.flags import Flags
 from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import fetch_items
 from bascule.mailbox.state import FolderState
@@ -52,12 +53,31 @@ class Troubles:
     found: list[Problem] = field(default_factory=list)
     applied: set[int] = field(default_factory=set)  # problems whose decision this pass has carried out
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _open_keywords: dict[str, list[bytes]] = field(default_factory=dict)
     _decided: dict[tuple[str, str], tuple[Problem, Decision]] = field(default_factory=dict)
 
     def load(self) -> None:
         """Read the decisions in force."""
         for problem, decision in problems.decisions(self.ledger, self.account, ROOM):
             self._decided[problem.kind, problem.subject] = (problem, decision)
+
+        for problem in problems.problems(self.ledger, account=self.account, room=ROOM):
+            if problem.kind == "keyword-refused":
+                keywords = self._open_keywords.setdefault(problem.facts["folder"], [])
+                keywords.append(problem.facts["keyword"].encode("latin-1"))
+
+    def open_keywords(self, folder: str) -> list[bytes]:
+        """Keywords of this folder that new has refused and that nobody has decided about."""
+        return self._open_keywords.get(folder, [])
+
+    def dropped_keywords(self, folder: str) -> Flags:
+        """Keywords of this folder that a person decided to leave behind."""
+        dropped = set()
+        for (kind, _), (problem, decision) in self._decided.items():
+            if kind == "keyword-refused" and problem.facts["folder"] == folder:
+                dropped.add(problem.facts["keyword"].encode("latin-1"))
+                self.carried_out(decision)
+        return frozenset(dropped)
 
     def decision(self, kind: str, subject: str) -> Decision | None:
         """What a person chose for this problem, on the same facts."""
@@ -140,6 +160,8 @@ class Troubles:
         )
 
     def keyword(self, folder: str, keyword: str, messages: int, words: str) -> None:
+        if self.decision("keyword-refused", f"{folder}: {keyword}"):
+            return
         self.add(
             Problem(
                 self.account,

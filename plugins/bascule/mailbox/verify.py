@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import islice
 
 from bascule.ledger.mailboxes import REPAIRED
 from bascule.mailbox import dates
@@ -13,6 +14,9 @@ from bascule.mailbox.looking import span
 from bascule.mailbox.matching import digests
 from bascule.mailbox.session import Session
 from bascule.mailbox.uidmap import UidMap
+
+WINDOW = 5000  # messages compared at once: it bounds the memory
+Pair = tuple[int, int, str]  # old UID, new UID, origin
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,33 @@ class Side:
 
 
 def verify_folder(
-    old: Side, new: Side, uid_map: UidMap, level: VerifyLevel, *, since: int = 0, avoided: Collection[int] = ()
+    old: Side,
+    new: Side,
+    uid_map: UidMap,
+    level: VerifyLevel,
+    *,
+    since: int = 0,
+    besides: Collection[int] = (),
+    avoided: Collection[int] = (),
 ) -> Verified:
-    """Compare the mapped messages from old UID `since` on; `avoided`: old UIDs that must not even be listed."""
+    """Compare the mapped messages from old UID `since` on, and those `besides`.
+
+    `avoided`: old UIDs that must not even be listed.
+    """
     new_selected = new.session.select(new.raw)
     status = FolderStatus(new_selected.messages, new_selected.uidnext, new_selected.uidvalidity, new_selected.modseq)
     result = Verified(status)
     if level == "none" or not len(uid_map):
         return result
-    pairs = [(o, n, origin) for o, n, origin in uid_map if o >= since]
-    if not pairs:
-        return result
+    wanted = ((o, n, origin) for o, n, origin in uid_map if o >= since or o in besides)
+    while window := list(islice(wanted, WINDOW)):
+        _verify_window(result, old, new, window, level, avoided)
+    return result
+
+
+def _verify_window(
+    result: Verified, old: Side, new: Side, pairs: list[Pair], level: VerifyLevel, avoided: Collection[int]
+) -> None:
     old_listed, new_listed = _list_both(old, new, pairs, avoided)
     for old_uid, new_uid, origin in pairs:
         ours, theirs = old_listed.get(old_uid), new_listed.get(new_uid)
@@ -64,11 +84,10 @@ def verify_folder(
             _compare(result, ours, theirs, new_uid, origin, level)
     if level == "content":
         _compare_content(result, old, new, pairs)
-    return result
 
 
 def _list_both(
-    old: Side, new: Side, pairs: list[tuple[int, int, str]], avoided: Collection[int]
+    old: Side, new: Side, pairs: list[Pair], avoided: Collection[int]
 ) -> tuple[dict[int, Seen], dict[int, Seen]]:
     """Both sides are asked before either is read."""
     listings = []
@@ -105,7 +124,7 @@ def _compare(result: Verified, old: Seen, new: Seen | None, new_uid: int, origin
         result.bytes += old.size
 
 
-def _compare_content(result: Verified, old: Side, new: Side, pairs: list[tuple[int, int, str]]) -> None:
+def _compare_content(result: Verified, old: Side, new: Side, pairs: list[Pair]) -> None:
     compared = [(o, n) for o, n, origin in pairs if origin != REPAIRED]
     old_digests = digests(old.session, old.raw, [o for o, _ in compared])
     new_digests = digests(new.session, new.raw, [n for _, n in compared])

@@ -25,8 +25,10 @@ def check_folder(
     if not folder.touched and folder.row.finished and folder.row.old_uidnext:
         return seen_before
     old, new = Side(lane.old, folder.old.raw), Side(lane.new, folder.new_raw)
+    # Size and date never change under one UID (RFC 9051 2.3.1.1): what was verified once needs no second look.
+    since = folder.row.old_uidnext if folder.verified_before(level) else 0
     unlistable = [uid for uid, (kind, _) in folder.exceptions.items() if kind == UNLISTABLE]
-    result = verify_folder(old, new, folder.map, level, avoided=unlistable)
+    result = verify_folder(old, new, folder.map, level, since=since, besides=folder.recheck, avoided=unlistable)
     treat(context, folder, lane, result, dropped)
     if level != "none":
         write(folder, level, result)
@@ -69,16 +71,17 @@ def _lost_keywords(folder: FolderState, result: Verified, old_uid: int) -> Flags
 
 def write(folder: FolderState, level: str, result: Verified) -> None:
     """Keep the folder's result in the ledger, with every difference by name."""
-    missing = sum(1 for difference in result.differences if difference.kind == "missing")
+    gone = sum(1 for old_uid, _, _ in folder.map if folder.memory.gone(old_uid))
+    altered = sum(1 for uid in folder.exceptions if uid in folder.map)
     with folder.ledger.session() as session:
         mailboxes.set_verification(
             session,
             VerificationRow(
                 folder_id=folder.row.id,
                 level=level,
-                messages=result.messages,
-                bytes=result.bytes,
-                removed_on_new=missing,
+                messages=len(folder.map) - gone - altered,
+                bytes=folder.row.bytes,
+                removed_on_new=gone,
                 excepted=len(folder.exceptions),
                 differences=[vars(difference) for difference in result.differences[:1000]],
                 at=now(),
