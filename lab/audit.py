@@ -34,6 +34,10 @@ class Decisions:
     messages: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (folder, size) -> what was decided
     kept_on_old: bool = False
 
+    def name_of(self, old: str) -> str:
+        """The folder's name on new."""
+        return self.renamed.get(old) or new_name(old)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -80,7 +84,7 @@ def main() -> int:
     decisions = read_decisions(instance, asked.ledger) if asked.side == "new" else {}
     result = as_json(held, audit(instance, held, decisions, asked.side))
     print(json.dumps(result, indent=2, ensure_ascii=False) if asked.json else sentences(result))
-    return 0 if result["good"] else 1
+    return 0 if result["good"] or asked.json else 1  # the JSON says itself whether it is good
 
 
 def audit(instance: Instance, held: Inventory, decisions: Mapping[str, Decisions], side: Side = "new") -> Verdict:
@@ -90,12 +94,19 @@ def audit(instance: Instance, held: Inventory, decisions: Mapping[str, Decisions
     def one(holdings: Holdings) -> Verdict:
         client = stores.reader(side, holdings.account)
         try:
-            found = mailbox(client)
+            found, subscribed = mailbox(client), {name for _, _, name in client.list_sub_folders()}
         finally:
             client.logout()
         if side == "old":
-            return compare(holdings.account, holdings.old, {}, found)
-        return compare_with_decisions(holdings, decisions.get(holdings.account, Decisions()), found)
+            verdict, wanted = compare(holdings.account, holdings.old, {}, found), set(holdings.subscribed)
+        else:
+            decided = decisions.get(holdings.account, Decisions())
+            verdict = compare_with_decisions(holdings, decided, found)
+            wanted = subscriptions(holdings, decided)
+        verdict.differences += [
+            f"{holdings.account}: {name!r} is not subscribed" for name in sorted(wanted - subscribed)
+        ]
+        return verdict
 
     total = Verdict()
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -116,14 +127,18 @@ def compare_with_decisions(holdings: Holdings, decisions: Decisions, found: Mapp
         if folder in decisions.left_out:
             excused += [f"{holdings.account}: {folder}: {len(entries)} message(s) left out with their folder"]
             continue
-        expected[decisions.renamed.get(folder) or new_name(folder)] += entries
-    decided = {
-        (decisions.renamed.get(folder) or new_name(folder), size): what
-        for (folder, size), what in decisions.messages.items()
-    }
+        expected[decisions.name_of(folder)] += entries
+    decided = {(decisions.name_of(folder), size): what for (folder, size), what in decisions.messages.items()}
     verdict = compare(holdings.account, expected, holdings.new, found, decided)
     verdict.by_decision += excused
     return verdict
+
+
+def subscriptions(holdings: Holdings, decisions: Decisions) -> set[str]:
+    """The folders that must be subscribed on new because they were on old."""
+    if decisions.kept_on_old:
+        return set()
+    return {decisions.name_of(folder) for folder in holdings.subscribed if folder not in decisions.left_out}
 
 
 def compare(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lab.audit import Decisions, Found, Verdict, compare_with_decisions, new_name
+from lab.audit import Decisions, Found, Verdict, compare_with_decisions, new_name, subscriptions
 from lab.delivered import Looked, judge
 from lab.inventory import Entry, Holdings, digest_of
 
@@ -106,6 +106,12 @@ def test_mail_that_a_beta_tester_has_on_both_servers_may_be_there_once() -> None
 def test_a_mailbox_kept_on_old_by_decision_is_excused() -> None:
     result = verdict({"INBOX": [entry("one")]}, {"INBOX": []}, decisions=Decisions(kept_on_old=True))
     assert (result.lost, result.kept_on_old) == ([], ["jdoe"])
+
+
+def test_subscriptions_follow_renamed_folders_and_not_those_left_out() -> None:
+    holdings = Holdings("jdoe", "J.Doe@obs.test", False, None, {}, {}, ["INBOX.a.b", "INBOX.~c", "INBOX.d"])
+    decisions = Decisions(renamed={"INBOX.~c": "c"}, left_out=frozenset({"INBOX.d"}))
+    assert subscriptions(holdings, decisions) == {"a/b", "c"}
 
 
 def test_numbers_are_sorted_by_where_they_are() -> None:
