@@ -199,6 +199,18 @@ def test_new_calendars_can_be_written_by_bascule_and_read_by_their_owner(lab: La
     assert _web(lab, "PROPFIND", f"{home}/Contacts/personal/", owner).status_code == 207
 
 
+def test_person_logs_in_to_the_new_webmail_and_sees_the_mailbox_on_new(lab: Lab, visitor: str) -> None:
+    with requests.Session() as browser:
+        browser.trust_env = False  # else a bundle named in the environment wins over the lab's authority
+        browser.verify = str(lab.instance.ca_certificate)
+        home = f"https://sogo.{DOMAIN}/SOGo"
+        login = {"userName": visitor, "password": lab.secrets.password_of(visitor)}
+        assert browser.post(f"{home}/connect", json=login, timeout=SECONDS).status_code == 200
+        token = {"X-XSRF-TOKEN": browser.cookies["XSRF-TOKEN"]}
+        folders = browser.get(f"{home}/so/{visitor}/Mail/0/view", headers=token, timeout=SECONDS).json()
+        assert "INBOX" in [folder["path"] for folder in folders["mailboxes"]]
+
+
 def test_webmail_shows_the_old_page_and_takes_a_snippet(lab: Lab) -> None:
     # The test of the redirect itself is the change's; here only that a snippet counts in both servers.
     lab.write("web", "/etc/nginx/webmail.d/lab-test.conf", "location = /lab-test { return 204; }\n")
