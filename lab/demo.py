@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import requests
+from bascule.ledger import Ledger
 
 from lab import airflow
 from lab.airflow import AirflowNotReady, Home, Rest
@@ -77,7 +78,8 @@ def run_demo(instance: Instance, *, accounts: int, seed: int, port: int) -> int:
     tell("numbered messages are injected through the MX from now on, until the day is done")
     lab(instance, "inject", "start")
     try:
-        runs = {"prepare": run_prepare(rest, tell, answerer), "migrate": run_day(rest, tell, answerer, instance)}
+        runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
+        runs["migrate"] = run_day(instance, rest, tell, answerer)
     finally:
         lab(instance, "inject", "stop")
     tell("counting where each message is")
@@ -89,15 +91,15 @@ def run_demo(instance: Instance, *, accounts: int, seed: int, port: int) -> int:
     return 0 if summary["good"] else 1
 
 
-def run_prepare(rest: Rest, tell: Teller, answerer: Answerer) -> str:
+def run_prepare(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
     """The DAG `prepare`, as on the days before."""
     run = rest.trigger("prepare")
     tell("prepare: triggered")
-    follow(rest, [("prepare", run)], tell, answerer)
+    follow(rest, Ledger(Home(instance).ledger_url), [("prepare", run)], tell, answerer)
     return run
 
 
-def run_day(rest: Rest, tell: Teller, answerer: Answerer, instance: Instance) -> str:
+def run_day(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
     """The DAG `migrate` with its phases. Mail is injected until the drain begins, which waits for an empty queue."""
     run = rest.trigger("migrate")
     tell("migrate: triggered")
@@ -110,7 +112,7 @@ def run_day(rest: Rest, tell: Teller, answerer: Answerer, instance: Instance) ->
             injecting = False
 
     runs: Runs = [("migrate", run), *((phase, run) for phase in PHASES)]
-    follow(rest, runs, tell, answerer, stop_injecting_when_drained)
+    follow(rest, Ledger(Home(instance).ledger_url), runs, tell, answerer, stop_injecting_when_drained)
     return run
 
 

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from bascule.ledger import Ledger, mailboxes
+
 from lab.airflow import Rest
 from lab.answering import Answerer
 
@@ -28,14 +30,19 @@ class Teller:
 
 
 def follow(
-    rest: Rest, runs: Runs, tell: Callable[[str], None], answerer: Answerer, each: Callable[[], None] = lambda: None
+    rest: Rest,
+    ledger: Ledger,
+    runs: Runs,
+    tell: Callable[[str], None],
+    answerer: Answerer,
+    each: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer and tell until the first of `runs` ends; `each` is called at every look. Raises RunFailed."""
     last, told_at = "", 0.0
     while (state := rest.run_state(*runs[0])) not in ENDED:
         answerer.look()
         each()
-        line = progress(rest, runs)
+        line = progress(rest, ledger, runs)
         if line and (line != last or time.monotonic() - told_at > STILL_LOOKING_SECONDS):
             tell(line)
             last, told_at = line, time.monotonic()
@@ -46,8 +53,8 @@ def follow(
         )
 
 
-def progress(rest: Rest, runs: Runs) -> str:
-    """Phase, tasks, mailboxes done of total and messages copied, of the innermost run that is under way."""
+def progress(rest: Rest, ledger: Ledger, runs: Runs) -> str:
+    """Phase, tasks, mailboxes done of total and messages on new, of the innermost run that is under way."""
     for dag, run in reversed(runs):
         if rest.run_state(dag, run) not in ("running", "queued"):
             continue
@@ -57,7 +64,9 @@ def progress(rest: Rest, runs: Runs) -> str:
         waiting = sum(task["state"] == "awaiting_input" for task in tasks)
         parts = [f"{dag}: {', '.join(now[:3]) or 'waiting'}"]
         if syncs:
-            parts.append(f"mailboxes {sum(task['state'] in ENDED for task in syncs)} of {len(syncs)}")
+            messages = sum(state.messages for state in mailboxes.mailbox_states(ledger).values())
+            done = sum(task["state"] in ENDED for task in syncs)
+            parts.append(f"mailboxes {done} of {len(syncs)}, {messages:,} messages")
         if waiting:
             parts.append(f"{waiting} question(s) wait for a person")
         return "; ".join(parts)

@@ -36,6 +36,7 @@ def summarise(
         "delivered_once": injected["delivered_once"],
         "lost": [*injected["lost"], *audit["lost"]],
         "duplicated": [*injected["duplicated"], *audit["duplicated"]],
+        "where": injected["numbers"],
         "audit": audit,
         "functional_tests": functional_tests(ledger),
         "journal_rows": len(journal.entries(ledger)),

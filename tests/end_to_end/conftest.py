@@ -95,7 +95,7 @@ def day(rest: Rest) -> Iterator[Day]:
 
 def _end_of(made: Day, name: str, dag: str, run: str, tell: Teller, rules: list[Rule]) -> Run:
     try:
-        follow(made.rest, [(dag, run)], tell, Answerer(made.rest, rules))
+        follow(made.rest, made.ledger, [(dag, run)], tell, Answerer(made.rest, rules))
     except RunFailed as failure:
         tell(str(failure))
     return made.look(name, dag, run)
@@ -125,7 +125,7 @@ def _migrate(made: Day, tell: Teller) -> None:
     rest, run = made.rest, made.rest.trigger("migrate")
     runs = [("migrate", run), *((phase, run) for phase in PHASES)]
     try:
-        follow(rest, runs, tell, Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", NO_GO)]))
+        follow(rest, made.ledger, runs, tell, Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", NO_GO)]))
     except RunFailed as failure:
         tell(str(failure))
     made.look("migrate after no go", "migrate", run)
@@ -143,7 +143,9 @@ def _migrate(made: Day, tell: Teller) -> None:
 
     time.sleep(THINKING_SECONDS)
     try:
-        follow(rest, runs, tell, Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", GO)]), stop_injecting)
+        follow(
+            rest, made.ledger, runs, tell, Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", GO)]), stop_injecting
+        )
     except RunFailed as failure:
         tell(str(failure))
     for dag in ("migrate", "freeze", "cutover", "drain"):
