@@ -114,6 +114,7 @@ RECIPES = {
         owners=(
             ("/etc/sogo/sogo.conf", Owner("root", "sogo", 0o640)),
             ("/etc/sogo/database.sql", Owner("root", "postgres", 0o640)),
+            ("/etc/nginx/bascule.htpasswd", Owner("root", "www-data", 0o640)),
         ),
         enable=("lab-sogo-database", "sogo-quiet"),
     ),

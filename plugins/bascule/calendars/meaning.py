@@ -13,7 +13,15 @@ WRITTEN_BY_SERVERS = {"PRODID", "CALSCALE", "METHOD", "REV", "DTSTAMP", "LAST-MO
 DEFAULT_PARAMETERS = {("VALUE", "DATE-TIME"), ("VALUE", "TEXT"), ("VALUE", "DURATION"), ("CHARSET", "UTF-8")}
 SCHEDULING_PARAMETERS = {"RSVP", "SCHEDULE-STATUS"}  # a server's own notes on who was asked and who should answer
 STRUCTURED = {"N", "ADR", "ORG"}  # empty fields at their ends mean nothing
-EMPTY_BY_DEFAULT = {("CLASS", "PUBLIC"), ("TRANSP", "OPAQUE"), ("SEQUENCE", "0"), ("PRIORITY", "0")}
+# A card of version 4 is a card of version 3 to SOGo, its lines stay; one of version 2.1 is another matter (encodings).
+EMPTY_BY_DEFAULT = {
+    ("VERSION", "3.0"),
+    ("VERSION", "4.0"),
+    ("CLASS", "PUBLIC"),
+    ("TRANSP", "OPAQUE"),
+    ("SEQUENCE", "0"),
+    ("PRIORITY", "0"),
+}
 
 _line = re.compile(r'^(?P<head>(?:[^":]|"[^"]*")*):(?P<value>.*)$', re.S)
 _parameter = re.compile(r';([^=;:]+)(?:=((?:"[^"]*"|[^";])*))?')
