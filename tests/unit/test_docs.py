@@ -39,6 +39,14 @@ def test_the_day_names_every_task_under_its_phase() -> None:
     assert named == {phase: tasks_of(phase) for phase in PHASES}
 
 
+def test_the_readme_names_tasks_that_there_are() -> None:
+    rows = re.findall(r"^\|[^|]*\|[^|]*\| `(\w+)` \| (.*) \|$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
+    named = {(phase, task) for phase, cell in rows for task in re.findall(r"`([\w.]+)`", cell)}
+
+    assert {phase for phase, _ in named} >= set(PHASES)
+    assert [f"{phase}.{task}" for phase, task in sorted(named) if task not in tasks_of(phase)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_links_lead_to_files_of_the_checkout(page) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
