@@ -1,0 +1,50 @@
+"""The ledger on PostgreSQL: the same tests as on SQLite, on a server of their own in a temporary directory."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from bascule.ledger import Ledger
+from bascule.ledger.base import Base
+
+from tests.unit.test_ledger import *  # noqa: F403
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A PostgreSQL server that listens on a socket in a directory of its own; its URL without a database."""
+    directory = Path(tempfile.mkdtemp(prefix="bascule-postgresql-"))
+    shutil.chown(directory, "postgres", "postgres")
+    directory.chmod(0o755)
+    as_postgres = ["runuser", "-u", "postgres", "--", "env", f"PATH={BINARIES[-1]}:{os.environ['PATH']}"]
+    data = str(directory / "data")
+    options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
+    subprocess.run([*as_postgres, "initdb", "-A", "trust", "-D", data], check=True, capture_output=True, cwd="/")
+    start = ["pg_ctl", "-w", "-D", data, "-o", options, "-l", str(directory / "log"), "start"]
+    subprocess.run([*as_postgres, *start], check=True, capture_output=True, cwd="/")
+    try:
+        yield f"postgresql+psycopg2://postgres@/postgres?host={directory}"
+    finally:
+        stop = ["pg_ctl", "-w", "-m", "immediate", "-D", data, "stop"]
+        subprocess.run([*as_postgres, *stop], check=True, capture_output=True, cwd="/")
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def ledger(server: str) -> Iterator[Ledger]:
+    made = Ledger(server)
+    yield made
+    Base.metadata.drop_all(made.engine)
+    made.engine.dispose()
+
+
+def test_it_is_postgresql(ledger: Ledger) -> None:
+    with ledger.reading() as session:
+        assert "PostgreSQL" in session.scalar(sa.text("SELECT version()"))
