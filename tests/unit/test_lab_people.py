@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
+from bascule import site
 from bascule.directory import ACCOUNT_NAME
 
 from lab.people import MINIMUM, ROLE_ALIASES, fold, people
@@ -65,3 +67,10 @@ def test_too_few_accounts_are_refused() -> None:
 def test_aliases_lead_to_accounts_of_every_site() -> None:
     accounts = {person.account for person in people(MINIMUM)}
     assert {account for targets in ROLE_ALIASES.values() for account in targets} <= accounts
+
+
+def test_the_labs_site_file_has_the_same_aliases() -> None:
+    written = site.load(Path(__file__).parents[2] / "lab" / "site.yaml").aliases.extra
+    assert written == {
+        address: [f"{account}@obs.test" for account in accounts] for address, accounts in ROLE_ALIASES.items()
+    }
