@@ -94,8 +94,14 @@ def form(found: Sequence["Problem"]) -> dict[str, Param]:
                 title=f"{harmless(problem.kind)}: {harmless(key)} for {harmless(problem.subject)[:80]}",
                 description=harmless(problem.explanation)[:300],
                 minLength=1,
+                **_lines(value),
             )
     return fields
+
+
+def _lines(value: str) -> dict[str, Any]:
+    """A field of one line would lose the line ends of a filter's text."""
+    return {"format": "multiline"} if "\n" in value else {}
 
 
 def editable(problem: "Problem") -> dict[str, str]:

@@ -53,9 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     explaining = commands.add_parser("explain", help="say in plain words what a filter does, and what would be edited")
     explaining.add_argument("file")
     explaining.set_defaults(command=_explain)
-    showing = commands.add_parser(
-        "page", help="an account's page as HTML, from the ledger (BASCULE_LEDGER)"
-    )
+    showing = commands.add_parser("page", help="an account's page as HTML, from the ledger (BASCULE_LEDGER)")
     showing.add_argument("account")
     showing.set_defaults(command=_page, file="")
     return parser

@@ -1,7 +1,7 @@
 """One account's pass: look at all scripts on both sides, plan, ask, put, activate, verify."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -124,8 +124,7 @@ class AccountPass:
         """Bring one script over; return what stands on the new server under its name as it should, else None."""
         self.result.converted += plan.changed
         asked = planning.problem(plan, self.account)
-        decision = self._decide(asked)
-        target, settled = planning.choose(plan, decision)
+        target, settled = planning.choose(plan, self._decide(asked))
         standing = None
         if target is not None:
             standing = self._put(plan, target, asked)
@@ -133,17 +132,20 @@ class AccountPass:
             self._settle(asked)
         return standing
 
-    def _decide(self, problem: Problem | None) -> Decision | None:
+    def _decide(self, problem: Problem | None) -> tuple[Problem, Decision] | None:
         """Report the problem; the decision in force on its facts, if there is one."""
         if problem is None:
             return None
+        known = self.decisions.get((problem.kind, problem.subject))
+        if known is not None and known[0].facts == problem.facts and planning.as_proposed(*known):
+            # Keep what the person saw: by it the next pass knows that it was taken as proposed.
+            problem = replace(problem, proposal=known[0].proposal)
         with self.ledger.session() as session:
             number = problems.report(session, problem)
         self.seen.add(number)
         found = next((p for p in self._open_problems() if p.id == number), None)
-        known = self.decisions.get((problem.kind, problem.subject))
         if known is not None and found is None:
-            return known[1]
+            return known
         self.result.problems += 1
         log.warning("filter needs a person", account=self.account, filter=problem.subject, kind=problem.kind,
                     why=problem.explanation, server=problem.server_words)  # fmt: skip
@@ -182,10 +184,10 @@ class AccountPass:
             details={"on new": planning.clean(planning.read(there)), "from old": planning.clean(planning.read(target))},
             proposal={"action": "put beside", "name": BESIDE.format(name=plan.name)},
         )
-        decision = self._decide(problem)
-        if decision is None or self.dry_run:
+        known = self._decide(problem)
+        if known is None or self.dry_run:
             return None
-        return self._follow(decision, plan, target, problem)
+        return self._follow(known[1], plan, target, problem)
 
     def _follow(self, decision: Decision, plan: Plan, target: bytes, problem: Problem) -> bytes | None:
         action = decision.values.get("action", "put beside") if decision.option is Option.APPLY else "keep new"
@@ -231,9 +233,9 @@ class AccountPass:
             server_words=planning.clean(words),
             proposal={"action": "repair", "text": planning.clean(planning.read(target))},
         )
-        decision = self._decide(problem)
-        mended = planning.text_of(decision, target)
-        if decision is None or mended == target:
+        known = self._decide(problem)
+        mended = planning.text_of(known[1], target) if known is not None else None
+        if known is None or mended == target:
             return None
         stored = None if mended is None else self._store(name, mended, problem)
         self._settle(problem)
@@ -279,9 +281,10 @@ class AccountPass:
             facts={"on new": self.new_active, "on old": old_active},
             proposal={"action": "leave it active"},
         )
-        decision = self._decide(problem)
-        if decision is None:
+        known = self._decide(problem)
+        if known is None:
             return False
+        decision = known[1]
         if not self.dry_run:
             self._settle(problem)
         return decision.option is Option.APPLY and decision.values.get("action") == "activate the old one"

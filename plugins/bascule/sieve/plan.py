@@ -116,21 +116,36 @@ def problem(plan: Plan, account: str) -> Problem | None:
     if kind is None:
         return None
     text = read(plan.repaired) if plan.repaired not in (None, plan.keeping) else None
-    findings = _places(plan)
+    words = plan.server_words if plan.keeping is None or not plan.new_warnings else "\n".join(plan.new_warnings)
     return Problem(
         account=account,
         room="sieve",
         kind=kind,
         subject=plan.name,
         explanation=_explanation(plan, kind),
-        facts={"original": digest(plan.original), "findings": findings, "warnings": plan.new_warnings,
-               "behaviour": [line["message"] for line in plan.behaviour]},
-        details={"before": clean(read(plan.original)), "after": None if plan.keeping is None else
-        clean(read(plan.keeping)),          "behaviour": plan.behaviour, "repaired_behaviour": plan.repaired_behaviour},
-        server_words=clean((plan.server_words if plan.keeping is None else "") or "\n".join(plan.new_warnings)
-                           or plan.server_words),
+        facts={
+            "original": digest(plan.original),
+            "findings": _places(plan),
+            "warnings": plan.new_warnings,
+            "behaviour": [difference["message"] for difference in plan.behaviour],
+        },
+        details=_details(plan),
+        server_words=clean(words),
         proposal={"action": "repair", "text": text} if text is not None else {"action": "leave as it is"},
-    )  # fmt: skip
+    )
+
+
+def _details(plan: Plan) -> dict[str, Any]:
+    """A few lines for the page where a person decides; the account's page has the whole."""
+    told = {
+        "on recent messages the new filter would": plan.behaviour,
+        "with the repair it would": plan.repaired_behaviour,
+    }
+    return {what: "; ".join(map(_sentence, differences[:5])) for what, differences in told.items() if differences}
+
+
+def _sentence(difference: dict[str, Any]) -> str:
+    return f"{', '.join(difference['after'])} instead of {', '.join(difference['before'])} ({difference['message']})"
 
 
 def _kind(plan: Plan) -> str | None:
@@ -175,21 +190,30 @@ def _explanation(plan: Plan, kind: str) -> str:
     return clean(f"The filter {plan.name!r}: {state}. " + "; ".join(places or plan.new_warnings))
 
 
-def choose(plan: Plan, decision: Decision | None) -> tuple[bytes | None, bool]:
+def choose(plan: Plan, known: tuple[Problem, Decision] | None) -> tuple[bytes | None, bool]:
     """What shall stand on the new server, and whether that is what the person's decision says.
 
-    Without a decision the behaviour is kept: the converted script without its repairs, if the new server takes it.
+    Without a decision the behaviour is kept: the converted script without its repairs, if the new server takes it. A
+    proposal that was taken as it was is made anew (a folder may have been renamed since); an edited text stands.
     """
-    if decision is None or decision.option is Option.LOOK_AGAIN:
+    if known is None or known[1].option is Option.LOOK_AGAIN:
         return plan.keeping, False
-    mended = text_of(decision, plan.original)
+    mended = text_of(known[1], plan.original)
+    if mended is not None and plan.repaired is not None and as_proposed(*known):
+        mended = plan.repaired
     return (plan.keeping if mended is None else mended), True
 
 
-def text_of(decision: Decision | None, original: bytes) -> bytes | None:
+def as_proposed(problem: Problem, decision: Decision) -> bool:
+    """Whether the person took the text as it was proposed (forms may change white space)."""
+    given, proposed = decision.values.get("text"), problem.proposal.get("text")
+    return isinstance(given, str) and isinstance(proposed, str) and given.split() == proposed.split()
+
+
+def text_of(decision: Decision, original: bytes) -> bytes | None:
     """The script that a person decided on, as edited in the form; None when the decision names none."""
-    text = decision.values.get("text") if decision is not None and decision.option is Option.APPLY else None
-    if decision is None or not isinstance(text, str) or decision.values.get("action", "repair") != "repair":
+    text = decision.values.get("text") if decision.option is Option.APPLY else None
+    if not isinstance(text, str) or decision.values.get("action", "repair") != "repair":
         return None
     return write(_line_ends_of(original, text))
 
@@ -213,7 +237,7 @@ def answers(plan: Plan) -> bool:
 def clean(words: str) -> str:
     """Text that any database and page can hold: no half characters, no control characters but line ends."""
     words = words.encode("utf-8", errors="replace").decode("utf-8")
-    return "".join(c if c == "\n" or c.isprintable() else " " for c in words.replace("\r\n", "\n")).strip()
+    return "".join(c if c in "\n\t" or c.isprintable() else " " for c in words.replace("\r\n", "\n")).strip()
 
 
 def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:

@@ -312,3 +312,25 @@ def test_the_page_shows_everything_and_escapes_it(ledger: Ledger, run: Run) -> N
     assert "&lt;script&gt;" in html
     assert "is &#39;A&#39; on the new server" in html
     assert NEVER_MATCHES in html
+
+
+def test_a_repair_taken_as_proposed_follows_a_folder_renamed_later(ledger: Ledger) -> None:
+    old, new = Server({"main": DEAD}, "main"), Server()
+
+    def one_pass(**names: str) -> AccountResult:
+        folders = FolderMap({f"INBOX.{old}": name for old, name in names.items()}, ".", "/", "INBOX.", "")
+        return AccountPass("marie", old, new, ledger, folders).run()  # type: ignore[arg-type]
+
+    one_pass()
+    decide(ledger, text=REPAIRED.decode().replace("\r\n", "\n"))
+    for _ in range(3):
+        assert one_pass(A="Renamed").problems == 0
+        assert new.stored["main"] == REPAIRED.replace(b'"A"', b'"Renamed"')
+
+
+def test_a_form_that_loses_line_ends_does_no_harm(ledger: Ledger, run: Run) -> None:
+    old, new = Server({"main": DEAD}, "main"), Server()
+    run(old, new)
+    decide(ledger, text=REPAIRED.decode().replace("\r\n", " "))
+    run(old, new)
+    assert new.stored["main"] == REPAIRED
