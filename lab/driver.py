@@ -318,7 +318,8 @@ async def _answers(address: str, port: int) -> bool:
 
 def _ssh(instance: Instance, host: str) -> list[str]:
     options = ("BatchMode=yes", "ConnectTimeout=5", "StrictHostKeyChecking=yes", "LogLevel=ERROR", "IdentitiesOnly=yes")
-    known = f"UserKnownHostsFile={instance.known_hosts}"
+    known_hosts = str(instance.known_hosts).replace("%", "%%")
+    known = f'UserKnownHostsFile="{known_hosts}"'  # ssh would split it at spaces
     settings = [part for option in (*options, known) for part in ("-o", option)]
     return ["ssh", "-F", "none", "-i", str(instance.ssh_key), *settings, f"root@{HOSTS[host].address}"]
 
