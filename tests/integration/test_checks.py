@@ -1,0 +1,110 @@
+"""Preflight and functional tests on the lab, as it is before the day; with one thing wrong at a time."""
+
+from typing import Any
+
+import pytest
+from bascule.access import Access
+from bascule.checks import certificates, directory, hosts, names, webmail
+from bascule.checks.functional import run_functional_test
+from bascule.checks.preflight import preflight
+from bascule.site import Site
+
+
+def changed(lab: Any, **parts: dict[str, Any]) -> Access:
+    """An access to the lab's site with some keys of the site file changed."""
+    raw = lab.site.model_dump()
+    for path, values in parts.items():
+        part = raw
+        for key in path.split("__"):
+            part = part[key]
+        part.update(values)
+    return lab.access(Site.model_validate(raw))
+
+
+def levels(found: Any) -> set[str]:
+    return {finding.level for finding in found}
+
+
+def test_a_site_in_order_has_no_failure(access: Access) -> None:
+    found = preflight(access)
+    assert [finding for finding in found if finding.level == "failure"] == []
+    assert len(found) > 30
+    subjects = " ".join(finding.subject for finding in found)
+    for wanted in ("old: dovecot.service", "imap-proxy", "queue", "mailRoutingAddress", "IMAP on new", "certificate"):
+        assert wanted in subjects
+
+
+def test_it_changes_nothing_in_the_directory(lab: Any, access: Access) -> None:
+    dump = "slapcat -f /etc/ldap/slapd.conf 2>/dev/null | sha256sum"
+    before = lab.ssh("ldap", dump)
+    assert levels(directory.writable(access)) == {"ok"}
+    assert lab.ssh("ldap", dump) == before
+
+
+def test_a_login_that_may_not_write_the_directory_fails(lab: Any) -> None:
+    environ = dict(lab.environ)
+    name = "AIRFLOW_CONN_BASCULE_LDAP"
+    environ[name] = environ[name].replace("cn=bascule,", "cn=reader,")
+    environ[name] = environ[name].replace(lab.secrets.ldap_bascule, lab.secrets.ldap_reader)
+    found = list(directory.writable(lab.access(environ=environ)))
+    assert [finding.level for finding in found] == ["failure"]
+    assert "access rules" in found[0].sentence
+
+
+def test_a_unit_that_does_not_exist_fails(lab: Any) -> None:
+    access = changed(lab, services__imap_old={"units": ["dovecto.service"]})
+    found = [finding for finding in hosts.units(access, "old") if finding.level == "failure"]
+    assert [finding.subject for finding in found] == ["old: dovecto.service"]
+
+
+def test_a_virtual_machine_that_virsh_does_not_know_fails(lab: Any) -> None:
+    assert levels(hosts.virtual_machine(changed(lab, virtual_machine={"name": "other"}), "hv")) == {"failure"}
+
+
+def test_a_queue_that_returns_mail_too_early_fails(lab: Any) -> None:
+    assert levels(hosts.queue_lifetime(changed(lab, queues={"lifetime_hours": 24 * 365}), "mx")) == {"failure"}
+
+
+def test_entries_that_point_elsewhere_are_named(lab: Any) -> None:
+    access = changed(lab, directory__destination={"before": "{{ account }}@elsewhere.test"})
+    found = [finding for finding in directory.destinations(access) if finding.level == "failure"]
+    assert "@old.obs.test" in found[0].sentence
+
+
+def test_a_name_for_which_the_certificate_is_not_valid_fails(lab: Any) -> None:
+    found = list(certificates.service_names(changed(lab, service_addresses__imap={"name": "imap.other.test"})))
+    assert [finding.level for finding in found] == ["failure", "ok"]
+    assert "imap.other.test" in found[0].subject
+
+
+def test_a_service_name_that_dns_leads_elsewhere_fails(lab: Any) -> None:
+    access = changed(lab, service_addresses__pop={"address": "198.51.100.99/32"})
+    assert "failure" in levels(names.hosts_and_services(access))
+    assert "failure" in levels(names.authoritative_servers(access))
+
+
+def test_a_webmail_that_answers_slowly_is_told_with_its_mending(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webmail, "SLOW", 0.0)
+    sentences = [finding.sentence for finding in webmail.answers(access) if finding.level == "warning"]
+    assert "reverse queries" in sentences[0]
+
+
+def test_an_event_is_written_read_and_removed_from_the_client(access: Access) -> None:
+    evidence = run_functional_test(access, "calendar-event")
+    assert evidence.ok, evidence.sentence
+
+
+def test_the_certificate_is_checked_for_the_name_that_users_have(lab: Any) -> None:
+    access = changed(lab, service_addresses__pop={"name": "ldap.obs.test", "port": 636})
+    evidence = run_functional_test(access, "pop3-login")
+    assert not evidence.ok
+    wrong = changed(lab, service_addresses__pop={"name": "old", "port": 995})
+    evidence = run_functional_test(wrong, "pop3-login")
+    assert "certificate is not valid for old" in evidence.sentence
+
+
+def test_submission_and_the_way_out(access: Access) -> None:
+    evidence = run_functional_test(access, "mail-to-outside")
+    assert evidence.ok, evidence.sentence

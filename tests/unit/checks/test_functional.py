@@ -1,0 +1,147 @@
+"""Functional tests: which there are, and what is made of what the client saw."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from bascule.access import AccessError, Connection, Finished
+from bascule.checks import by_mail, client, functional
+from bascule.site import FunctionalTestsPart, OutsidePart, PointPart
+
+BASE: dict[str, Any] = {
+    "run_from": "client",
+    "account": "sonde",
+    "connection": "probe",
+    "address": "sonde@obs.test",
+    "mx": "mx.obs.test",
+}
+
+
+def site(**extra: Any) -> Any:
+    part = SimpleNamespace(name="imap.obs.test", port=993)
+    return SimpleNamespace(
+        domain="obs.test",
+        functional_tests=FunctionalTestsPart(**BASE, **extra),
+        service_addresses=SimpleNamespace(imap=part, pop=part),
+        webmail=SimpleNamespace(url="https://old.test/", target="https://new.test/SOGo/"),
+    )
+
+
+class FakeClient:
+    """A host that answers each function with what the test gives, and remembers what it was sent."""
+
+    name = "client"
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers, self.commands, self.inputs = answers, [], []
+
+    def run(self, command: list[str], *, input: bytes = b"", **_: Any) -> Finished:
+        self.commands.append(command)
+        self.inputs.append(input.decode())
+        request = json.loads(eval(input.decode().rsplit("answer(", 1)[1].strip()[:-1]))
+        answer = self.answers[request["function"]]
+        return Finished(0, json.dumps(answer if "trouble" in answer else {"seen": answer}), "", 0.0)
+
+
+def access(there: FakeClient, **extra: Any) -> Any:
+    connections = SimpleNamespace(get=lambda name: Connection(name, "", login="sonde", password="hunter2"))
+    return SimpleNamespace(site=site(**extra), connections=connections, remote=lambda _: there)
+
+
+def test_only_what_the_site_file_gives_is_tested() -> None:
+    assert functional.functional_tests(site()) == [
+        "imap-login",
+        "pop3-login",
+        "mail-arrives-once",
+        "webmail-redirect",
+    ]
+    point = PointPart(name="new.obs.test", port=587)
+    everything = site(
+        calendar_url="https://x/",
+        submission=point,
+        sieve=point,
+        addresses={"role": "postmaster@obs.test"},
+        outside=OutsidePart(address="v@outside.test", host="client", maildir="/var/mail/outside"),
+        browser="/usr/bin/chromium",
+    )
+    assert functional.functional_tests(everything)[4:] == [
+        "mail-to-role",
+        "calendar-event",
+        "submission",
+        "managesieve-login",
+        "mail-to-outside",
+        "vacation-answers-once",
+        "webmail-in-a-browser",
+    ]
+
+
+def test_no_secret_stands_in_a_command() -> None:
+    there = FakeClient(imap_login={"selected": True, "messages": 3})
+    assert functional.run_functional_test(access(there), "imap-login").ok
+    assert there.commands == [["python3", "-"]]
+    assert "hunter2" in there.inputs[0]
+
+
+def test_what_the_client_could_not_do_is_evidence() -> None:
+    there = FakeClient(imap_login={"trouble": "the certificate is not valid for imap.obs.test: expired"})
+    evidence = functional.run_functional_test(access(there), "imap-login")
+    assert not evidence.ok
+    assert "expired" in evidence.sentence
+
+
+def test_a_client_that_is_away_is_evidence() -> None:
+    def away(_: str) -> Any:
+        raise AccessError("client can't be reached")
+
+    seen = access(FakeClient())
+    seen.remote = away
+    assert functional.run_functional_test(seen, "pop3-login").sentence == "client can't be reached"
+
+
+@pytest.mark.parametrize(
+    ("folders", "ok", "words"),
+    [
+        (["Tests"], True, "once in Tests"),
+        (["INBOX"], False, "in INBOX, not in Tests"),
+        (["Tests", "INBOX"], False, "2 times, in Tests, INBOX"),
+        ([], False, "did not come"),
+    ],
+)
+def test_a_message_must_be_there_once_and_filed(folders: list[str], ok: bool, words: str) -> None:
+    there = FakeClient(send={"refused": {}}, find_message={"folders": folders}, remove_message={"removed": 1})
+    evidence = by_mail.mail_arrives(access(there, filter_folder="Tests"))
+    assert evidence.ok is ok
+    assert words in evidence.sentence
+
+
+def test_a_message_that_the_mx_refuses_is_told_with_its_words() -> None:
+    there = FakeClient(send={"refused": {"sonde@obs.test": "550 unknown"}})
+    evidence = functional.run_functional_test(access(there), "mail-arrives-once")
+    assert "550 unknown" in evidence.sentence
+    assert not evidence.ok
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ({"status": 200, "url": "https://old.test/", "steps": [], "text": "SOGo"}, "doesn't redirect"),
+        ({"status": 200, "url": "https://evil.test/", "steps": [[302, "x"]], "text": "SOGo"}, "leads to https://evil"),
+        ({"status": 200, "url": "https://new.test/SOGo/", "steps": [[302, "x"]], "text": "hi"}, "no login page"),
+    ],
+)
+def test_a_redirect_that_leads_elsewhere_fails(seen: dict[str, Any], words: str) -> None:
+    evidence = functional.run_functional_test(access(FakeClient(web_page=seen)), "webmail-redirect")
+    assert not evidence.ok
+    assert words in evidence.sentence
+
+
+def test_the_program_for_the_client_runs_on_a_plain_python_and_answers_in_json() -> None:
+    request = {"function": "imap_login", "host": "127.0.0.1", "port": 1, "user": "x", "password": "y"}
+    program = f"{client._program()}\n\nanswer({json.dumps(request)!r})\n"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-"], input=program, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "ConnectionRefusedError" in json.loads(done.stdout)["trouble"]

@@ -1,0 +1,76 @@
+"""The preflight's frame: every check is asked, none stops another."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from bascule.access import AccessError
+from bascule.checks import hosts, preflight
+from bascule.checks.finding import Finding, failure, ok, some
+from bascule.checks.mail import sample
+from bascule.directory import Account
+
+
+class FakeAccess:
+    """An access that nothing is reached through."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.site: Any = SimpleNamespace(hosts={})
+
+    def again(self) -> "FakeAccess":
+        return self
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def look(monkeypatch: pytest.MonkeyPatch, *groups: list[tuple[str, Any]]) -> list[Finding]:
+    access = FakeAccess()
+    monkeypatch.setattr(preflight, "_groups", lambda _: list(groups))
+    found = preflight.preflight(access)  # type: ignore[arg-type]
+    assert access.closed == len(groups)
+    return found
+
+
+def test_findings_come_in_the_order_of_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = [[("a", lambda _: [ok("a1", "good")]), ("a", lambda _: [ok("a2", "good")])], [("b", lambda _: [])]]
+    assert [finding.subject for finding in look(monkeypatch, *groups)] == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("trouble", [AccessError("mx can't be reached by SSH"), ZeroDivisionError("a mistake")])
+def test_a_check_that_fails_is_a_finding_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def fails(_: Any) -> list[Finding]:
+        raise trouble
+
+    found = look(monkeypatch, [("mx", fails), ("mx", lambda _: [ok("mx", "there")])], [("b", lambda _: [ok("b", "x")])])
+    assert [(finding.level, finding.subject) for finding in found] == [("failure", "mx"), ("ok", "mx"), ("ok", "b")]
+    assert str(trouble) in found[0].sentence
+
+
+def test_a_check_that_fails_in_the_middle_keeps_what_it_found_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_later(_: Any) -> Any:
+        yield failure("x", "bad")
+        raise AccessError("gone")
+
+    assert [finding.sentence for finding in look(monkeypatch, [("x", fails_later)])] == ["bad", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("5d", 432_000), ("12h", 43_200), ("90m", 5400), ("3600s", 3600), ("1w", 604_800), ("2", 172_800)],
+)
+def test_times_as_postfix_writes_them(text: str, seconds: int) -> None:
+    assert hosts.postfix_seconds(text) == seconds
+
+
+def test_a_sample_reaches_from_the_first_to_the_last_account() -> None:
+    everyone = [Account(f"a{number:03}", "") for number in range(100)]
+    assert [account.name for account in sample(everyone)] == ["a000", "a025", "a050", "a074", "a099"]
+    assert sample(everyone[:3]) == everyone[:3]
+
+
+def test_many_names_are_cut_for_a_sentence() -> None:
+    assert some(["a", "b", "c"], most=2) == "a, b and 1 more"
