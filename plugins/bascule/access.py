@@ -4,6 +4,8 @@ Nothing here knows Airflow. Inside a task the operators hand in Airflow's connec
 tests) the same connections come from `AIRFLOW_CONN_*` environment variables in Airflow's JSON format.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -11,12 +13,14 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import paramiko
 import structlog
 
-from bascule.site import Site
+if TYPE_CHECKING:  # who only reaches an IMAP server pays for neither
+    import paramiko
+
+    from bascule.site import Site
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +34,7 @@ class AccessError(Exception):
 class CommandFailed(AccessError):
     """Raised when a command over SSH ends with a status other than 0."""
 
-    def __init__(self, host: str, command: Sequence[str], finished: "Finished") -> None:
+    def __init__(self, host: str, command: Sequence[str], finished: Finished) -> None:
         self.finished = finished
         words = (finished.error or finished.output).strip()[-2000:]
         super().__init__(
@@ -118,6 +122,8 @@ def connect_ssh(connection: Connection, timeout: float = 15.0) -> paramiko.SSHCl
 
     Raises AccessError with a sentence that says what failed: unreachable, wrong host key, or login refused.
     """
+    import paramiko
+
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     port = connection.port or 22
@@ -234,6 +240,8 @@ class RemoteHost:
             self._client = None
 
     def _execute(self, line: str, input: bytes, timeout: float) -> tuple[int, bytes, bytes]:
+        import paramiko
+
         try:
             if self._client is None:
                 self._client = self._connect()
@@ -293,7 +301,7 @@ class Access:
             self._remotes[host] = RemoteHost(host, lambda: self._ssh(self.connections.get(conn_id)))
         return self._remotes[host]
 
-    def again(self) -> "Access":
+    def again(self) -> Access:
         """The same site and connections with SSH sessions of its own, for another thread. Close it too."""
         return Access(self.site, self.connections, self._ssh)
 

@@ -21,7 +21,6 @@ from bascule.mailbox.endpoints import MailboxJob, Options, Server, job_for
 from bascule.mailbox.engine import sync_mailbox
 from bascule.mailbox.errors import MailboxFailed, TransientError
 from bascule.mailbox.survey import survey
-from bascule.site import SiteError, load
 
 DONE, FAILED, USAGE, PROBLEMS = 0, 1, 2, 3
 SECURITY = {"imap": ("plain", 143), "imap+starttls": ("starttls", 143), "imaps": ("tls", 993)}
@@ -34,7 +33,7 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     asked = _parser().parse_args(arguments)
-    _quiet(asked.verbose)
+    quiet(asked.verbose)
     try:
         ledger = _ledger(asked)
         jobs = _jobs(asked)
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"bascule.mailbox: {error}", file=sys.stderr)
         return USAGE
-    except (TransientError, MailboxFailed, AccessError, SiteError, LedgerError) as error:
+    except (TransientError, MailboxFailed, AccessError, LedgerError) as error:
         print(f"bascule.mailbox: {error}", file=sys.stderr)
         if asked.json:
             print(json.dumps({"error": str(error), "run_again": isinstance(error, TransientError)}))
@@ -74,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _quiet(verbose: bool) -> None:
+def quiet(verbose: bool) -> None:
     level = logging.INFO if verbose else logging.ERROR
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -92,7 +91,13 @@ def _jobs(asked: argparse.Namespace) -> list[MailboxJob]:
     if asked.site:
         if not asked.account:
             raise UsageError("--site needs at least one --account")
-        with opened(load(asked.site)) as access:
+        from bascule.site import SiteError, load
+
+        try:
+            site = load(asked.site)
+        except SiteError as error:
+            raise UsageError(str(error)) from None
+        with opened(site) as access:
             jobs = [job_for(access, account) for account in asked.account]
     else:
         if not (asked.old and asked.new):

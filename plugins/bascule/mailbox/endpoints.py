@@ -1,10 +1,14 @@
 """What a pass works on: the two servers with their logins and limits, and the options of the site file."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bascule.access import Access, Endpoint, Login
-from bascule.site import MailServerPart
+
+if TYPE_CHECKING:
+    from bascule.site import MailServerPart
 
 VerifyLevel = Literal["none", "counts", "attributes", "content"]
 

@@ -1,0 +1,391 @@
+"""The sync engine against other tools, on private servers of this machine: `python -m benchmarks.mailbox`.
+
+Every measurement is a whole process (wall, CPU, largest memory); tools take turns, and the order rotates. Writes a
+table into docs/performance.md between its markers.
+"""
+
+import argparse
+import contextlib
+import imaplib
+import os
+import platform
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.corpora import BIG, SMALL, Corpus, write_maildir
+from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
+
+ROOT = Path(__file__).parents[1]
+PYTHONPATH = f"{ROOT / 'plugins'}:{ROOT}"
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+# A small process starts each tool: a child's memory is never counted less than its parent's was.
+LAUNCHER = """
+import os, sys, time
+began = time.monotonic()
+child = os.fork()
+if child == 0:
+    os.dup2(2, 1)
+    os.execvp(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+wall = time.monotonic() - began
+print(os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process cost: seconds of wall and CPU, megabytes of memory at most."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+@dataclass
+class Bench:
+    """The two servers as tools reach them (perhaps through a relay), and where the tools keep their state."""
+
+    home: Path
+    old: Dovecot
+    new: Dovecot
+    old_port: int
+    new_port: int
+    results: dict[tuple[str, str], list[Cost]] = field(default_factory=dict)
+
+    def record(self, case: str, tool: str, cost: Cost) -> None:
+        self.results.setdefault((case, tool), []).append(cost)
+        print(f"{case:34} {tool:16} wall {cost.wall:7.2f}  cpu {cost.cpu:6.2f}  {cost.memory:5.0f} MB", flush=True)
+
+
+Tool = Callable[[Bench, str, str], Cost]  # (bench, user on old, user on new)
+
+
+def run(command: list[str], environment: dict[str, str] | None = None, accepted: tuple[int, ...] = (0,)) -> Cost:
+    """Run one process to its end. Raises RuntimeError when it fails."""
+    launched = subprocess.run(
+        [sys.executable, "-S", "-c", LAUNCHER, *command], env={**os.environ, **(environment or {})}, cwd=ROOT,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    status, wall, cpu, memory = launched.stdout.splitlines()[-1].split()
+    if int(status) not in accepted:
+        raise RuntimeError(f"{command[0]} ended with {status}: {launched.stderr[-2000:]}")
+    return Cost(float(wall), float(cpu), float(memory) / 1024)
+
+
+def bascule(bench: Bench, old_user: str, new_user: str, *extra: str) -> Cost:
+    """The engine by its command line."""
+    return run(
+        [
+            sys.executable, "-m", "bascule.mailbox", "sync", "--account", new_user,
+            "--old", f"imap://{old_user}@127.0.0.1:{bench.old_port}",
+            "--new", f"imap://{new_user}@127.0.0.1:{bench.new_port}",
+            "--ledger", str(bench.home / f"{new_user}.db"), *(extra or ("--verify", "none")),
+        ],
+        {"BASCULE_OLD_PASSWORD": PASSWORD, "BASCULE_NEW_PASSWORD": PASSWORD, "PYTHONPATH": PYTHONPATH},
+    )  # fmt: skip
+
+
+def bascule_verified(bench: Bench, old_user: str, new_user: str) -> Cost:
+    """The same with verification of every message's size, date and flags."""
+    return bascule(bench, old_user, new_user, "--verify", "attributes")
+
+
+def mbsync(bench: Bench, old_user: str, new_user: str) -> Cost:
+    """isync's mbsync, one way."""
+    state = bench.home / f"mbsync-{new_user}"
+    state.mkdir(exist_ok=True)
+    config = state / "rc"
+    config.write_text(
+        f"""
+IMAPStore old
+Host 127.0.0.1
+Port {bench.old_port}
+User {old_user}
+Pass {PASSWORD}
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore new
+Host 127.0.0.1
+Port {bench.new_port}
+User {new_user}
+Pass {PASSWORD}
+SSLType None
+AuthMechs LOGIN
+
+Channel all
+Far :old:
+Near :new:
+Patterns *
+Create Near
+Expunge Near
+Sync Pull
+CopyArrivalDate yes
+SyncState {state}/
+"""
+    )
+    return run(["mbsync", "-q", "-c", str(config), "-a"])
+
+
+def dsync(bench: Bench, old_user: str, new_user: str) -> Cost:
+    """`doveadm backup` on the new host, from old over IMAP; its CPU includes the saving of the mail."""
+    return run(
+        [
+            "doveadm", "-c", str(bench.new.home / "dovecot.conf"),
+            "-o", "imapc_host=127.0.0.1", "-o", f"imapc_port={bench.old_port}", "-o", f"imapc_user={old_user}",
+            "-o", f"imapc_password={PASSWORD}", "-o", "imapc_features=rfc822.size fetch-headers",
+            "-o", "mail_prefetch_count=20", "backup", "-R", "-u", new_user, "imapc:",
+        ],
+        accepted=(0, 2),
+    )  # fmt: skip
+
+
+def local_backup(bench: Bench, old_user: str, new_user: str) -> Cost:
+    """The new server's own limit: `doveadm backup` from the local disk, without IMAP."""
+    maildir = bench.old.home / "mail" / old_user / "Maildir"
+    config = str(bench.new.home / "dovecot.conf")
+    return run(["doveadm", "-c", config, "backup", "-R", "-u", new_user, f"maildir:{maildir}"], accepted=(0, 2))
+
+
+def imapsync(bench: Bench, old_user: str, new_user: str) -> Cost:
+    """imapsync from the checkout that IMAPSYNC names; Debian does not package it."""
+    return run(
+        [
+            os.environ["IMAPSYNC"], "--host1", "127.0.0.1", "--port1", str(bench.old_port), "--user1", old_user,
+            "--host2", "127.0.0.1", "--port2", str(bench.new_port), "--user2", new_user, "--password1", PASSWORD,
+            "--password2", PASSWORD, "--nolog", "--nossl1", "--nossl2", "--notls1", "--notls2", "--noid",
+        ]
+    )  # fmt: skip
+
+
+def tools() -> dict[str, Tool]:
+    found: dict[str, Tool] = {"bascule": bascule}
+    if shutil.which("mbsync"):
+        found["mbsync"] = mbsync
+    if shutil.which("doveadm"):
+        found["doveadm backup"] = dsync
+    if os.environ.get("IMAPSYNC"):
+        found["imapsync"] = imapsync
+    return found
+
+
+def rotated(names: list[str], number: int) -> list[str]:
+    """The order of one round: the first one pays for cold caches, so that it is another one each time."""
+    return names[number % len(names) :] + names[: number % len(names)]
+
+
+def user_of(corpus: Corpus, where: str, tool: str, number: int) -> str:
+    """The user on new into whose mailbox one tool copies in one round."""
+    return re.sub(r"[^a-z0-9-]", "", f"{corpus.name}-{where}-{tool}-{number}".lower())
+
+
+def first_copies(bench: Bench, corpus: Corpus, where: str, rounds: int, extra: dict[str, Tool]) -> None:
+    """Every tool copies the corpus into an empty mailbox, several times."""
+    runners = tools() | extra
+    for number in range(rounds):
+        for name in rotated(list(runners), number):
+            user = user_of(corpus, where, name, number)
+            bench.record(f"first copy, {corpus.name}, {where}", name, runners[name](bench, corpus.name, user))
+            if number:
+                shutil.rmtree(bench.new.home / "mail" / user, ignore_errors=True)
+
+
+def deltas(bench: Bench, corpus: Corpus, where: str, rounds: int) -> None:
+    """The mailboxes of the first round again: nothing changed; then 1% of the flags and 50 messages."""
+    runners = tools()
+    users = {name: user_of(corpus, where, name, 0) for name in runners}
+    for name, runner in runners.items():
+        runner(bench, corpus.name, users[name])  # one pass more, in which tools may settle their state
+    for number in range(rounds):
+        for name in rotated(list(runners), number):
+            cost = runners[name](bench, corpus.name, users[name])
+            bench.record(f"nothing changed, {corpus.name}, {where}", name, cost)
+    for number in range(rounds):
+        change(bench.old, corpus)
+        for name in rotated(list(runners), number):
+            cost = runners[name](bench, corpus.name, users[name])
+            bench.record(f"1% changed, {corpus.name}, {where}", name, cost)
+
+
+def change(old: Dovecot, corpus: Corpus) -> None:
+    """1% of the messages get another flag, 50 new ones arrive."""
+    client = imaplib.IMAP4("127.0.0.1", old.port)
+    client.login(corpus.name, PASSWORD)
+    each = max(1, corpus.messages // 100 // corpus.folders)
+    for number in range(1, corpus.folders):
+        client.select(f"Folder{number:02d}")
+        sign = "+" if time.monotonic_ns() % 2 else "-"
+        client.store(f"1:{each}", f"{sign}FLAGS", "(\\Flagged)")
+        client.store(f"{each + 1}:{2 * each}", f"{'-' if sign == '+' else '+'}FLAGS", "(\\Flagged)")
+    for number in range(50):
+        body = f"Subject: new {number} {time.monotonic_ns()}\r\n\r\n".encode() + b"new mail\r\n" * 300
+        client.append("INBOX", "()", None, body)
+    client.logout()
+
+
+def many_at_once(bench: Bench, rounds: int) -> None:
+    """Four small mailboxes by 1, 2 and 4 tasks."""
+    for number in range(rounds):
+        for tasks in (1, 2, 4):
+            for name, runner in tools().items():
+                users = [f"four-{name}-{tasks}-{number}-{i}".replace(" ", "") for i in range(4)]
+                began = time.monotonic()
+                with ThreadPoolExecutor(tasks) as pool:
+                    costs = list(pool.map(lambda user, r=runner: r(bench, "small", user), users))
+                wall = time.monotonic() - began
+                cost = Cost(wall, sum(c.cpu for c in costs), max(c.memory for c in costs))
+                bench.record(f"4 small mailboxes, {tasks} task(s)", name, cost)
+                for user in users:
+                    shutil.rmtree(bench.new.home / "mail" / user, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def delayed(port: int, milliseconds: float) -> Iterator[int]:
+    """The same port behind a round trip of so many milliseconds."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.delay_relay", str(port), str(milliseconds)],
+        stdout=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def inside_process(bench: Bench, corpus: Corpus, where: str) -> float:
+    """Median seconds of a pass in which nothing changed, without Python's start."""
+    from bascule.ledger import Ledger
+    from bascule.mailbox import MailboxJob, Options, sync_mailbox
+    from bascule.mailbox.cli import quiet
+
+    quiet(False)
+    user = user_of(corpus, where, "bascule", 0)
+    ledger = Ledger(f"sqlite:///{bench.home}/{user}.db")
+    job = MailboxJob(user, bench.old.server(corpus.name), bench.new.server(user), Options(verify="none"))
+    return statistics.median(sync_mailbox(job, ledger).seconds for _ in range(5))
+
+
+def table(results: dict[tuple[str, str], list[Cost]]) -> list[str]:
+    """The rows of the page: medians, and how many times bascule's wall time."""
+    lines = [
+        "| case | tool | wall s (min / median) | times bascule | CPU s | memory MB | runs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (case, tool), costs in results.items():
+        wall = statistics.median(cost.wall for cost in costs)
+        ours = results.get((case, "bascule"))
+        times = f"{wall / statistics.median(cost.wall for cost in ours):.2f}" if ours else ""
+        cpu = statistics.median(cost.cpu for cost in costs)
+        memory = max(cost.memory for cost in costs)
+        least = min(cost.wall for cost in costs)
+        lines.append(
+            f"| {case} | {tool} | {least:.2f} / {wall:.2f} | {times} | {cpu:.2f} | {memory:.0f} | {len(costs)} |"
+        )
+    return lines
+
+
+def write_page(lines: list[str]) -> None:
+    """Put the lines between the page's markers."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    PAGE.write_text("\n".join([head + BEGIN, "", *lines, "", END]) + tail, encoding="utf-8")
+
+
+def machine() -> str:
+    load = os.getloadavg()[0]
+    return (
+        f"Measured on {time.strftime('%Y-%m-%d %H:%M')} with {os.cpu_count()} cores, load {load:.1f} at the end, "
+        f"Python {platform.python_version()}, {version(['dovecot', '--version'])}, {version(['mbsync', '--version'])}."
+    )
+
+
+def version(command: list[str]) -> str:
+    if not shutil.which(command[0]):
+        return f"no {command[0]}"
+    words = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return f"{command[0]} {words[-1] if command[0] == 'mbsync' else words[0]}" if words else command[0]
+
+
+def python_alone() -> Cost:
+    """Python with the engine's imports, and nothing else."""
+    return run([sys.executable, "-c", "import bascule.mailbox.cli"], {"PYTHONPATH": PYTHONPATH})
+
+
+def main() -> None:
+    """Measure, print as it comes, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="the small corpus only, one round, the page untouched")
+    asked = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with mail_directory() as home, contextlib.ExitStack() as stack:
+        bench = set_up(home, stack, [SMALL] if asked.quick else [SMALL, BIG])
+        lines = measure(bench, stack, 1 if asked.quick else asked.rounds, quick=asked.quick)
+    if asked.quick:
+        print("\n".join(lines))
+    else:
+        write_page([machine(), "", *lines])
+
+
+def set_up(home: Path, stack: contextlib.ExitStack, corpora: list[Corpus]) -> Bench:
+    old = stack.enter_context(dovecot(home / "old", separator=".", fsync="optimized"))
+    new = stack.enter_context(dovecot(home / "new", separator="/", location="sdbox:~/sdbox", fsync="optimized"))
+    for corpus in corpora:
+        print(f"making the corpus {corpus.name}", flush=True)
+        user = old.home / "mail" / corpus.name
+        write_maildir(corpus, user / "Maildir")
+        subprocess.run(["chown", "-R", "--reference", str(old.home / "mail"), str(user)], check=True)
+        warm_up(old, corpus)
+    return Bench(home, old, new, old.port, new.port)
+
+
+def warm_up(old: Dovecot, corpus: Corpus) -> None:
+    """Let old index the corpus once, as a server in use has done."""
+    client = imaplib.IMAP4("127.0.0.1", old.port)
+    client.login(corpus.name, PASSWORD)
+    for number in range(corpus.folders):
+        client.select(f"Folder{number:02d}" if number else "INBOX")
+        client.fetch("1:*", "(UID FLAGS INTERNALDATE RFC822.SIZE)")
+    client.logout()
+
+
+def measure(bench: Bench, stack: contextlib.ExitStack, rounds: int, *, quick: bool) -> list[str]:
+    corpora = [SMALL] if quick else [SMALL, BIG]
+    extra: dict[str, Tool] = {"bascule, verified": bascule_verified}
+    inside: dict[str, float] = {}
+    for corpus in corpora:
+        local = {"limit: local doveadm backup": local_backup}
+        first_copies(bench, corpus, "loopback", rounds, extra | local)
+        deltas(bench, corpus, "loopback", rounds)
+        inside[corpus.name] = inside_process(bench, corpus, "loopback")
+    many_at_once(bench, 1 if quick else 2)
+    bench.old_port = stack.enter_context(delayed(bench.old.port, 20))
+    bench.new_port = stack.enter_context(delayed(bench.new.port, 20))
+    for corpus in corpora:
+        first_copies(bench, corpus, "20 ms", rounds, {})
+        deltas(bench, corpus, "20 ms", rounds)
+    alone = python_alone()
+    lines = table(bench.results)
+    lines += ["", f"Python with the engine's imports alone: CPU {alone.cpu:.2f} s, {alone.memory:.0f} MB."]
+    lines += [
+        f"Nothing changed, inside the process, {name}: {seconds * 1000:.0f} ms." for name, seconds in inside.items()
+    ]
+    return lines
+
+
+if __name__ == "__main__":
+    main()
