@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
+from sqlalchemy.orm import Session
 
 from bascule.access import AccessError
 from bascule.ledger import Ledger, filters, problems
@@ -60,8 +61,18 @@ class AccountPass:
         """Do it all; what can't be done becomes a problem."""
         self.result = AccountResult(self.account)
         self.seen: set[int] = set()
+        self.puts: dict[str, bytes] = {}  # what Bascule put in this pass; written down together, and after any end
         self.known = {status.name: status for status in filters.filters(self.ledger, self.account)}
         self.decisions = self._decisions()
+        try:
+            self._look_and_carry()
+        finally:
+            if self.puts:
+                with self.ledger.session() as session:
+                    self._write_puts(session)
+        return self.result
+
+    def _look_and_carry(self) -> None:
         originals, old_active = self._fetch()
         on_new = self.new.scripts()
         self.there = {name: self.new.get(name) for name in on_new}
@@ -75,7 +86,6 @@ class AccountPass:
         if old_active is not None:
             self._carry_vacation_record(plans[old_active])
         self._write_down(plans, standing)
-        return self.result
 
     def _decisions(self) -> dict[tuple[str, str], tuple[Problem, Decision]]:
         found = problems.decisions(self.ledger, self.account, "sieve")
@@ -179,10 +189,10 @@ class AccountPass:
             subject=plan.name,
             explanation=f"The filter {plan.name!r} stands on the new server in another form than the one from the old "
             "server: somebody has written or changed it there. Both are shown; the one on the new server stays until "
-            "this is decided.",
+            "this is decided: `put beside` keeps both, `overwrite` takes the old server's, `keep new` leaves that out.",
             facts={"on new": digest(there), "from old": digest(target)},
             details={"on new": planning.clean(planning.read(there)), "from old": planning.clean(planning.read(target))},
-            proposal={"action": "put beside", "name": BESIDE.format(name=plan.name)},
+            proposal={"action": "keep both", "do": "put beside", "name": BESIDE.format(name=plan.name)},
         )
         known = self._decide(problem)
         if known is None or self.dry_run:
@@ -190,15 +200,15 @@ class AccountPass:
         return self._follow(known[1], plan, target, problem)
 
     def _follow(self, decision: Decision, plan: Plan, target: bytes, problem: Problem) -> bytes | None:
-        action = decision.values.get("action", "put beside") if decision.option is Option.APPLY else "keep new"
-        if action == "overwrite":
+        act = str(decision.values.get("do", "put beside")).strip() if decision.option is Option.APPLY else "keep new"
+        if act == "overwrite":
             stored = self._store(plan.name, target, problem)
             if stored is not None:
                 self._settle(problem)
             return stored
-        if action == "put beside":
+        if act == "put beside":
             beside = str(decision.values.get("name") or BESIDE.format(name=plan.name))
-            if self.there.get(beside) != target and self._store(beside, target, problem) is None:
+            if beside not in self.there and self._store(beside, target, problem) is None:
                 return None
         self._settle(problem)
         return None
@@ -244,8 +254,7 @@ class AccountPass:
     def _remember_put(self, name: str, target: bytes) -> None:
         known = self.known.get(name)
         if not self.dry_run and (known is None or known.put != digest(target)):
-            with self.ledger.session() as session:
-                filters.set_put(session, self.account, name, target)
+            self.puts[name] = target
 
     def _activate(self, old_active: str | None, standing: Mapping[str, bytes | None]) -> None:
         """The script that is active on old becomes active on new, unless somebody has chosen another one there."""
@@ -277,9 +286,10 @@ class AccountPass:
             kind=OTHER_ACTIVE,
             subject=self.new_active or "",
             explanation=f"On the new server the filter {self.new_active!r} is active, and not by Bascule; "
-            f"on the old one it is {old_active!r}. The one on the new server stays active until this is decided.",
+            f"on the old one it is {old_active!r}. The one on the new server stays active until this is decided: "
+            "`leave it active`, or `activate the old one`.",
             facts={"on new": self.new_active, "on old": old_active},
-            proposal={"action": "leave it active"},
+            proposal={"action": "choose", "do": "leave it active"},
         )
         known = self._decide(problem)
         if known is None:
@@ -287,7 +297,7 @@ class AccountPass:
         decision = known[1]
         if not self.dry_run:
             self._settle(problem)
-        return decision.option is Option.APPLY and decision.values.get("action") == "activate the old one"
+        return decision.option is Option.APPLY and decision.values.get("do") == "activate the old one"
 
     def _settle(self, problem: Problem) -> None:
         known = self.decisions.get((problem.kind, problem.subject))
@@ -315,11 +325,15 @@ class AccountPass:
             page = planning.page(plan, standing[name])
             if name not in self.known or self.known[name].report != page:
                 pages[name] = page
-        if not pages and not problems.problems(
-            self.ledger, account=self.account, room="sieve", states=("open", "decided")
-        ):
-            return
-        with self.ledger.session() as session:
-            for name, page in pages.items():
-                filters.set_report(session, self.account, name, page)
-            problems.withdraw_unseen(session, self.account, "sieve", self.seen)
+        waiting = problems.problems(self.ledger, account=self.account, room="sieve", states=("open", "decided"))
+        if pages or self.puts or waiting:
+            with self.ledger.session() as session:
+                for name, page in pages.items():
+                    filters.set_report(session, self.account, name, page)
+                self._write_puts(session)
+                problems.withdraw_unseen(session, self.account, "sieve", self.seen)
+
+    def _write_puts(self, session: Session) -> None:
+        for name, data in self.puts.items():
+            filters.set_put(session, self.account, name, data)
+        self.puts = {}

@@ -225,7 +225,7 @@ def test_a_beta_testers_filter_goes_by_decision(
 ) -> None:
     old, new = Server({"main": FILING}, "main"), Server({"main": b"stop;"}, "main")
     run(old, new)
-    decide(ledger, action=action)
+    decide(ledger, do=action)
     assert run(old, new).problems == 0
     assert (new.stored, new.active) == (stored, "main")
     new.log.clear()
@@ -244,7 +244,7 @@ def test_another_active_filter_on_new_stays_until_decided(ledger: Ledger, run: R
     old, new = Server({"main": FILING}, "main"), Server({"mine": b"stop;"}, "mine")
     assert run(old, new).problems == 1
     assert (new.active, kinds(ledger)) == ("mine", [OTHER_ACTIVE])
-    decide(ledger, action=action)
+    decide(ledger, do=action)
     assert run(old, new).problems == 0
     assert new.active == active
     assert run(old, new).problems == 0
