@@ -62,7 +62,7 @@ def bring_up_airflow(instance: Instance, tell: Teller, *, port: int, site_file: 
 
 def wait_for_dags(rest: Rest, seconds: float = 90) -> None:
     """Wait until all phases are known. Raises DemoFailed with the import errors when they don't come."""
-    wanted, deadline = {"prepare", "problems", *PHASES, "migrate"}, time.monotonic() + seconds
+    wanted, deadline = {"prepare", "problems", *PHASES, "rollback", "migrate"}, time.monotonic() + seconds
     while not wanted <= rest.dags():
         if time.monotonic() > deadline:
             raise DemoFailed(f"Airflow does not know {sorted(wanted - rest.dags())}: {rest.import_errors()}")

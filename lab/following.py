@@ -10,6 +10,7 @@ from lab.answering import Answerer
 
 POLL_SECONDS = 2.0
 STILL_LOOKING_SECONDS = 15  # a line of progress at least so often
+LONGEST_SECONDS = 3 * 3600  # a load test's day
 ENDED = ("success", "failed")
 Runs = list[tuple[str, str]]  # DAG id and run id, the one that is waited for first
 
@@ -38,7 +39,7 @@ def follow(
     each: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer and tell until the first of `runs` ends; `each` is called at every look. Raises RunFailed."""
-    last, told_at = "", 0.0
+    last, told_at, began = "", 0.0, time.monotonic()
     while (state := rest.run_state(*runs[0])) not in ENDED:
         answerer.look()
         each()
@@ -46,6 +47,10 @@ def follow(
         if line and (line != last or time.monotonic() - told_at > STILL_LOOKING_SECONDS):
             tell(line)
             last, told_at = line, time.monotonic()
+        if time.monotonic() - began > LONGEST_SECONDS:
+            raise RunFailed(
+                f"{runs[0][0]} has not ended after {LONGEST_SECONDS / 60:.0f} minutes: {line or 'it waits'}"
+            )
         time.sleep(POLL_SECONDS)
     if state == "failed":
         raise RunFailed(

@@ -87,6 +87,7 @@ def day(rest: Rest) -> Iterator[Day]:
         _try_out_of_order(made, tell)
         _prepare(made, tell)
         _try_dry_run(made, tell)
+        _freeze_and_roll_back(made, tell)
         _migrate(made, tell)
     finally:
         lab(instance, "inject", "stop")
@@ -118,6 +119,26 @@ def _try_dry_run(made: Day, tell: Teller) -> None:
     run = made.rest.trigger("freeze", {"dry_run": True})
     _end_of(made, "freeze, dry", "freeze", run, tell, [])
     made.notes["journal rows after dry run"] = len(journal.entries(made.ledger))
+
+
+def _freeze_and_roll_back(made: Day, tell: Teller) -> None:
+    """A freeze that is taken back: what each change finds afterwards is compared with what it had found before."""
+    from bascule import changes
+    from bascule.access import opened
+    from bascule.changes import acts
+    from bascule.ledger import journal
+
+    _end_of(made, "freeze, rolled back", "freeze", made.rest.trigger("freeze"), tell, [])
+    in_force = acts.in_force(journal.entries(made.ledger))
+    _end_of(made, "rollback", "rollback", made.rest.trigger("rollback"), tell, [])
+    with opened(site.from_environment()) as access:
+        found = {
+            f"{act.kind} {act.subject}": changes.kind(act.kind).from_parameters(access, act.parameters).observe()
+            for act in in_force
+        }
+    made.notes["before the freeze"] = {f"{act.kind} {act.subject}": act.before for act in in_force}
+    made.notes["after the rollback"] = found
+    made.notes["in force after the rollback"] = acts.in_force(journal.entries(made.ledger))
 
 
 def _migrate(made: Day, tell: Teller) -> None:
@@ -159,8 +180,3 @@ def _sync_one_mailbox_again(made: Day, run: str, tell: Teller) -> None:
     made.notes["cleared mailbox"] = clean["rendered_map_index"]
     made.rest.clear("transfer", run, [["mailbox.sync", clean["map_index"]]], downstream=False)
     _end_of(made, "transfer after clear", "transfer", run, tell, REVIEWS)
-
-
-@pytest.fixture(scope="session")
-def site_file() -> site.Site:
-    return site.from_environment()

@@ -59,6 +59,14 @@ def test_dry_run_changes_nothing_and_says_what_would_change(day: Day) -> None:
     assert "this would change" in day.log_of(run, run.task("stop_imap_on_old"))
 
 
+def test_a_rollback_puts_everything_back_as_it_was_before_the_freeze(day: Day) -> None:
+    assert day.seen["freeze, rolled back"].state == "success"
+    assert day.seen["rollback"].state == "success"
+    assert len(day.notes["before the freeze"]) >= 8
+    assert day.notes["after the rollback"] == day.notes["before the freeze"]
+    assert day.notes["in force after the rollback"] == []
+
+
 def test_freeze_does_every_line_of_the_table_in_order(day: Day) -> None:
     run = day.seen["freeze"]
     assert run.state == "success"

@@ -11,7 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 DAGS = Path(__file__).parents[2] / "dags"
-PHASES = ("prepare", "problems", "freeze", "transfer", "cutover", "drain", "migrate")
+PHASES = ("prepare", "problems", "freeze", "transfer", "cutover", "drain", "rollback", "migrate")
 PARSE_SECONDS = 0.3
 # What Airflow's DAG processor has imported before it parses a file.
 MEASURE = """

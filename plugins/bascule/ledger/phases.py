@@ -26,7 +26,10 @@ def mark(ledger: Ledger, phase: str, state: Mark, origin: journal.Origin, note: 
 
 
 def marked_at(ledger: Ledger, phase: str, state: Mark) -> datetime | None:
-    """When the phase last came to this state since the last finished rollback (UTC); None when it has not."""
+    """When the phase last came to this state since the last finished rollback (UTC); None when it has not.
+
+    What `prepare` found and copied stays true after a rollback.
+    """
     last: datetime | None = None
     for entry in journal.entries(ledger, kind="phase"):
         reached = (entry.after or {}).get("state")
@@ -43,7 +46,7 @@ def require(ledger: Ledger, phase: str) -> None:
     if phase in NOT_AFTER_GO and gone is not None:
         raise PhaseRefused(
             f"`{phase}` does not run any more: the cutover was decided at {gone:%Y-%m-%d %H:%M:%S} UTC and the new "
-            "server is in production. If the day must begin again, run `rollback` first."
+            "server is in production. Running it again would take the mail away from that server."
         )
     needed = NEEDS.get(phase)
     if needed and marked_at(ledger, needed, "finished") is None:

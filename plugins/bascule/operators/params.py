@@ -38,6 +38,10 @@ queued mail flow and runs the functional tests.
 DRAIN_DOC = """
 **13:30.** Waits until the MX's queue is empty, accounts for every message that was accepted since the freeze, reports.
 """
+ROLLBACK_DOC = """
+**No go.** Undoes every change of the day in reverse order, as the journal has them, and sends the mail that waits at
+the MX to the old server again. Works as long as no go was given at the gate of `cutover`; copied mail stays on new.
+"""
 MIGRATE_DOC = """
 **The day.** Runs freeze, transfer, cutover and drain, and waits for each. When a task of a phase fails: mend it, clear
 it *in the phase's own run*, then clear the phase's task here; it goes on with that same run.

@@ -1,0 +1,29 @@
+"""Back to the state before the freeze, as long as no go was given: the changes undone, the queued mail to old."""
+
+from airflow.sdk import dag
+from bascule.operators.params import PHASE_DEFAULTS, ROLLBACK_DOC, phase_params
+from bascule.operators.phase import BeginPhase, FinishPhase
+from bascule.operators.queue import FlushQueue, RequeueMail
+from bascule.operators.rollback import UndoChanges
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    params=phase_params(),
+    default_args=PHASE_DEFAULTS,
+    doc_md=ROLLBACK_DOC,
+    tags=["bascule"],
+)
+def rollback():
+    (
+        BeginPhase(task_id="begin")
+        >> UndoChanges(task_id="undo_changes")
+        >> RequeueMail(task_id="reroute_mail_queued_at_mx")
+        >> FlushQueue(task_id="let_queued_mail_flow")
+        >> FinishPhase(task_id="finish")
+    )
+
+
+rollback()
