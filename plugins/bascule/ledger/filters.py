@@ -89,11 +89,6 @@ def set_put(session: Session, account: str, name: str, data: bytes) -> None:
         row.put, row.put_at = digest(data), now()
 
 
-def forget_put(session: Session, account: str) -> None:
-    """Nothing on the new server is Bascule's any more (after a rollback)."""
-    session.execute(sa.update(FilterRow).where(FilterRow.account == account).values(put=None, put_at=None))
-
-
 def filters(ledger: Ledger, account: str | None = None) -> list[FilterStatus]:
     """The scripts of one account, or of all, by account and name."""
     query = sa.select(FilterRow).order_by(FilterRow.account, FilterRow.name)

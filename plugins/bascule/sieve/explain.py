@@ -72,7 +72,11 @@ def _filled(template: str, node: Node) -> str:
         if isinstance(argument, Tag) and argument.name in MATCHES:
             words["match"] = MATCHES[argument.name]
     for role in roles(node):
-        shown = role.argument.text if isinstance(role.argument, Number) else _either([s.value for s in role.strings()])
+        shown = (
+            role.argument.text
+            if isinstance(role.argument, Number)
+            else _listed([s.value for s in role.strings()], node)
+        )
         words.setdefault(role.tag or role.name, shown)
     for name in ("header", "key", "mailbox", "redirect", "script", "flags", "text", "variable", "extension", "days"):
         words.setdefault(name, "?")
@@ -86,9 +90,13 @@ def _tags(node: Node) -> str:
 
 
 def _values(node: Node) -> str:
-    return ", ".join(_either([string.value for string in role.strings()]) for role in roles(node) if role.strings())
+    return ", ".join(
+        _listed([string.value for string in role.strings()], node) for role in roles(node) if role.strings()
+    )
 
 
-def _either(values: list[str]) -> str:
+def _listed(values: list[str], node: Node) -> str:
+    """A test asks for one or another, a command takes all."""
+    between = " or " if node.is_test else ", "
     shown = [repr(value if len(value) < 80 else value[:77] + "...") for value in values]
-    return " or ".join(shown[:6]) + (f" or {len(shown) - 6} more" if len(shown) > 6 else "")
+    return between.join([*shown[:6], f"{len(shown) - 6} more"] if len(shown) > 6 else shown)
