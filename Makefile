@@ -15,7 +15,7 @@ help:
 	@echo "make down         stop both; nothing is left running"
 	@echo "make test         lint, types, unit, integration and end-to-end tests"
 	@echo "make lint | unit | integration | end-to-end   one part of them (TESTS=path narrows it)"
-	@echo "make bench        the benchmarks, into docs/performance.md"
+	@echo "make bench        the benchmarks, into docs/performance.md (BENCHMARKS=\"mailbox filters calendars\")"
 	@echo "make screenshots  pictures of the UI of a running demo, into docs/pictures"
 	@echo "make purge        down, and throw the practice sites and the cached images away"
 
@@ -41,7 +41,7 @@ lint unit integration end-to-end: setup
 	@$(PYTHON) -m lab.testing $@ $(TESTS)
 
 bench: setup
-	@$(PYTHON) -m benchmarks
+	@$(PYTHON) -m benchmarks $(BENCHMARKS)
 
 screenshots:
 	@lab/setup.sh lab/screenshot_packages.txt
