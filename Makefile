@@ -17,7 +17,7 @@ help:
 	@echo "make lint | unit | integration | end-to-end   one part of them (TESTS=path narrows it)"
 	@echo "make bench        the benchmarks, into docs/performance.md (BENCHMARKS=\"mailbox filters calendars\")"
 	@echo "make screenshots  pictures of the UI of a running demo, into docs/pictures"
-	@echo "make purge        down, and throw the practice sites and the cached images away"
+	@echo "make purge        down, and throw the practice site away (the cached images stay)"
 
 setup:
 	@lab/setup.sh

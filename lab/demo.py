@@ -138,7 +138,7 @@ def free_port(wanted: int) -> int:
 
 
 def bring_down(instance: Instance, *, purge: bool) -> None:
-    """Stop Airflow and the lab; with `purge` throw the instance away as well."""
+    """Stop Airflow and the practice site; with `purge` throw the site away as well."""
     airflow.stop(Home(instance))
     lab(instance, "purge" if purge else "down")
 

@@ -16,6 +16,7 @@ QUEUE_ID = r"(?P<id>[0-9A-Za-z]+)"
 ACCEPTED = re.compile(rf"^{QUEUE_ID}: client=")
 REQUEUED_FROM = re.compile(rf"^{QUEUE_ID}: uid=\d+ from=<[^>]*> orig_id=(?P<from>[0-9A-Za-z]+)$")
 MESSAGE_ID = re.compile(rf"^{QUEUE_ID}: message-id=<?(?P<message_id>[^>]*)>?$")
+QUEUED = re.compile(rf"^{QUEUE_ID}: from=<[^>]*>, size=\d+, nrcpt=\d+ \(queue active\)$")
 STATUS = re.compile(rf"^{QUEUE_ID}: to=<[^>]*>,.* status=(?P<status>\w+) ")
 REMOVED = re.compile(rf"^{QUEUE_ID}: removed$")
 
@@ -26,6 +27,7 @@ class Message:
 
     queue_id: str
     message_id: str = ""
+    accepted: bool = False  # the queue manager has it: a client that broke off in the middle was told nothing
     sent: int = 0  # recipients
     given_up: int = 0  # recipients
     ended: bool = False
@@ -70,6 +72,8 @@ def follow(lines: Iterable[str]) -> dict[str, Message]:
             messages[found["id"]].ended = False
         elif (found := MESSAGE_ID.match(line)) and found["id"] in messages:
             messages[found["id"]].message_id = found["message_id"]
+        elif (found := QUEUED.match(line)) and found["id"] in messages:
+            messages[found["id"]].accepted = True
         elif (found := STATUS.match(line)) and found["id"] in messages:
             messages[found["id"]].sent += found["status"] == "sent"
             messages[found["id"]].given_up += found["status"] in queues.UNSENT
@@ -86,6 +90,8 @@ def settle(messages: Iterable[Message], waiting: set[str], by_id: dict[str, Mess
     waits = {id(by_id[queue_id]) for queue_id in waiting if queue_id in by_id}
     result = Account()
     for message in messages:
+        if not message.accepted:
+            continue
         if message.given_up:
             result.given_up.append(str(message))
         elif message.ended and message.sent:
