@@ -15,10 +15,9 @@ from lab import airflow
 from lab.airflow import AirflowNotReady, Home, Rest
 from lab.answering import Answerer, read_rules
 from lab.following import RunFailed, Runs, Teller, follow
-from lab.paths import CHECKOUT, Instance
+from lab.paths import CHECKOUT, SITE_FILE, Instance
 from lab.summary import print_summary, summarise
 
-SITE_FILE = CHECKOUT / "lab" / "site.yaml"
 ANSWERS = CHECKOUT / "lab" / "answers.yaml"
 SUMMARY = CHECKOUT / "var" / "summary.json"
 PHASES = ("freeze", "transfer", "cutover", "drain")

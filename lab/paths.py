@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+SITE_FILE = CHECKOUT / "lab" / "site.yaml"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CACHE = Path(os.environ.get("BASCULE_CACHE", "/var/cache/bascule"))
 

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from bascule.ledger import Ledger, journal, mailboxes, problems
+from bascule.site import load
 
 from lab.airflow import Home, Rest
-from lab.paths import CHECKOUT, Instance
+from lab.paths import CHECKOUT, SITE_FILE, Instance
 
 PHASES = ("freeze", "transfer", "cutover", "drain")
 
@@ -38,6 +39,7 @@ def summarise(
         "duplicated": [*injected["duplicated"], *audit["duplicated"]],
         "where": injected["numbers"],
         "audit": audit,
+        "isolation": isolation(ledger),
         "functional_tests": functional_tests(ledger),
         "journal_rows": len(journal.entries(ledger)),
         "journal_holds": journal.broken_link(ledger) is None,
@@ -59,6 +61,7 @@ def is_good(summary: dict[str, Any]) -> bool:
         and tests
         and all(test["ok"] for test in tests.values())
         and summary["journal_holds"]
+        and summary["isolation"]
         and summary["outage_seconds"]
     )
 
@@ -86,6 +89,18 @@ def times(ledger: Ledger, kind: str, event: journal.Event, **parameters: str) ->
         for entry in journal.entries(ledger, kind=kind, event=event)
         if entry.at and parameters.items() <= entry.parameters.items()
     ]
+
+
+def isolation(ledger: Ledger) -> str | None:
+    """What was verified about IMAP on old while it was isolated and running, as a sentence; None: nothing was."""
+    verified = times(ledger, "firewall", "unchanged", side="old", state="isolated")
+    part = load(SITE_FILE).isolation.old
+    if not verified:
+        return None
+    return (
+        f"at {verified[-1]:%H:%M:%S} UTC refused from {', '.join(part.refused_from)}, "
+        f"reached from where the copy runs ({', '.join(part.allow)})"
+    )
 
 
 def functional_tests(ledger: Ledger) -> dict[str, dict[str, Any]]:
@@ -139,6 +154,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         f"  injected           {summary['injected']} numbered messages, {summary['delivered_once']} in exactly one "
         f"place, {len(summary['lost'])} lost, {len(summary['duplicated'])} twice"
     )
+    print(f"  IMAP on old        {summary['isolation'] or 'was never seen isolated'}")
     for name, test in summary["functional_tests"].items():
         print(f"  {'passed' if test['ok'] else 'FAILED'}             {name}: {test['evidence']}")
     chain = "holds" if summary["journal_holds"] else "is BROKEN"

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 
 from lab.airflow import Home, environment, stop
-from lab.demo import SITE_FILE, DemoFailed, bring_down, bring_up_airflow, bring_up_site, free_port
+from lab.demo import DemoFailed, bring_down, bring_up_airflow, bring_up_site, free_port
 from lab.following import Teller
 from lab.network import joined
-from lab.paths import CHECKOUT, Instance
+from lab.paths import CHECKOUT, SITE_FILE, Instance
 
 NAME = "test"
 ACCOUNTS = 12  # two beta testers and the four problem mailboxes among them
