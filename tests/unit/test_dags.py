@@ -81,3 +81,17 @@ def test_nothing_is_taken_over_before_the_gate() -> None:
     dag = dag_of("cutover")
     before = dag.get_task("go_no_go").get_flat_relative_ids(upstream=True)
     assert before == {"begin", "wait_until_no_problem_is_open"}
+
+
+def test_a_wrong_site_file_is_an_import_error_without_a_stack_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = tmp_path / "site.yaml"
+    wrong.write_text("name: observatoire\ndomain: obs.test\n")
+    monkeypatch.setenv("BASCULE_SITE", str(wrong))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACKS", "False")
+    bag = DagBag(str(DAGS / "site_file.py"))
+    (text,) = bag.import_errors.values()
+    assert text.startswith(f"{wrong} has ")
+    assert "timezone: this key is missing" in text
+    assert "Traceback" not in text
