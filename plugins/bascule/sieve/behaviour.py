@@ -35,6 +35,9 @@ UNWANTED_SETTINGS = re.compile(
 )
 
 
+AT_ONCE = 8  # sshd allows ten sessions in one connection
+
+
 @dataclass(frozen=True)
 class Action:
     """One action as `sieve-test` tells it; `folder` is the one that it stores into, if it does."""
@@ -59,6 +62,7 @@ class Proof:
     sample: int = 20
     _settings: str | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE), init=False, repr=False)
 
     def compare(self, account: str, plan: Plan, others: Mapping[str, Plan], folders: FolderMap) -> None:
         """Write into the plan of the active script what the new one does otherwise, and what the repaired one would.
@@ -74,7 +78,8 @@ class Proof:
         repaired = plan.repaired if plan.repaired != plan.keeping else None
         variants = {"old": plan.original, "new": plan.keeping, "repaired": repaired}
         scripts = {name: data for name, data in variants.items() if data is not None}
-        did = self._run(scripts, others, messages)
+        with self._turn:
+            did = self._run(scripts, others, messages)
         unable = [
             name for name in scripts if name != "old" and all(did.get((name, n)) is None for n in range(len(messages)))
         ]
@@ -98,10 +103,13 @@ class Proof:
         self, scripts: Mapping[str, bytes], others: Mapping[str, Plan], messages: list[Message]
     ) -> dict[tuple[str, int], Actions | None]:
         """(variant, number of the message) -> what the variant does with it."""
+        settings = self._settings_of_new()
         place = self.host.run(["mktemp", "-d", "--tmpdir", "bascule-sieve-XXXXXXXX"], sudo=False).output.strip()
         try:
             self.host.run(
-                ["tar", "-xf", "-", "-C", place], input=self._files(place, scripts, others, messages), sudo=False
+                ["tar", "-xf", "-", "-C", place],
+                input=self._files(place, settings, scripts, others, messages),
+                sudo=False,
             )
             marker = secrets.token_hex(8)
             command = ["find", place, "-name", "*.eml"]
@@ -121,29 +129,35 @@ class Proof:
             self.host.run(["rm", "-rf", "--", place], sudo=False, check=False)
         return _parse(output, marker)
 
+    @staticmethod
     def _files(
-        self, place: str, scripts: Mapping[str, bytes], others: Mapping[str, Plan], messages: list[Message]
+        place: str, settings: str, scripts: Mapping[str, bytes], others: Mapping[str, Plan], messages: list[Message]
     ) -> bytes:
         files = {f"{number}.eml": message.data for number, message in enumerate(messages)}
         for name, script in scripts.items():
             files[f"{name}/active.sieve"] = script
-            files[f"{name}/dovecot.conf"] = self._configuration(f"{place}/{name}").encode()
+            files[f"{name}/dovecot.conf"] = _configuration(f"{place}/{name}", settings).encode()
             for plan in others.values():
                 other = plan.original if name == "old" else plan.keeping or plan.original
                 if "/" not in plan.name and plan.name.strip("."):
                     files[f"{name}/scripts/{plan.name}.sieve"] = other
         return _tar(files)
 
-    def _configuration(self, place: str) -> str:
+    def _settings_of_new(self) -> str:
+        """The new server's Sieve settings, asked once; whoever asks first also opens the SSH connection for all."""
         with self._lock:
             if self._settings is None:
                 told = self.host.run(["doveconf", "-S", "-n"], check=False).output
                 found = [(key, value) for key, value in SETTINGS.findall(told) if not UNWANTED_SETTINGS.fullmatch(key)]
                 self._settings = "".join(f"  {key} = {value}\n" for key, value in found)
-        return (
-            "mail_plugins =\nfirst_valid_uid = 0\nssl = no\n"
-            f"plugin {{\n{self._settings}  sieve = file:{place}/scripts;active={place}/active.sieve\n}}\n"
-        )
+            return self._settings
+
+
+def _configuration(place: str, settings: str) -> str:
+    return (
+        "mail_plugins =\nfirst_valid_uid = 0\nssl = no\n"
+        f"plugin {{\n{settings}  sieve = file:{place}/scripts;active={place}/active.sieve\n}}\n"
+    )
 
 
 def version(plan: Plan) -> str:

@@ -128,7 +128,11 @@ class AccountPass:
             plan.behaviour = known.report["behaviour"]
             plan.repaired_behaviour = known.report["repaired_behaviour"]
         elif self.proof is not None:
-            self.proof.compare(self.account, plan, others, self.folders)
+            try:
+                self.proof.compare(self.account, plan, others, self.folders)
+            except AccessError as error:  # no reason to leave an account without its filters; the page says it
+                plan.not_compared = planning.clean(str(error))
+                log.warning("filter not compared", account=self.account, filter=plan.name, why=plan.not_compared)
 
     def _carry(self, plan: Plan) -> bytes | None:
         """Bring one script over; return what stands on the new server under its name as it should, else None."""

@@ -109,7 +109,7 @@ def test_the_directory_is_removed_and_no_program_is_allowed(monkeypatch: object)
     host = Host()
     compared(host, Plan("a", b"old", keeping=b"new"), monkeypatch)
     assert host.commands[-1] == ["rm", "-rf", "--", "/tmp/x"]
-    assert "sieve_extprograms" not in Proof(host, None)._configuration("/tmp/x")  # type: ignore[arg-type]
+    assert Proof(host, None)._settings_of_new() == "  sieve_extensions = +vnd.x\n"  # type: ignore[arg-type]
 
 
 def test_an_unchanged_filter_is_not_run(monkeypatch: object) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bascule.access import AccessError
 from bascule.ledger import Ledger, filters, problems
 from bascule.ledger.journal import Origin
 from bascule.ledger.problems import Option
@@ -334,3 +335,15 @@ def test_a_form_that_loses_line_ends_does_no_harm(ledger: Ledger, run: Run) -> N
     decide(ledger, text=REPAIRED.decode().replace("\r\n", " "))
     run(old, new)
     assert new.stored["main"] == REPAIRED
+
+
+def test_a_filter_that_cannot_be_compared_is_carried_all_the_same(ledger: Ledger) -> None:
+    class NoHost:
+        def compare(self, *_: object) -> None:
+            raise AccessError("new: no SSH")
+
+    new = Server()
+    folders = FolderMap({}, ".", "/", "INBOX.", "")
+    AccountPass("marie", Server({"main": FILING}, "main"), new, ledger, folders, proof=NoHost()).run()  # type: ignore[arg-type]
+    assert new.stored == {"main": FILED}
+    assert filters.filters(ledger, "marie")[0].report["not_compared"] == "new: no SSH"
