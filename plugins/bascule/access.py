@@ -209,13 +209,16 @@ class RemoteHost:
         return finished
 
     def read_file(self, path: str) -> bytes | None:
-        """Return the file's bytes, or None when there is none."""
-        if self.run(["test", "-e", path], check=False).status != 0:
+        """Return the file's bytes, or None when there is none. Raises CommandFailed when it can't be read."""
+        command = ["env", "LC_ALL=C", "cat", "--", path]
+        began = time.monotonic()
+        status, output, error = self._execute(shlex.join(["sudo", "-n", "--", *command]), b"", 120.0)
+        if status == 0:
+            return output
+        said = error.decode(errors="replace")
+        if said.rstrip().endswith("No such file or directory"):
             return None
-        status, output, error = self._execute(shlex.join(["sudo", "-n", "--", "cat", path]), b"", 120.0)
-        if status != 0:
-            raise CommandFailed(self.name, ["cat", path], Finished(status, "", error.decode(errors="replace"), 0.0))
-        return output
+        raise CommandFailed(self.name, command, Finished(status, "", said, round(time.monotonic() - began, 3)))
 
     def write_file(self, path: str, data: bytes, *, mode: str = "0644") -> None:
         """Write the file as root, atomically: readers see the old one or the new one, never a part."""

@@ -18,7 +18,7 @@ from tests.integration.directory_entries import add, administrator, destination_
 __all__ = ["changing"]
 ACCOUNTS = ["changes-ada", "changes-bob", "changes-cleo"]
 OURS = "(uid=changes-*)"
-MANY = 600  # more than one page of the search
+MANY = 510  # more than one page of the search
 
 
 def move(access: Access) -> Destination:
