@@ -58,7 +58,7 @@ def processes(instance: Instance, group: str = "") -> set[int]:
 def kill(instance: Instance, group: str, seconds: float = 10) -> None:
     """End every process of the group by force, wait until none is left, remove the group."""
     deadline = time.monotonic() + seconds
-    spared = _ancestors()
+    spared = own_line()
     while left := processes(instance, group) - spared:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
@@ -81,7 +81,7 @@ def remove(instance: Instance, group: str = "") -> None:
                 directory.rmdir()
 
 
-def _ancestors() -> set[int]:
+def own_line() -> set[int]:
     """This process and those that started it: a `down` that was itself started through `exec` must not end itself."""
     found, pid = set(), os.getpid()
     while pid > 1:

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -218,11 +219,23 @@ def _end(instance: Instance, *, gently: bool) -> None:
     for group in (cgroups.DRIVER, *cgroups.groups(instance)):
         cgroups.kill(instance, group)
     cgroups.remove(instance)
+    _end_visitors(instance)
     network.delete(instance)
     for name in HOSTS:
         with contextlib.suppress(OSError):
             Path("/run/systemd/nspawn/propagate", instance.machine(name)).rmdir()
     shutil.rmtree(instance.runtime, ignore_errors=True)
+
+
+def _end_visitors(instance: Instance) -> None:
+    """End what still runs in the site's network; a namespace lives as long as anything in it."""
+    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + seconds
+        for pid in network.processes(instance) - cgroups.own_line():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while network.processes(instance) - cgroups.own_line() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def _step_out(instance: Instance) -> None:

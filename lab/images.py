@@ -208,12 +208,19 @@ def _build_layer(image: Image, partial: Path) -> None:
 
 def _mirrors() -> list[tuple[str, str]]:
     """(release, address) of Debian's own archives as this machine's apt is configured to reach them."""
+    if not (found := _archives()):  # apt knows an archive's origin only once it has its lists
+        run(["apt-get", "-q", "update"])
+        found = _archives()
+    if not any(release == suite() for release, _ in found):
+        raise LabError(f"apt knows no Debian archive of {suite()}: mend this machine's /etc/apt")
+    return found
+
+
+def _archives() -> list[tuple[str, str]]:
     form = "$(ORIGIN) $(RELEASE) $(REPO_URI)"
     lines = run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"]).splitlines()
-    found = [tuple(line.split()[1:3]) for line in dict.fromkeys(lines) if line.startswith("Debian ")]
-    if not any(release == suite() for release, _ in found):
-        raise LabError(f"apt knows no Debian archive of {suite()}: run apt-get update, or mend /etc/apt")
-    return [(release, uri) for release, uri in found if release.startswith(suite())]
+    known = [line.split() for line in dict.fromkeys(lines) if line.startswith("Debian ")]
+    return [(release, uri) for _, release, uri in known if release.startswith(suite())]
 
 
 def _hand_on_apt_configuration(tree: Path, mirrors: list[tuple[str, str]]) -> None:

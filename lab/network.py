@@ -66,6 +66,18 @@ def joined(instance: Instance, command: list[str]) -> list[str]:
     return ["nsenter", f"--net={path(instance)}", *inside, *files, *command]
 
 
+def processes(instance: Instance) -> set[int]:
+    """Process ids of whoever lives in the namespace, whichever way it came in."""
+    if not path(instance).exists():
+        return set()
+    wanted, found = path(instance).stat().st_ino, set()
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if (directory / "ns/net").stat().st_ino == wanted:
+                found.add(int(directory.name))
+    return found
+
+
 def write_name_files(instance: Instance) -> None:
     """/etc/hosts and /etc/resolv.conf of programs that join the namespace."""
     directory = instance.state / "etc"

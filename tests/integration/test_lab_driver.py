@@ -99,3 +99,9 @@ def test_down_leaves_nothing(crashed: bool) -> None:
     assert str(INSTANCE.state) not in mounts and INSTANCE.namespace not in mounts
     _lab("down")
     assert "is not up" in _lab("exec", "true", status=2)
+
+
+def test_down_ends_what_came_into_the_network_by_another_way() -> None:
+    visitor = subprocess.Popen(["nsenter", f"--net={network.path(INSTANCE)}", "sleep", "600"])
+    _lab("down")
+    assert visitor.wait(10) != 0
