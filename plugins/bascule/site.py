@@ -237,8 +237,8 @@ class WebmailPart(Part):
     host: str
     url: Url
     target: Url
-    kind: Literal["nginx"] = "nginx"
-    template: str = "webmail_redirect.nginx.j2"
+    kind: Literal["nginx", "apache"] = "nginx"
+    template: str | None = None  # the kind's own unless given
     path: AbsolutePath
     verify_from: str
 
@@ -292,6 +292,29 @@ class GatesPart(Part):
     cutover: list[str] = []
 
 
+class LettersPart(Part):
+    """The letter to each owner of a mailbox in which something was decided."""
+
+    owners: bool = True
+
+
+def _known_kinds(decisions: dict[str, str]) -> dict[str, str]:
+    """Check standing decisions against the kinds of problems. Raises ValueError."""
+    from bascule.kinds import kinds
+
+    for key, choice in decisions.items():
+        kind = kinds().get(key)
+        if kind is None:
+            raise ValueError(f"there is no kind of problem {key!r}; there are {', '.join(sorted(kinds()))}")
+        if choice not in kind.standing:
+            fitting = ", ".join(kind.standing) or "none: a person always looks at it"
+            raise ValueError(f"{key!r} can't be decided once and for all by {choice!r}; fitting: {fitting}")
+    return decisions
+
+
+StandingDecisions = Annotated[dict[str, Literal["apply", "leave out", "keep on old"]], AfterValidator(_known_kinds)]
+
+
 class Site(Part):
     """One organisation's migration."""
 
@@ -314,6 +337,8 @@ class Site(Part):
     queues: QueuesPart
     functional_tests: FunctionalTestsPart
     gates: GatesPart = GatesPart()
+    decisions: StandingDecisions = {}
+    letters: LettersPart = LettersPart()
 
     @model_validator(mode="after")
     def _hosts_exist(self) -> "Site":

@@ -37,6 +37,12 @@ def test_a_browser_on_the_client_is_led_to_the_new_webmail(access: Access, chang
     assert "302" in lab.ssh("client", "curl -sS -o /dev/null -w '%{http_code}' https://webmail.obs.test/inbox?folder=1")
 
 
+def test_calendar_programs_are_led_to_the_new_calendars(access: Access, changing: Changing, lab: Lab) -> None:
+    changing.run(lambda: WebmailRedirect(access))
+    command = "curl -sS -o /dev/null -w '%{http_code} %{redirect_url}' https://webmail.obs.test/.well-known/caldav"
+    assert lab.ssh("client", command) == "302 https://sogo.obs.test/SOGo/dav/"
+
+
 def test_a_configuration_that_was_broken_before_is_left_alone(access: Access, changing: Changing, lab: Lab) -> None:
     lab.write("web", BROKEN, "no_such_directive;\n")
     with pytest.raises(ChangeFailed, match=r"is broken already, nothing was changed(?s:.*)no_such_directive"):

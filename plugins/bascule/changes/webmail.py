@@ -1,6 +1,7 @@
-"""The webmail's address redirected to the new webmail, by an nginx snippet."""
+"""The webmail's address redirected to the new webmail, by a snippet in nginx's or Apache's configuration."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,7 +14,23 @@ log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 15  # a reload returns before the new workers answer
 CURL_SECONDS = 10
-UNSAFE = re.compile(r"[\s\"'\\{};$]")  # would end the string, or be a variable, in nginx's configuration
+UNSAFE = re.compile(r"[\s\"'\\{};$]")  # would end the string, or be a variable, in a web server's configuration
+
+
+@dataclass(frozen=True)
+class WebServer:
+    """How one kind of web server checks and loads its configuration (Debian's names)."""
+
+    name: str
+    check: tuple[str, ...]
+    unit: str
+    template: str
+
+
+SERVERS = {
+    "nginx": WebServer("nginx", ("nginx", "-t", "-q"), "nginx.service", "webmail_redirect.nginx.j2"),
+    "apache": WebServer("Apache", ("apache2ctl", "configtest"), "apache2.service", "webmail_redirect.apache.j2"),
+}
 
 
 class WebmailRedirect(Change):
@@ -25,6 +42,8 @@ class WebmailRedirect(Change):
         super().__init__(access)
         self.part = access.site.webmail
         self.remote = access.remote(self.part.host)
+        self.server = SERVERS[self.part.kind]
+        self.template = self.part.template or self.server.template
 
     @property
     def subject(self) -> str:
@@ -46,17 +65,19 @@ class WebmailRedirect(Change):
         return files.text_of(state["file"]) == self._text() and self._is_target(state["redirects_to"])
 
     def apply(self) -> None:
-        wrong = self._refused_by_nginx()
+        wrong = self._refused()
         if wrong:
-            raise ChangeFailed(f"{self.subject}: nginx's configuration is broken already, nothing was changed: {wrong}")
+            raise ChangeFailed(
+                f"{self.subject}: {self.server.name}'s configuration is broken already, nothing was changed: {wrong}"
+            )
         before = files.snapshot(self.remote, self.part.path)
         files.write(self.remote, self.part.path, self._text().encode())
-        wrong = self._refused_by_nginx()
+        wrong = self._refused()
         if wrong:
             files.restore(self.remote, self.part.path, before)
             raise ChangeFailed(
-                f"{self.subject}: nginx refuses the redirect that {self.part.template} makes; the file that was there "
-                f"before is back, and nginx goes on as before: {wrong}"
+                f"{self.subject}: {self.server.name} refuses the redirect that {self.template} makes; the file that "
+                f"was there before is back, and {self.server.name} goes on as before: {wrong}"
             )
         self._reload()
 
@@ -76,10 +97,14 @@ class WebmailRedirect(Change):
         log.info("the webmail redirects", url=self.part.url, leads_to=self.part.target, status=code)
 
     def revert(self, before: State) -> None:
+        if self.observe() == before:
+            return
         files.restore(self.remote, self.part.path, before["file"])
-        wrong = self._refused_by_nginx()
+        wrong = self._refused()
         if wrong:
-            raise ChangeFailed(f"{self.subject}: {self.part.path} is as before, but nginx refuses to load it: {wrong}")
+            raise ChangeFailed(
+                f"{self.subject}: {self.part.path} is as before, but {self.server.name} refuses to load it: {wrong}"
+            )
         self._reload()
         if not probes.wait_for(lambda: self._redirect()[0] == before["redirects_to"], ANSWER_SECONDS):
             raise ChangeFailed(
@@ -93,8 +118,11 @@ class WebmailRedirect(Change):
     def _text(self) -> str:
         for url in (self.part.url, self.part.target):
             if UNSAFE.search(url):
-                raise ChangeFailed(f"{self.subject}: {url!r} can't stand in nginx's configuration: mend `webmail`")
-        return files.render(self.part.template, url=self.part.url, target=self.part.target)
+                raise ChangeFailed(
+                    f"{self.subject}: {url!r} can't stand in {self.server.name}'s configuration: mend `webmail`"
+                )
+        dav = self.part.target.rstrip("/") + "/dav/"
+        return files.render(self.template, url=self.part.url, target=self.part.target, dav=dav)
 
     def _is_target(self, location: str) -> bool:
         return location.rstrip("/") == self.part.target.rstrip("/")
@@ -108,10 +136,10 @@ class WebmailRedirect(Change):
         code, _, location = found.output.strip().partition(" ")
         return location, int(code) if code.isdigit() else 0, found.error.strip()
 
-    def _refused_by_nginx(self) -> str:
-        """What `nginx -t` finds wrong; empty when nothing."""
-        checked = self.remote.run(["nginx", "-t", "-q"], check=False)
+    def _refused(self) -> str:
+        """What the web server finds wrong with its configuration; empty when nothing."""
+        checked = self.remote.run(self.server.check, check=False)
         return "" if checked.status == 0 else (checked.error.strip() or f"status {checked.status}")
 
     def _reload(self) -> None:
-        self.remote.run(["systemctl", "reload-or-restart", "nginx.service"])
+        self.remote.run(["systemctl", "reload-or-restart", self.server.unit])
