@@ -234,8 +234,8 @@ class RemoteHost:
         self.run(["mv", "-f", "--", temporary, path])
 
     def remove_file(self, path: str) -> None:
-        """Remove the file if there is one."""
-        self.run(["rm", "-f", "--", path])
+        """Remove the file if there is one, and what an interrupted `write_file` left beside it."""
+        self.run(["rm", "-f", "--", path, f"{path}.bascule-new"])
 
     def close(self) -> None:
         if self._client:

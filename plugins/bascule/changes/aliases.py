@@ -5,6 +5,7 @@ never overwritten.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -25,12 +26,16 @@ BACKUP = ".before-bascule"
 
 
 class AliasMap(Change):
-    """The alias map as the template makes it. State: {"file": the map as text; "indexed": is it what Postfix reads}."""
+    """The alias map as the template makes it. State: {"file": the map as text; "indexed": is it what Postfix reads}.
+
+    `sent_back`: accounts whose destination was changed and then changed back, with mail for the new one in the queue.
+    """
 
     kind = "aliases"
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, sent_back: Sequence[str] = ()) -> None:
         super().__init__(access)
+        self.sent_back = sorted(sent_back)
         self.part = access.site.aliases
         self.remote = access.remote(self.part.host)
         self._wanted: str | None = None
@@ -41,7 +46,7 @@ class AliasMap(Change):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {}
+        return {"sent_back": self.sent_back} if self.sent_back else {}
 
     @property
     def desired(self) -> State:
@@ -83,24 +88,32 @@ class AliasMap(Change):
         log.info("every alias is found", host=self.part.host, aliases=len(entries))
 
     def revert(self, before: State) -> None:
-        if files.snapshot(self.remote, self.part.path) != before["file"]:
+        if self.observe()["file"] != before["file"]:
             self._refuse_edited()
-        if before["file"] is None:
-            files.restore(self.remote, self.part.path, None)
-            self.remote.remove_file(self._index)
-            self._reload()
-        else:
-            self._install(before["file"])
-        self.remote.remove_file(self.part.path + BACKUP)
+            self._put_back(before["file"])
+        for left in (self._draft, self._index_of(self._draft), self.part.path + BACKUP):
+            self.remote.remove_file(left)
         if files.snapshot(self.remote, self.part.path) != before["file"]:
             raise ChangeFailed(f"{self.subject}: is not as it was before: who else writes it?")
+
+    def _put_back(self, file: FileState | None) -> None:
+        if file is not None:
+            self._install(file)
+            return
+        files.restore(self.remote, self.part.path, None)
+        self.remote.remove_file(self._index_of(self.part.path))
+        self._reload()
 
     def summary(self, state: State) -> State:
         return {**state, "file": files.short(state["file"])}
 
     @property
-    def _index(self) -> str:
-        return f"{self.part.path}.{SUFFIXES[self.part.type]}"
+    def _draft(self) -> str:
+        """Where the map is made and tried before it takes its place."""
+        return f"{self.part.path}.bascule-draft"
+
+    def _index_of(self, path: str) -> str:
+        return f"{path}.{SUFFIXES[self.part.type]}"
 
     def _text(self) -> str:
         if self._wanted is None:
@@ -133,7 +146,11 @@ class AliasMap(Change):
         """The destination that the account had, and what it has now, when that has been changed."""
         destination = self.access.site.directory.destination
         before, after = (directory.render(text, account) for text in (destination.before, destination.after))
-        return (before, [after]) if after in present and before not in present and before != after else None
+        if account.name in self.sent_back:
+            before, after = after, before
+        elif after not in present:
+            return None
+        return (before, [after]) if before not in present and before != after else None
 
     def _refuse_unfit(self, values: dict[str, list[str]]) -> None:
         wrong = [(key, value) for key, several in values.items() for value in several if not ADDRESS.match(value)]
@@ -153,18 +170,17 @@ class AliasMap(Change):
 
     def _install(self, file: FileState) -> None:
         """Make the index beside the old one and look everything up in it; only then both take their places."""
-        draft = f"{self.part.path}.bascule-draft"
+        draft, draft_index, ours = self._draft, self._index_of(self._draft), _is_ours(files.text_of(file))
         files.restore(self.remote, draft, file)
         made = self.remote.run(["postmap", f"{self.part.type}:{draft}"])
-        draft_index = f"{draft}.{SUFFIXES[self.part.type]}"
-        missing = self._missing(entries_of(files.text_of(file) or ""), draft) if _is_ours(files.text_of(file)) else []
-        if missing or (_is_ours(files.text_of(file)) and "warning:" in made.error):
+        missing = self._missing(entries_of(files.text_of(file) or ""), draft) if ours else []
+        if missing or (ours and "warning:" in made.error):
             self.remote.run(["rm", "-f", "--", draft, draft_index])
             raise ChangeFailed(
                 f"{self.subject}: the template {self.part.template} makes a map that Postfix doesn't read as meant "
                 f"({made.error.strip()[-500:] or 'missing: ' + ', '.join(missing[:20])}); the old map is still in place"
             )
-        self.remote.run(["mv", "-f", "--", draft_index, self._index])
+        self.remote.run(["mv", "-f", "--", draft_index, self._index_of(self.part.path)])
         self.remote.run(["mv", "-f", "--", draft, self.part.path])
         self._reload()
 

@@ -68,7 +68,10 @@ class Change(abc.ABC):
 
     @abc.abstractmethod
     def revert(self, before: State) -> None:
-        """Put the state `before` back and see that it is there. Raises ChangeFailed or AccessError."""
+        """Put the state `before` back and see that it is there. Raises ChangeFailed or AccessError.
+
+        Where it is there already, this is to touch nothing but what an interrupted `apply` left lying about.
+        """
 
     def is_desired(self, state: State) -> bool:
         return state == self.desired
@@ -139,10 +142,6 @@ def undo(change: Change, before: State, ledger: Ledger, origin: journal.Origin, 
     fields = _fields(change, now=present, to=before)
     if dry_run:
         log.info("dry run: this would be put back", **fields)
-        return
-    if present == before:
-        _note(ledger, change, origin, "reverted", present, present)
-        log.info("is as it was before: nothing to put back", **fields)
         return
     log.info("putting back", **fields)
     try:

@@ -10,7 +10,7 @@ from bascule.access import Access, CommandFailed, Connection, Finished, RemoteHo
 from bascule.changes.base import Change, ChangeFailed, State
 from bascule.site import Site
 
-SITE = Path(__file__).parents[3] / "lab" / "site.yaml"
+SITE = site_file.load(Path(__file__).parents[3] / "lab" / "site.yaml")
 Answer = str | Finished | Callable[[Sequence[str]], str | Finished]
 
 
@@ -77,7 +77,7 @@ class FakeAccess(Access):
     """The lab's site file, with hosts in memory."""
 
     def __init__(self, site: Site | None = None) -> None:
-        super().__init__(site or site_file.load(SITE), NoConnections())
+        super().__init__(site or SITE, NoConnections())
         self.hosts: dict[str, FakeHost] = {}
 
     def remote(self, host: str) -> FakeHost:  # type: ignore[override]

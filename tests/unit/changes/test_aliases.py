@@ -60,6 +60,15 @@ def test_the_map_has_accounts_roles_and_the_addresses_that_mail_had_before(acces
     assert "bob@old.obs.test" not in entries
 
 
+def test_mail_of_an_account_that_is_sent_back_goes_the_other_way(access: FakeAccess) -> None:
+    change = AliasMap(access, sent_back=["bob"])
+    entries = entries_of(change.desired["file"]["text"])
+    assert entries["bob@new.obs.test"] == "bob@old.obs.test"
+    assert "bob@old.obs.test" not in entries
+    assert entries["ada@old.obs.test"] == "ada@new.obs.test"
+    assert AliasMap(access, **change.parameters).desired == change.desired
+
+
 def test_the_first_line_carries_the_hash_of_the_rest(access: FakeAccess) -> None:
     header, _, body = AliasMap(access).desired["file"]["text"].partition("\n")
     assert header == HEADER + digest(body)

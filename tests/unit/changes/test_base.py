@@ -197,16 +197,6 @@ def test_an_undo_that_fails_leaves_the_act_in_force(
     assert (world["switch"], acts.in_force(journal.entries(ledger))) == ("off", [])
 
 
-def test_undoing_what_is_back_already_touches_nothing(
-    ledger: Ledger, world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base.run(switch(world), ledger, ORIGIN)
-    world["switch"] = "off"
-    monkeypatch.setattr(Switch, "revert", None)  # would be a TypeError
-    undo_everything(ledger, world)
-    assert events(ledger) == ["intent", "done", "reverted"]
-
-
 def test_a_dry_undo_changes_and_notes_nothing(ledger: Ledger, world: dict[str, Any]) -> None:
     base.run(switch(world), ledger, ORIGIN)
     base.undo(switch(world), {"value": "off"}, ledger, ORIGIN, dry_run=True)
@@ -219,6 +209,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "virtual_machine": {"state": "shut off"},
     "firewall": {"side": "old", "state": "isolated"},
     "directory": {"accounts": ["ada", "bob"]},
+    "directory_kept": {"accounts": ["ada", "bob"]},
     "aliases": {},
     "address": {"service": "pop"},
     "webmail": {},

@@ -70,3 +70,12 @@ def test_the_address_is_one_word_of_the_command() -> None:
     access.remote("client").answers["curl"] = lambda command: words.extend(command) or "200 "
     WebmailRedirect(access).observe()
     assert words[-2:] == ["--", "https://webmail.obs.test/"]
+
+
+def test_putting_back_what_is_back_already_asks_nginx_nothing() -> None:
+    access = FakeAccess()
+    access.remote("client").answers["curl"] = "200 "
+    access.remote("web").answers["nginx -t"] = Finished(1, "", "broken by somebody", 0)
+    change = WebmailRedirect(access)
+    change.revert(change.observe())
+    assert not access.remote("web").did("systemctl")
