@@ -1,6 +1,7 @@
 """From 13:30: the queues empty, every message that the MX accepted is accounted for, the report is written."""
 
 from airflow.sdk import dag
+from bascule.operators.letters import TellOwners
 from bascule.operators.params import DRAIN_DOC, PHASE_DEFAULTS, phase_params
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.queue import WatchQueues
@@ -21,6 +22,7 @@ def drain():
         BeginPhase(task_id="begin")
         >> WatchQueues(task_id="watch_queues")
         >> AccountForMail(task_id="account_for_every_message")
+        >> TellOwners(task_id="tell_owners")
         >> FinalReport(task_id="final_report")
         >> FinishPhase(task_id="finish")
     )

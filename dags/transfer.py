@@ -3,6 +3,7 @@
 from airflow.sdk import dag, task_group
 from bascule.operators.calendars import MigrateCalendars, SettleCalendar
 from bascule.operators.filters import ConvertFilters, SettleFilter
+from bascule.operators.keeping import SendKeptMailToOld
 from bascule.operators.mailbox import ListAccounts, SettleMailbox, SyncMailbox
 from bascule.operators.params import PHASE_DEFAULTS, REVIEW, TRANSFER_DOC, phase_params
 from bascule.operators.phase import BeginPhase, FinishPhase
@@ -54,11 +55,12 @@ def transfer():
     settle_filters = ConvertFilters(
         task_id="settle_filters", accounts=accounts.output, all_settled=True, trigger_rule="none_failed"
     )
+    kept = SendKeptMailToOld(task_id="send_kept_mail_to_old", trigger_rule="none_failed")
     finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
 
     begin >> accounts
     [mailboxes, repaired_filters] >> settle_filters
-    [settle_filters, repaired_calendars] >> finish
+    [settle_filters, repaired_calendars] >> kept >> finish
 
 
 transfer()

@@ -7,10 +7,16 @@ UNSHOWABLE = {
         *range(32),
         127,
         *range(0x80, 0xA0),
+        0xAD,
+        0x61C,
+        0x180E,
         *range(0x200B, 0x2010),
         *range(0x2028, 0x202F),
-        *range(0x2066, 0x206A),
+        *range(0x2060, 0x2070),
+        *range(0xD800, 0xE000),
         0xFEFF,
+        *range(0xFFF9, 0xFFFC),
+        *range(0xE0000, 0xE0080),
     )
 }
 

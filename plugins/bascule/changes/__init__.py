@@ -15,6 +15,7 @@ KINDS = {
     "virtual_machine": "bascule.changes.virtual_machine:VirtualMachineState",
     "firewall": "bascule.changes.firewall:Isolation",
     "directory": "bascule.changes.directory:Destination",
+    "directory_kept": "bascule.changes.directory:KeptDestination",
     "aliases": "bascule.changes.aliases:AliasMap",
     "address": "bascule.changes.address:ServiceAddress",
     "webmail": "bascule.changes.webmail:WebmailRedirect",

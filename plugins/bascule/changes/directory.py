@@ -215,6 +215,17 @@ class Destination(Change):
         )
 
 
+class KeptDestination(Destination):
+    """The way back for accounts whose mailbox stays on old by decision: the value `after` becomes `before` again."""
+
+    kind = "directory_kept"
+
+    def __init__(self, access: Access, accounts: str | Sequence[str]) -> None:
+        super().__init__(access, accounts)
+        there = self.destination
+        self.destination = there.model_copy(update={"before": there.after, "after": there.before})
+
+
 def _values(account: directory.Account, attribute: str) -> list[str]:
     """The attribute's values; names of attributes know no case (RFC 4512 section 2.5)."""
     return list(next((values for name, values in account.entry.items() if name.lower() == attribute.lower()), []))

@@ -181,7 +181,7 @@ def decide(
             kind=f"{row.room}/{row.kind}",
             subject=row.account,
             origin=origin,
-            before={"problem": row.subject, "facts": row.facts, "proposal": row.proposal},
+            before=_shown(row),
             after={"option": option.value, "values": values, "decided_by": decided_by, "source": source},
         ),
     )
@@ -200,6 +200,58 @@ def decide(
     if option is not Option.LOOK_AGAIN:
         row.state = "decided"
     session.flush()
+
+
+def reopen_unsettled(session: Session, account: str, rooms: Sequence[Room], since: datetime) -> int:
+    """What was decided, and was met again since then all the same, is asked again: the decision did not help.
+
+    Returns how many. `decide` records the same decision anew then, since it is a second attempt.
+    """
+    rows = session.scalars(
+        sa.select(ProblemRow).where(
+            ProblemRow.account == account,
+            ProblemRow.room.in_(rooms),
+            ProblemRow.state.in_(("decided", "settled")),
+            ProblemRow.seen_at >= since,
+        )
+    ).all()
+    for row in rows:
+        row.state = "open"
+    return len(rows)
+
+
+def last_decision(session: Session, problem_id: int) -> Decision | None:
+    """The last decision about this problem on its present facts, in force or not."""
+    found = _last_decision(session, session.get_one(ProblemRow, problem_id))
+    return _decision(found) if found else None
+
+
+def all_decisions(ledger: Ledger) -> list[tuple[Problem, Decision]]:
+    """The decisions in force of all accounts and rooms, by account and in the order of finding."""
+    query = (
+        sa.select(ProblemRow)
+        .where(ProblemRow.state.in_(("decided", "settled")))
+        .order_by(ProblemRow.account, ProblemRow.id)
+    )
+    with ledger.reading() as session:
+        found = [(row, _last_decision(session, row)) for row in session.scalars(query)]
+        return [(_problem(row), _decision(last)) for row, last in found if last is not None]
+
+
+def kept_on_old(ledger: Ledger) -> dict[str, Decision]:
+    """The accounts whose mailbox stays on the old server, with the decision that says so."""
+    return {
+        problem.account: decision
+        for problem, decision in all_decisions(ledger)
+        if decision.option is Option.KEEP_ON_OLD
+    }
+
+
+def settle_kept(session: Session, account: str) -> None:
+    """The account's mailbox stays on old: what was decided about it is carried out by leaving it alone."""
+    rows = session.scalars(sa.select(ProblemRow).where(ProblemRow.account == account, ProblemRow.state == "decided"))
+    for row in rows:
+        row.state = "settled"
 
 
 def decisions(ledger: Ledger, account: str, room: Room) -> list[tuple[Problem, Decision]]:
@@ -237,6 +289,18 @@ def _last_decision(session: Session, row: ProblemRow) -> DecisionRow | None:
         .order_by(DecisionRow.id.desc())
         .limit(1)
     ).first()
+
+
+def _shown(row: ProblemRow) -> dict[str, Any]:
+    """What stood before the person who decided."""
+    return {
+        "problem": row.subject,
+        "explanation": row.explanation,
+        "server_words": row.server_words,
+        "facts": row.facts,
+        "details": row.details,
+        "proposal": row.proposal,
+    }
 
 
 def _digest(value: Any) -> str:

@@ -23,8 +23,12 @@ class MigrateCalendars(BasculeOperator):
     def act(self, run: Run, context: "Context") -> list[str]:
         from bascule.calendars import sync_accounts
         from bascule.ledger import problems
+        from bascule.operators.standing import take_standing
 
-        sync_accounts(run.access, run.ledger, self.accounts, dry_run=run.dry_run, parallel=run.site.calendars.parallel)
+        parallel = run.site.calendars.parallel
+        sync_accounts(run.access, run.ledger, self.accounts, dry_run=run.dry_run, parallel=parallel)
+        if decided := take_standing(run, "calendar", self.accounts):
+            sync_accounts(run.access, run.ledger, decided, dry_run=False, parallel=parallel)
         waiting = set(problems.accounts_with_open(run.ledger, "calendar"))
         return [] if run.dry_run else [account for account in self.accounts if account in waiting]
 

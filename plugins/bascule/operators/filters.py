@@ -28,15 +28,22 @@ class ConvertFilters(BasculeOperator):
         self.all_settled = all_settled
 
     def act(self, run: Run, context: "Context") -> list[str]:
+        from bascule.ledger import problems
+        from bascule.operators.standing import take_standing
         from bascule.sieve.sync import sync_filters
 
-        result = sync_filters(run.access, run.ledger, self.accounts, dry_run=run.dry_run or self.only_look)
-        if self.all_settled and result.waiting and not run.dry_run:
+        looks = run.dry_run or self.only_look
+        result = sync_filters(run.access, run.ledger, self.accounts, dry_run=looks)
+        if (decided := take_standing(run, "sieve", result.waiting)) and not self.only_look:
+            sync_filters(run.access, run.ledger, decided, dry_run=False)
+        still_open = set(problems.accounts_with_open(run.ledger, "sieve"))
+        waiting = [account for account in result.waiting if run.dry_run or account in still_open]
+        if self.all_settled and waiting and not run.dry_run:
             raise AirflowFailException(
-                f"the filters of {', '.join(result.waiting)} still need a person: clear `review` in the group "
+                f"the filters of {', '.join(waiting)} still need a person: clear `review` in the group "
                 "`repair_filters`, with downstream"
             )
-        return list(result.waiting) if not run.dry_run else []
+        return waiting if not run.dry_run else []
 
 
 class SettleFilter(BasculeOperator):

@@ -82,14 +82,26 @@ class GoNoGo(HITLOperator):
 
 
 def refuse_open_problems(run: Run) -> None:
-    """The gate's own check beside the sensor's. Raises AirflowFailException."""
-    from bascule.ledger import problems
+    """The gate's own check beside the sensor's: no problem open, every mailbox verified or kept on old.
 
+    Raises AirflowFailException.
+    """
+    from bascule import directory
+    from bascule.ledger import problems, report
+
+    if run.dry_run:
+        return
     waiting = problems.accounts_with_open(run.ledger)
-    if waiting and not run.dry_run:
+    if waiting:
         raise AirflowFailException(
             f"{len(waiting)} account(s) have open problems ({', '.join(waiting[:20])}): "
             "settle them in `transfer`, then clear this task"
+        )
+    chosen = [account.name for account in directory.accounts(run.access, run.selection)]
+    if unready := report.not_ready(run.ledger, chosen):
+        raise AirflowFailException(
+            f"{len(unready)} mailbox(es) are not ready ({'; '.join(unready[:20])}): "
+            "clear `mailbox.sync` of each in `transfer`, with downstream, then clear this task"
         )
 
 
@@ -106,6 +118,7 @@ def go_of(run: Run) -> str | None:
 
 def evidence(run: Run) -> str:
     """What a person has to know for the decision, as Markdown."""
+    from bascule.decisions.page import plain
     from bascule.ledger.report import evidence_lines
 
-    return "\n".join(f"- {line}" for line in evidence_lines(run.ledger))
+    return "\n".join(f"- {plain(line)}" for line in evidence_lines(run.ledger))

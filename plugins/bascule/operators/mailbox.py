@@ -93,28 +93,68 @@ class SettleMailbox(BasculeOperator):
 
 
 def pass_over(run: Run, account: str, *, write_failure: bool) -> "PassResult":
-    """Run the engine over one mailbox under its lease.
+    """Run the engine over one mailbox under its lease, once more when the site file decides about what it met.
 
-    With `write_failure` a pass that can't be made at all becomes a problem, so that a person is asked about it.
+    A mailbox that is kept on old by decision is left alone. With `write_failure` a pass that can't be made at all
+    becomes a problem, so that a person is asked about it.
     """
+    from bascule.decisions import record
     from bascule.ledger import leases, problems
+
+    if account in problems.kept_on_old(run.ledger):
+        return leave_on_old(run, account)
+    origin = run.origin
+    with leases.lease(run.ledger, account, f"{origin.phase}/{origin.run}/{origin.task}"):
+        result = one_pass(run, account, write_failure=write_failure)
+        standing = run.site.decisions
+        if not run.dry_run and record.take_standing(run.ledger, standing, account, ("mailbox", "account"), origin):
+            if account in problems.kept_on_old(run.ledger):
+                return leave_on_old(run, account)
+            result = one_pass(run, account, write_failure=write_failure)
+    return result
+
+
+def one_pass(run: Run, account: str, *, write_failure: bool) -> "PassResult":
+    """One pass of the engine. What was decided and is met again all the same becomes an open problem again."""
+    import dataclasses
+
+    from bascule.ledger import mailboxes, problems
+    from bascule.ledger.base import now
     from bascule.mailbox import MailboxFailed, TransientError, job_for, sync_mailbox
 
-    origin = run.origin
+    began = now()
     try:
-        with leases.lease(run.ledger, account, f"{origin.phase}/{origin.run}/{origin.task}"):
-            result = sync_mailbox(job_for(run.access, account), run.ledger, dry_run=run.dry_run, progress=tell)
+        result = sync_mailbox(job_for(run.access, account), run.ledger, dry_run=run.dry_run, progress=tell)
     except (MailboxFailed, TransientError) as error:
         if write_failure and not run.dry_run:
             with run.ledger.session() as session:
                 problems.report(session, failed_pass(account, str(error)))
+                problems.reopen_unsettled(session, account, ("mailbox", "account"), since=began)
         if isinstance(error, MailboxFailed):
             raise AirflowFailException(str(error)) from None
         raise AirflowException(str(error)) from None
+    if run.dry_run:
+        return result
+    with run.ledger.session() as session:
+        again = problems.reopen_unsettled(session, account, ("mailbox",), since=began)
+        problems.withdraw_unseen(session, account, "account", seen=())
+        if again:
+            mailboxes.set_mailbox(session, account, "problems", problems=result.problems + again)
+    return dataclasses.replace(result, problems=result.problems + again)
+
+
+def leave_on_old(run: Run, account: str) -> "PassResult":
+    """The mailbox stays where it is, by decision: nothing is copied, and the decision counts as carried out."""
+    from bascule.ledger import mailboxes, problems
+    from bascule.mailbox.types import PassResult
+
+    decision = problems.kept_on_old(run.ledger)[account]
     if not run.dry_run:
         with run.ledger.session() as session:
-            problems.withdraw_unseen(session, account, "account", seen=())
-    return result
+            mailboxes.set_mailbox(session, account, "kept on old", note=f"decided by {decision.decided_by}")
+            problems.settle_kept(session, account)
+    tell(kept_on_old=account, decided_by=decision.decided_by)
+    return PassResult(account, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, run.dry_run)
 
 
 def failed_pass(account: str, words: str) -> Any:

@@ -8,9 +8,10 @@ from airflow.sdk import Param
 # A host that can't be reached is tried again soon; what a person must mend fails at once (see runtime.sentences).
 PHASE_DEFAULTS: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=10)}
 
-# An answer within a second of the question can make the scheduler lose the task: it asks again then.
+# A new try asks again: after an answer that can't be taken, and after one within a second of the question, which can
+# make the scheduler lose the task.
 REVIEW: dict[str, Any] = {
-    "retries": 2,
+    "retries": 50,
     "retry_delay": timedelta(seconds=1),
     "map_index_template": "{{ task.account }}",
 }

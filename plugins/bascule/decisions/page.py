@@ -1,0 +1,109 @@
+"""The page on which a person decides about one account, as Markdown, and the fields of its form."""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bascule.decisions.check import editable
+from bascule.decisions.record import Refused
+from bascule.kinds import kind_of
+from bascule.ledger import Ledger, mailboxes, problems
+from bascule.ledger.problems import Decision, Problem
+from bascule.text import harmless
+
+SHOWN_AT_ONCE = 50  # problems on one page; the rest is asked next
+LONGEST = 2_000  # characters of one value on the page; the form and the ledger have all of it
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the form."""
+
+    value: str
+    title: str
+    description: str
+    multiline: bool
+
+
+def shown(found: Sequence[Problem]) -> list[Problem]:
+    """The problems that one page takes."""
+    return list(found[:SHOWN_AT_ONCE])
+
+
+def fields(found: Sequence[Problem], typed: Mapping[int, Mapping[str, Any]]) -> dict[str, Field]:
+    """A field for each value that may be edited, by `problem id.value's name`; prefilled with what was `typed` last."""
+    return {
+        f"{problem.id}.{key}": Field(
+            str(typed.get(problem.id, {}).get(key, value)),
+            f"{kind_of(problem.room, problem.kind).name}: {key} for {harmless(problem.subject)[:80]}",
+            harmless(problem.explanation)[:300],
+            "\n" in value,
+        )
+        for problem in found
+        for key, value in editable(problem).items()
+    }
+
+
+def given(problem: Problem, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """What came back from the form for one problem; fields that did not come back are not in it."""
+    return {key: answers[f"{problem.id}.{key}"] for key in editable(problem) if f"{problem.id}.{key}" in answers}
+
+
+def text(ledger: Ledger, account: str, found: Sequence[Problem], refused: Refused | None, more: int) -> str:
+    """What is wrong, how much of the mailbox it touches, the servers' words, what Bascule proposes."""
+    lines = []
+    if refused:
+        lines += ["**Your answer could not be taken; nothing of it is lost, mend it in the form:**", ""]
+        lines += [f"- {plain(reason)}" for reason in refused.reasons] + [""]
+    lines += [f"Everything else of **{plain(account)}** has been copied{_extent(ledger, account)}. What needs you:", ""]
+    for number, problem in enumerate(found, 1):
+        lines += _problem(number, problem, _before(ledger, problem))
+    if more:
+        lines.append(f"\n… and {more} more of the same account: they are asked after these.")
+    return "\n".join(lines)
+
+
+def _extent(ledger: Ledger, account: str) -> str:
+    state = mailboxes.mailbox_states(ledger).get(account)
+    return f" ({state.folders} folders, {state.messages} messages)" if state and state.passes else ""
+
+
+def _before(ledger: Ledger, problem: Problem) -> Decision | None:
+    with ledger.reading() as session:
+        return problems.last_decision(session, problem.id)
+
+
+def _problem(number: int, problem: Problem, before: Decision | None) -> list[str]:
+    kind = kind_of(problem.room, problem.kind)
+    lines = [f"{number}. **{plain(kind.name)}**: {plain(problem.subject)}", f"    - {plain(problem.explanation)}"]
+    lines += [f"    - {plain(kind.explanation)}"] if kind.explanation else []
+    if details := "; ".join(f"{key}: {value}" for key, value in _details(problem).items() if value not in ("", None)):
+        lines.append(f"    - {plain(details)}")
+    lines += [f"    - The server said: {plain(problem.server_words)}"] if problem.server_words else []
+    lines.append(f"    - Proposal: {plain(proposal(problem))}")
+    if before:
+        words = f"{before.decided_by} decided {before.option.value!r} at {before.decided_at:%Y-%m-%d %H:%M} UTC"
+        lines.append(f"    - Decided before: {plain(words)}; it was met again since.")
+    return lines
+
+
+def _details(problem: Problem) -> dict[str, Any]:
+    named = {
+        key: problem.facts[key] for key in ("message_id", "from", "subject", "sent", "size") if key in problem.facts
+    }
+    return named | problem.details
+
+
+def proposal(problem: Problem) -> str:
+    """The proposal in a few words."""
+    words = ", ".join(f"{key}: {value}" for key, value in problem.proposal.items() if key != "action")
+    action = str(problem.proposal.get("action", "look again")).replace("_", " ")
+    return f"{action} ({words})" if words else action
+
+
+def plain(value: str) -> str:
+    """Harmless text that neither HTML nor Markdown takes for markup; very long text is cut."""
+    cut = value if len(value) <= LONGEST else f"{value[:LONGEST]} … ({len(value)} characters)"
+    escaped = html.escape(harmless(cut), quote=False)
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-!|~" else char for char in escaped).replace("://", "&#58;//")

@@ -1,0 +1,178 @@
+"""From an answer to decisions in the ledger: all of an answer or nothing of it, standing decisions, mailboxes kept."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from bascule.decisions import check
+from bascule.ledger import Ledger, journal, mailboxes, problems
+from bascule.ledger.problems import Option, Problem, Room
+
+STANDING = {"apply": Option.APPLY, "leave out": Option.LEAVE_OUT, "keep on old": Option.KEEP_ON_OLD}
+REFUSED = "answer refused"  # the journal's kind of an answer that could not be taken
+
+
+class AnswerRefused(Exception):
+    """Raised when an answer can't be taken; its lines say of which problem, why, and what would be right."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = list(reasons)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person wants for one problem: `given` holds the edited values by key."""
+
+    problem: Problem
+    option: Option
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return check.edited(self.problem, self.given)
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who decides, and how it came: `page`, `csv`, `standing`, `answers`."""
+
+    name: str
+    source: str
+    origin: journal.Origin
+
+
+def record(ledger: Ledger, choices: Sequence[Choice], author: Author) -> int:
+    """Record all choices in one transaction; return how many. Raises AnswerRefused, and then nothing is recorded.
+
+    Keeping a mailbox on old decides all its open problems, in every room.
+    """
+    reasons = refusals(ledger, choices)
+    if reasons:
+        raise AnswerRefused(reasons)
+    wanted = _with_siblings(ledger, choices)
+    with ledger.session() as session:
+        for choice in wanted:
+            _decide(session, choice, author)
+    return len(wanted)
+
+
+def refusals(ledger: Ledger, choices: Sequence[Choice]) -> list[str]:
+    """One sentence for each choice that can't be taken."""
+    reasons = []
+    taken: dict[str, list[str]] = {}
+    for choice in choices:
+        if choice.option is not Option.APPLY:
+            continue
+        account = choice.problem.account
+        if account not in taken:
+            asked = {each.problem.id for each in choices}
+            taken[account] = names_taken(ledger, account, without=asked)
+        if reason := check.refusal(choice.problem, choice.values, taken[account]):
+            reasons.append(reason)
+        elif choice.problem.kind == "folder-name":
+            taken[account].append(str(choice.values["name"]))
+    return reasons
+
+
+def names_taken(ledger: Ledger, account: str, without: Collection[int]) -> list[str]:
+    """The names that folders of this account have on new or will get, except by the problems `without`."""
+    renamed = {
+        problem.subject: str(decision.values.get("name"))
+        for problem, decision in problems.decisions(ledger, account, "mailbox")
+        if problem.kind == "folder-name" and decision.option is Option.APPLY and problem.id not in without
+    }
+    asked = {
+        problem.subject
+        for problem in problems.problems(ledger, account=account, room="mailbox", states=("open", "decided", "settled"))
+        if problem.kind == "folder-name" and problem.id in without
+    }
+    carried = {old: new for old, new in mailboxes.folder_map(ledger, account).items() if old not in asked}
+    return [*(carried | renamed).values()]
+
+
+def take_standing(
+    ledger: Ledger, decisions: Mapping[str, str], account: str, rooms: Collection[Room], origin: journal.Origin
+) -> int:
+    """Decide the account's open problems as the site file says by kind; return how many.
+
+    A problem that was decided before on the same facts is never decided so again: a person looks at it.
+    """
+    if not decisions:
+        return 0
+    taken = 0
+    author = Author("the site file", "standing", origin)
+    for problem in problems.problems(ledger, account=account):
+        chosen = decisions.get(f"{problem.room}/{problem.kind}")
+        if chosen is None or problem.room not in rooms or _was_decided(ledger, problem):
+            continue
+        try:
+            record(ledger, [Choice(problem, STANDING[chosen])], author)
+        except AnswerRefused:
+            continue  # the proposal itself does not pass the check: a person is asked
+        taken += 1
+    return taken
+
+
+def note_refused(
+    ledger: Ledger, account: str, choices: Sequence[Choice], reasons: Sequence[str], author: Author
+) -> None:
+    """Write an answer that could not be taken into the journal, so that nothing of it has to be typed again."""
+    given = {str(choice.problem.id): dict(choice.given) for choice in choices}
+    after = {"given": given, "decided_by": author.name, "source": author.source, "reasons": list(reasons)}
+    journal.append(
+        ledger, journal.Entry("note", REFUSED, account, author.origin, after=after, note="; ".join(reasons)[:2000])
+    )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The last answer about an account that could not be taken: why, and what was typed, by problem."""
+
+    reasons: list[str]
+    given: dict[int, dict[str, Any]]
+
+
+def last_refused(ledger: Ledger, account: str, shown: Collection[int]) -> Refused | None:
+    """The refused answer that is newer than every decision about the account, if it was about problems of `shown`."""
+    entries = [
+        entry
+        for entry in journal.entries(ledger, subject=account)
+        if entry.event == "decision" or entry.kind == REFUSED
+    ]
+    if not entries or entries[-1].kind != REFUSED:
+        return None
+    after = entries[-1].after or {}
+    given = {int(number): values for number, values in after.get("given", {}).items() if int(number) in shown}
+    return Refused(list(after.get("reasons", [])), given) if given else None
+
+
+def _decide(session: Session, choice: Choice, author: Author) -> None:
+    problems.decide(
+        session,
+        choice.problem.id,
+        choice.option,
+        choice.values,
+        decided_by=author.name,
+        source=author.source,
+        origin=author.origin,
+    )
+
+
+def _with_siblings(ledger: Ledger, choices: Sequence[Choice]) -> list[Choice]:
+    kept = {choice.problem.account for choice in choices if choice.option is Option.KEEP_ON_OLD}
+    chosen = {choice.problem.id for choice in choices}
+    others = [
+        Choice(problem, Option.KEEP_ON_OLD)
+        for account in sorted(kept)
+        for problem in problems.problems(ledger, account=account)
+        if problem.id not in chosen
+    ]
+    return [*choices, *others]
+
+
+def _was_decided(ledger: Ledger, problem: Problem) -> bool:
+    with ledger.reading() as session:
+        return problems.last_decision(session, problem.id) is not None
