@@ -1,12 +1,15 @@
 """Preflight and functional tests on the lab, as it is before the day; with one thing wrong at a time."""
 
+import poplib
+import ssl
 from typing import Any
 
 import pytest
 from bascule.access import Access
-from bascule.checks import certificates, directory, hosts, names, webmail
+from bascule.checks import certificates, directory, hosts, names, pop3, webmail
 from bascule.checks.functional import run_functional_test
 from bascule.checks.preflight import preflight
+from bascule.directory import accounts
 from bascule.site import Site
 
 
@@ -89,6 +92,20 @@ def test_a_webmail_that_answers_slowly_is_told_with_its_mending(
     monkeypatch.setattr(webmail, "SLOW", 0.0)
     sentences = [finding.sentence for finding in webmail.answers(access) if finding.level == "warning"]
     assert "reverse queries" in sentences[0]
+
+
+def test_people_who_use_pop3_are_named(lab: Any, access: Access) -> None:
+    account = accounts(access)[0].name
+    with_pop3 = poplib.POP3_SSL(
+        "old.obs.test", context=ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
+    )
+    with_pop3.user(account)
+    with_pop3.pass_(lab.secrets.password_of(account))
+    with_pop3.quit()
+    found = list(pop3.recent_users(access, "old"))
+    assert levels(found) == {"warning"}
+    assert account in found[0].sentence
+    assert list(pop3.recent_users(access, "new")) == []
 
 
 def test_an_event_is_written_read_and_removed_from_the_client(access: Access) -> None:

@@ -154,10 +154,16 @@ class Carrier:
         """What to write for one item, by its history and by what was decided. None: nothing."""
         text, decided = crlf(source.text), self._decision_on(source)
         replaces, interrupted = None, row.state == "writing"
-        if decided and (text_as_decided := self._as_decided(row, source, *decided)) is None:
-            return None
         if decided:
-            text = text_as_decided or text
+            try:
+                chosen = self._as_decided(row, source, *decided)
+            except ValueError as error:
+                write = Write(row, source, text, None, decided[0])
+                self._report(write, decided[0].kind, f"The decision can't be applied: {error}.", decided[0].proposal)
+                return None
+            if chosen is None:
+                return None
+            text = chosen
             row.new_href = self.calendar.new_href + item_name(Content(source.href, source.etag, text))
             replaces = present if decided[1].values.get("action") == "take_old" else None
         elif row.state == "carried":
@@ -273,7 +279,8 @@ class Carrier:
             kind=kind,
             subject=write.source.href,
             explanation=explanation,
-            facts={"old_etag": write.source.etag},
+            # A decision that didn't help is asked again: the facts are no longer those that it was taken on.
+            facts={"old_etag": write.source.etag} | ({"tried": write.decided.id} if write.decided else {}),
             details={"title": meaning.title(write.source.text), "text": write.source.text[:KEPT_TEXT]},
             server_words=words,
             proposal=proposal,
@@ -308,11 +315,21 @@ class Carrier:
         if made.option is Option.APPLY and not keeps:
             return repairs.repair(crlf(source.text), values)
         stays = made.option is Option.APPLY and values.get("action") in ("keep_new", "accept")
+        if not stays and row.state == "carried" and row.new_etag:
+            self._take_back(row)
         row.state = ("carried" if problem.kind == "altered" else "kept") if stays else "left_out"
         row.old_etag, row.problem_id = source.etag, None
         with self.ledger.session() as session:
             settle(session, problem.id)
         return None
+
+    def _take_back(self, row: CalendarItemRow) -> None:
+        """Remove what new has changed and a person doesn't want so; the user's own later version stays."""
+        try:
+            self.new.delete(row.new_href, if_match=row.new_etag)
+        except DavRefused as error:
+            if error.status != 412:
+                raise
 
 
 def item_name(item: Content) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bascule.access import Access, CommandFailed
+from bascule.checks import pop3
 from bascule.checks.finding import Finding, failure, ok, warning
 from bascule.site import ServicePart
 
@@ -104,4 +105,4 @@ def _size(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
 
 
-CHECKS = (ssh_and_sudo, units, virtual_machine, queue_lifetime)
+CHECKS = (ssh_and_sudo, units, virtual_machine, queue_lifetime, pop3.recent_users)

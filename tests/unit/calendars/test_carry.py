@@ -174,3 +174,48 @@ def test_an_item_of_the_user_under_the_same_name_is_not_overwritten(access: Any,
     assert run(access, ledger).problems == 1
     assert "The user's own" in new.get("/zoe/personal/e0.ics")
     assert open_problems(ledger) == [("both-changed", "/zoe/agenda/e0.ics")]
+
+
+@pytest.mark.parametrize("action", ["new_uid", "no such action"])
+def test_a_decision_that_does_not_help_is_asked_again(access: Any, ledger: Ledger, filled: Any, action: str) -> None:
+    _, new = filled
+    new.faults.plan = lambda method, path, _: ("400 Bad", b"no") if method == "PUT" and "carnet" not in path else None
+    run(access, ledger)
+    decide(ledger, Option.APPLY, action=action)
+    assert open_problems(ledger) == []
+    run(access, ledger)
+    assert len(open_problems(ledger)) == 3
+    new.faults.plan = None
+    run(access, ledger)
+    assert len(new.names("/zoe/personal/")) == 3
+    assert problems.problems(ledger, states=("open", "decided")) == []
+
+
+def test_what_new_altered_is_accepted_or_taken_back(
+    access: Any, ledger: Ledger, filled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, new = filled
+    look = meaning.differences
+    monkeypatch.setattr(meaning, "differences", lambda one, *rest: ["lost X"] if "UID:e0" in one else look(one, *rest))
+    assert run(access, ledger).problems == 1
+    assert open_problems(ledger) == [("altered", "/zoe/agenda/e0.ics")]
+    assert run(access, ledger).problems == 0
+    assert open_problems(ledger) == [("altered", "/zoe/agenda/e0.ics")]
+    decide(ledger, Option.LEAVE_OUT)
+    run(access, ledger)
+    assert new.names("/zoe/personal/") == ["e1.ics", "e2.ics"]
+    assert problems.problems(ledger, states=("open", "decided")) == []
+    assert run(access, ledger).copied == 0
+
+
+def test_what_new_altered_stays_when_it_is_accepted(
+    access: Any, ledger: Ledger, filled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, new = filled
+    look = meaning.differences
+    monkeypatch.setattr(meaning, "differences", lambda one, *rest: ["lost X"] if "UID:e0" in one else look(one, *rest))
+    run(access, ledger)
+    decide(ledger, Option.APPLY)
+    run(access, ledger)
+    assert "e0.ics" in new.names("/zoe/personal/")
+    assert problems.problems(ledger, states=("open", "decided")) == []
