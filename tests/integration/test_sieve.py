@@ -20,6 +20,7 @@ from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import ManageSieve, ManageSieveError
 from bascule.sieve.one_account import CHANGED_ON_NEW
 from bascule.sieve.plan import NEVER_MATCHES, NEVER_RAN
+from bascule.sieve.sample import Message
 from bascule.sieve.servers import FilterServer
 from bascule.sieve.sync import FilterCounts, Job, run
 from bascule.sieve.vacation import VacationRecord
@@ -312,3 +313,32 @@ def test_nobody_listening_is_said(pair: Pair) -> None:
         managesieve.connected(asked, pair.new.login(ACCOUNT)),
     ):
         pass
+
+
+SAMPLE = [
+    Message(f"From: {sender}\r\nTo: moi@obs.test\r\nSubject: {subject}\r\n{more}\r\nBonjour\r\n".encode(), subject)
+    for sender, subject, more in (
+        ("chef@obs.test", "[astro] astro x", "List-Id: <astro.obs.test>\r\n"),
+        ("a@example.org", "[Réunion] compte rendu", "X-Spam-Flag: YES\r\nX-Spam-score: 12\r\n"),
+        ("robot@obs.test", "une panne", "Date: Mon, 1 Jul 2019 10:00:00 +0200\r\n"),
+    )
+]
+
+
+EDITED = [case for case in cases("rules", "editors", "dialects") if case.kind == "edits"]
+# Pigeonhole 0.5.19 has no imapflags beside imap4flags, nothing of Sun's, and no name for a `duplicate`.
+NOT_RUN_BY_PIGEONHOLE = {"imapflags beside imap4flags", "sun flags", "duplicate of the vendor with a name"}
+
+
+@pytest.mark.parametrize("case", EDITED, ids=str)
+def test_what_is_edited_without_asking_acts_the_same(
+    case: Case, pair: Pair, compiler: ManageSieve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.sieve.behaviour.recent_messages", lambda *_: SAMPLE)
+    context = replace(CONTEXT, extensions=compiler.extensions)
+    plan = planning.make("main", planning.write(case.text), context, compiler.check)
+    if plan.keeping is None:
+        pytest.skip("the new server lacks an extension of this filter")
+    Proof(pair.access.remote("new"), pair.old).compare(ACCOUNT, plan, {}, context)
+    assert bool(plan.not_compared) == (case.name in NOT_RUN_BY_PIGEONHOLE)
+    assert plan.behaviour == []

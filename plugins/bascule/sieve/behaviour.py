@@ -9,18 +9,18 @@ import re
 import secrets
 import tarfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from bascule.access import RemoteHost
+from bascule.access import AccessError, RemoteHost
 from bascule.ledger.filters import digest
-from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.actions import KEPT, Actions, as_on_new, read_actions
 from bascule.sieve.language import all_roles
+from bascule.sieve.model import Context
 from bascule.sieve.plan import Plan, clean, read
-from bascule.sieve.rules.folders import converted
 from bascule.sieve.sample import Message, recent_messages
 from bascule.sieve.servers import FilterServer
 from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
@@ -38,21 +38,6 @@ UNWANTED_SETTINGS = re.compile(
 AT_ONCE = 8  # sshd allows ten sessions in one connection
 
 
-@dataclass(frozen=True)
-class Action:
-    """One action as `sieve-test` tells it; `folder` is the one that it stores into, if it does."""
-
-    words: str
-    folder: str | None = None
-
-    def shown(self) -> str:
-        return f"{self.words} {self.folder}" if self.folder is not None else self.words
-
-
-Actions = frozenset[Action]
-KEPT: Actions = frozenset({Action("store message in folder:", "INBOX")})
-
-
 @dataclass
 class Proof:
     """Where filters are run, and where the mail for it comes from. `sample`: how many of the most recent messages."""
@@ -64,37 +49,39 @@ class Proof:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE), init=False, repr=False)
 
-    def compare(self, account: str, plan: Plan, others: Mapping[str, Plan], folders: FolderMap) -> None:
+    def compare(self, account: str, plan: Plan, others: Mapping[str, Plan], context: Context) -> None:
         """Write into the plan of the active script what the new one does otherwise, and what the repaired one would.
 
-        Raises AccessError when the host or the mail can't be reached.
+        Raises AccessError when the host or the mail can't be reached, or the host can't run what its server accepts.
         """
+        if plan.keeping != plan.original or plan.repaired not in (None, plan.keeping):
+            messages = recent_messages(self.mail, account, _folders_of(plan), self.sample)
+            if messages:
+                self._compare(account, plan, others, context, messages)
         plan.proved = version(plan)
-        if plan.keeping == plan.original and plan.repaired in (None, plan.keeping):
-            return
-        messages = recent_messages(self.mail, account, _folders_of(plan), self.sample)
-        if not messages:
-            return
+
+    def _compare(
+        self, account: str, plan: Plan, others: Mapping[str, Plan], context: Context, messages: list[Message]
+    ) -> None:
         repaired = plan.repaired if plan.repaired != plan.keeping else None
         variants = {"old": plan.original, "new": plan.keeping, "repaired": repaired}
         scripts = {name: data for name, data in variants.items() if data is not None}
         with self._turn:
             did = self._run(scripts, others, messages)
-        unable = [
-            name for name in scripts if name != "old" and all(did.get((name, n)) is None for n in range(len(messages)))
-        ]
-        if unable:
-            plan.not_compared = "the new host's `sieve-test` could not run it: see whether it is installed there"
-            log.warning("filter not run", account=account, filter=plan.name, why=plan.not_compared, variants=unable)
-            return
+        numbers = range(len(messages))
+        if any(all(did.get((name, number)) is None for number in numbers) for name in scripts if name != "old"):
+            raise AccessError(f"{self.host.name}: `sieve-test` is not installed, or can't run what ManageSieve accepts")
+        old_ran = any(did.get(("old", number)) is not None for number in numbers)
+        if not old_ran and not plan.never_ran:
+            plan.not_compared = "the old form uses what the new server doesn't have, so it can't be run there"
         for number, message in enumerate(messages):
-            # What doesn't compile keeps the message, as the old server's delivery did.
+            # What no server ran kept every message.
             old = did.get(("old", number)) or KEPT
             new, mended = did.get(("new", number)), did.get(("repaired", number))
-            if new is not None and _mapped(old, folders) != _mapped(new, None):
+            if new is not None and not plan.not_compared and as_on_new(old, context.folders, context.old_hosts) != new:
                 plan.behaviour.append(_difference(message, old, new))
             before = new or old
-            if mended is not None and _mapped(before, None) != _mapped(mended, None):
+            if mended is not None and before != mended:
                 plan.repaired_behaviour.append(_difference(message, before, mended))
         log.info("filter run on the account's own mail", account=account, filter=plan.name, messages=len(messages),
                  differences=len(plan.behaviour), with_repair=len(plan.repaired_behaviour))  # fmt: skip
@@ -194,52 +181,13 @@ def _parse(output: str, marker: str) -> dict[tuple[str, int], Actions | None]:
     for part in output.split(f"{marker} ")[1:]:
         head, _, told = part.partition("\n")
         name, file = head.split(" ", 1)
-        found[name, int(file.removesuffix(".eml"))] = actions(told)
+        found[name, int(file.removesuffix(".eml"))] = read_actions(told)
     return found
-
-
-def actions(told: str) -> Actions | None:
-    """What `sieve-test` says that a script would do; None when it says nothing, since it could not run the script."""
-    if "Performed actions:" not in told:
-        return None
-    done: list[list[str]] = []
-    in_text = False
-    for line in told.splitlines():
-        words = line.strip()
-        if words == "END MESSAGE":
-            in_text = False
-        elif in_text or words == "START MESSAGE" or words.startswith("=> handle"):
-            in_text = True  # what people wrote may look like anything; a handle is the text of an answer, too
-        elif line.startswith(" * "):
-            done.append([words[2:]])
-        elif done and words.startswith(("+", "=>")):
-            done[-1].append(words)
-    return frozenset(_action(words) for words in done)
-
-
-def _action(words: list[str]) -> Action:
-    first, rest = words[0], [word for word in words[1:] if not word.startswith("+ create mailbox")]
-    detail = "".join(f" ({word.lstrip('+=> ')})" for word in sorted(rest))
-    store, colon, folder = first.partition("folder: ")
-    if colon:
-        return Action(f"{store}folder{detail}:", folder)
-    return Action(first + detail)
-
-
-def _mapped(done: Actions, folders: FolderMap | None) -> Actions:
-    """The same with the new server's folder names, and INBOX always written so."""
-    return frozenset(Action(action.words, _new_folder(action.folder, folders)) for action in done)
-
-
-def _new_folder(folder: str | None, folders: FolderMap | None) -> str | None:
-    if folder is None or folders is None:
-        return "INBOX" if folder is not None and folder.upper() == "INBOX" else folder
-    return converted(folders, folder)
 
 
 def _difference(message: Message, before: Actions, after: Actions) -> dict[str, Any]:
     return {"message": clean(message.title), "before": _shown(before), "after": _shown(after)}
 
 
-def _shown(done: Iterable[Action]) -> list[str]:
+def _shown(done: Actions) -> list[str]:
     return sorted(clean(action.shown()) for action in done)

@@ -80,7 +80,7 @@ class AccountPass:
         context = self._context(originals)
         plans = {name: planning.make(name, data, context, self.new.check) for name, data in originals.items()}
         if old_active is not None:
-            self._prove(plans[old_active], plans)
+            self._prove(plans[old_active], plans, context)
         standing = {name: self._carry(plan) for name, plan in plans.items()}
         self._activate(old_active, standing)
         if old_active is not None:
@@ -120,16 +120,17 @@ class AccountPass:
             },
         )
 
-    def _prove(self, plan: Plan, others: Mapping[str, Plan]) -> None:
+    def _prove(self, plan: Plan, others: Mapping[str, Plan], context: Context) -> None:
         """Compare what the active script does on the account's own mail, once for each version of it."""
         known = self.known.get(plan.name)
         if known is not None and known.report.get("proved") == version(plan):
             plan.proved = version(plan)
             plan.behaviour = known.report["behaviour"]
             plan.repaired_behaviour = known.report["repaired_behaviour"]
+            plan.not_compared = known.report["not_compared"]
         elif self.proof is not None:
             try:
-                self.proof.compare(self.account, plan, others, self.folders)
+                self.proof.compare(self.account, plan, others, context)
             except AccessError as error:  # no reason to leave an account without its filters; the page says it
                 plan.not_compared = planning.clean(str(error))
                 log.warning("filter not compared", account=self.account, filter=plan.name, why=plan.not_compared)

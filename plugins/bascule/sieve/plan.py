@@ -55,6 +55,12 @@ class Plan:
     vacation: str = ""  # what became of the old server's record of answers
 
     @property
+    def never_ran(self) -> bool:
+        """Whether the original is one that no strict server ever ran."""
+        rules = [finding.rule for finding in self.conversion.findings] if self.conversion else []
+        return any(KIND_OF_RULE.get(rule) == NEVER_RAN for rule in rules)
+
+    @property
     def changed(self) -> bool:
         """Whether the script that keeps the behaviour differs from the original."""
         return self.keeping is not None and self.keeping != self.original
@@ -258,7 +264,7 @@ def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:
         "repaired_words": clean(plan.repaired_words),
         "behaviour": plan.behaviour,
         "repaired_behaviour": plan.repaired_behaviour,
-        "proved": plan.proved if not plan.not_compared else "",
+        "proved": plan.proved,
         "not_compared": plan.not_compared,
         "vacation": plan.vacation,
         "on_new": clean(read(standing)) if standing is not None else None,

@@ -1,8 +1,11 @@
 """What `sieve-test` says, read; and what counts as a difference."""
 
-from bascule.access import Finished
-from bascule.sieve.behaviour import Action, Proof, actions
+import pytest
+from bascule.access import AccessError, Finished
+from bascule.sieve.actions import Action, as_on_new, read_actions
+from bascule.sieve.behaviour import Proof
 from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.model import Context
 from bascule.sieve.plan import Plan
 from bascule.sieve.sample import Message
 
@@ -26,24 +29,24 @@ Implicit keep:
 
  * store message in folder: INBOX
 """
-STORED = Action("store message in folder (IMAP flags: \\flagged) (preserve implicit keep):", "INBOX.A")
+STORED = Action("store message in folder (add IMAP flags: \\flagged) (preserve implicit keep):", "INBOX.A")
 
 
 def test_actions_are_read() -> None:
-    assert actions(TOLD.replace("+ add IMAP", "+ IMAP")) == {
+    assert read_actions(TOLD) == {
         STORED,
         Action("redirect message to: <x@example.org>"),
-        Action("send vacation message: (seconds : 259200)"),
+        Action("send vacation message: (seconds: 259200)"),
         Action("store message in folder:", "INBOX"),
     }
 
 
 def test_nothing_said_is_no_action() -> None:
-    assert actions("main: line 1: error: parse failed.") is None
+    assert read_actions("main: line 1: error: parse failed.") is None
 
 
 def test_a_discard_is_seen() -> None:
-    assert actions("Performed actions:\n\n * discard\n\nImplicit keep:\n\n  (none)\n") == {Action("discard")}
+    assert read_actions("Performed actions:\n\n * discard\n\nImplicit keep:\n\n  (none)\n") == {Action("discard")}
 
 
 class Host:
@@ -67,27 +70,28 @@ class Host:
     new = "A"
 
 
-def _told(folder: str) -> str:
+def _ok(folder: str) -> str:
     return f"\nPerformed actions:\n\n * store message in folder: {folder}\n\nImplicit keep:\n\n  (none)\n"
 
 
-def compared(host: Host, plan: Plan, monkeypatch: object) -> Plan:
-    import bascule.sieve.behaviour as behaviour
+_told = _ok
 
+
+def compared(host: Host, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
     message = Message(b"Subject: x\r\n\r\n", "<1@x> | x")
-    monkeypatch.setattr(behaviour, "recent_messages", lambda *_: [message])  # type: ignore[attr-defined]
+    monkeypatch.setattr("bascule.sieve.behaviour.recent_messages", lambda *_: [message])
     folders = FolderMap({}, ".", "/", "INBOX.", "")
-    Proof(host, None).compare("marie", plan, {}, folders)  # type: ignore[arg-type]
+    Proof(host, None).compare("marie", plan, {}, Context(folders))  # type: ignore[arg-type]
     return plan
 
 
-def test_a_mapped_folder_is_no_difference(monkeypatch: object) -> None:
+def test_a_mapped_folder_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = compared(Host(), Plan("a", b"old", keeping=b"new", repaired=b"new"), monkeypatch)
     assert (plan.behaviour, plan.repaired_behaviour) == ([], [])
     assert plan.proved
 
 
-def test_another_folder_is_a_difference_with_the_message_named(monkeypatch: object) -> None:
+def test_another_folder_is_a_difference_with_the_message_named(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     host.new = "B"
     plan = compared(host, Plan("a", b"old", keeping=b"new", repaired=b"new"), monkeypatch)
@@ -99,20 +103,63 @@ def test_another_folder_is_a_difference_with_the_message_named(monkeypatch: obje
     }
 
 
-def test_what_the_repair_would_do_is_told_apart(monkeypatch: object) -> None:
+def test_what_the_repair_would_do_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = compared(Host(), Plan("a", b"old", keeping=b"new", repaired=b"repaired"), monkeypatch)
     assert plan.behaviour == []
     assert plan.repaired_behaviour[0]["after"] == ["store message in folder: C"]
 
 
-def test_the_directory_is_removed_and_no_program_is_allowed(monkeypatch: object) -> None:
+def test_the_directory_is_removed_and_no_program_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     compared(host, Plan("a", b"old", keeping=b"new"), monkeypatch)
     assert host.commands[-1] == ["rm", "-rf", "--", "/tmp/x"]
     assert Proof(host, None)._settings_of_new() == "  sieve_extensions = +vnd.x\n"  # type: ignore[arg-type]
 
 
-def test_an_unchanged_filter_is_not_run(monkeypatch: object) -> None:
+def test_an_unchanged_filter_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     compared(host, Plan("a", b"old", keeping=b"old", repaired=b"old"), monkeypatch)
     assert host.commands == []
+
+
+def test_both_kinds_of_notification_are_told_alike() -> None:
+    old = """Performed actions:
+
+ * send (deprecated) notification with method 'mailto':
+    => importance    : 1
+    => message       : Bonjour
+    => recipients    :
+       + To: a@example.org
+"""
+    new = """Performed actions:
+
+ * send notification with method 'mailto:':
+    => importance   : 1
+    => subject      : Bonjour
+    => recipients   :
+       + To: a@example.org
+"""
+    assert read_actions(old) == read_actions(new)
+
+
+def test_an_address_of_the_old_host_is_expected_to_change() -> None:
+    done = frozenset({Action("redirect to: <a@OLD.obs.test>"), Action("redirect to: <a@old.obs.test.fr>")})
+    assert as_on_new(done, FolderMap(), {"old.obs.test": "obs.test"}) == {
+        Action("redirect to: <a@obs.test>"),
+        Action("redirect to: <a@old.obs.test.fr>"),
+    }
+
+
+def test_a_host_that_cannot_run_filters_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    monkeypatch.setattr("tests.unit.sieve.test_behaviour._told", lambda _: "sieve-test: not found\n")
+    with pytest.raises(AccessError, match="sieve-test"):
+        compared(host, Plan("a", b"old", keeping=b"new"), monkeypatch)
+
+
+def test_an_old_form_that_cannot_run_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tests.unit.sieve.test_behaviour._told", lambda folder: _ok(folder) if folder != "INBOX.A" else ""
+    )
+    plan = compared(Host(), Plan("a", b"old", keeping=b"new"), monkeypatch)
+    assert (plan.behaviour, bool(plan.not_compared), bool(plan.proved)) == ([], True, True)

@@ -9,6 +9,8 @@ from bascule.sieve.syntax import Argument, Node, String, Tag, quote
 
 RULE = "notify"
 IMPORTANCE = {"high": "1", "normal": "2", "low": "3"}
+# What Pigeonhole's `notify` does without these tags; `enotify` would do otherwise.
+DEFAULT_IMPORTANCE, DEFAULT_MESSAGE = "1", "$from$: $subject$"
 # What the old extension put in place of these words, and the header that gives the same as a variable.
 HEADER_WORDS = {"$from$": "from", "$subject$": "subject"}
 ENVELOPE_WORDS = {"$env-from$": "from"}
@@ -45,7 +47,7 @@ class _Rewriting:
     def __init__(self, report: Report, node: Node, has_variables: bool) -> None:
         self.report, self.node, self.has_variables = report, node, has_variables
         self.values: dict[str, Argument] = {}
-        self.importance = ""
+        self.importance = DEFAULT_IMPORTANCE
         tag = ""
         for argument in node.arguments:
             if isinstance(argument, Tag):
@@ -61,9 +63,7 @@ class _Rewriting:
             self.report.ask(self.node.start, "notify-unsupported", f"{trouble}: rewrite this by hand")
             return
         before, message = self._message()
-        words = ["notify"]
-        if self.importance:
-            words.append(f":importance {quote(self.importance)}")
+        words = [f"notify :importance {quote(self.importance)}"]
         if message:
             words.append(f":message {quote(message)}")
         first, *others = [percent(address.strip(), safe="@+.-_") for address in self._recipients()]
@@ -79,7 +79,9 @@ class _Rewriting:
 
     def _text(self) -> str:
         message = self.values.get("message")
-        return message.value.strip() if isinstance(message, String) else ""
+        if isinstance(message, String):
+            return message.value.strip()
+        return "" if self._conflict() else DEFAULT_MESSAGE
 
     def _words(self) -> list[str]:
         return [word for word in (*HEADER_WORDS, *ENVELOPE_WORDS) if word in self._text()]
@@ -87,16 +89,20 @@ class _Rewriting:
     def _trouble(self) -> str:
         method = self.values.get("method")
         name = method.value.lower() if isinstance(method, String) else "mailto"
-        script = self.report.script
         if name not in ("mailto", "email"):
             return f"the notification method {name!r} has no counterpart"
         if not self._recipients():
             return "this notification names no recipient"
         if OTHER_WORD.search(self._text()):
             return "`$text$` (the message's body in the notification) has no counterpart"
-        if self._words() and not self.has_variables and VARIABLE.search(script.text):
+        return self._conflict() if self._words() else ""
+
+    def _conflict(self) -> str:
+        """Why variables can't take the place of the old words in this script."""
+        text = self.report.script.text
+        if not self.has_variables and VARIABLE.search(text):
             return "`$from$` and `$subject$` need `variables`, which would change other strings with `${...}` here"
-        if self._words() and self.has_variables and re.search(r"\$\{[0-9]+\}", script.text):
+        if self.has_variables and re.search(r"\$\{[0-9]+\}", text):
             return "`$from$` and `$subject$` need a match of their own, and the filter uses the last match's `${1}`"
         return ""
 
