@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from bascule.access import Access, AccessError
+from bascule.changes import webmail
 from bascule.changes.base import ChangeFailed
 from bascule.changes.webmail import WebmailRedirect
 
@@ -71,7 +72,10 @@ def test_a_file_that_was_written_but_not_loaded_is_loaded(access: Access, changi
     assert page(lab).startswith("302")
 
 
-def test_a_snippet_that_is_included_nowhere_is_an_error(lab: Lab, changing: Changing) -> None:
+def test_a_snippet_that_is_included_nowhere_is_an_error(
+    lab: Lab, changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webmail, "ANSWER_SECONDS", 1)
     part = lab.site.webmail.model_copy(update={"path": "/etc/nginx/forgotten/bascule.conf"})
     access = lab.access(lab.site.model_copy(update={"webmail": part}))
     with pytest.raises(ChangeFailed, match=r"is /etc/nginx/forgotten/bascule\.conf included"):
