@@ -61,19 +61,23 @@ def record(ledger: Ledger, choices: Sequence[Choice], author: Author) -> int:
 
 def refusals(ledger: Ledger, choices: Sequence[Choice]) -> list[str]:
     """One sentence for each choice that can't be taken."""
+    return [reason for _, reason in refusals_by_problem(ledger, choices)]
+
+
+def refusals_by_problem(ledger: Ledger, choices: Sequence[Choice]) -> list[tuple[int, str]]:
+    """(id of the problem, why its choice can't be taken), looking at all choices together."""
     reasons = []
+    asked = {choice.problem.id for choice in choices}
     taken: dict[str, list[str]] = {}
     for choice in choices:
+        account = choice.problem.account
         if choice.option is not Option.APPLY:
             continue
-        account = choice.problem.account
-        if account not in taken:
-            asked = {each.problem.id for each in choices}
-            taken[account] = names_taken(ledger, account, without=asked)
-        if reason := check.refusal(choice.problem, choice.values, taken[account]):
-            reasons.append(reason)
+        names = taken.setdefault(account, names_taken(ledger, account, without=asked))
+        if reason := check.refusal(choice.problem, choice.values, names):
+            reasons.append((choice.problem.id, reason))
         elif choice.problem.kind == "folder-name":
-            taken[account].append(str(choice.values["name"]))
+            names.append(str(choice.values["name"]))
     return reasons
 
 
