@@ -188,6 +188,7 @@ class CalendarServerPart(Part):
     url: Template  # of one account's home, over `account`
     contacts_url: Template | None = None  # where address books have a home of their own
     login: Literal["superuser", "proxy", "secret"] = "superuser"
+    discover: bool = False  # `url` is the account's principal or any page; the server says where the homes are
 
 
 class CalendarsPart(Part):

@@ -69,7 +69,11 @@ def opened(access: Access, part: CalendarServerPart, account: str) -> Iterator[S
     )
     session = Session(client)
     try:
-        yield Server(session, normal(calendars), normal(contacts))
+        if part.discover:
+            homes = session.homes(httpx.URL(calendars).path)
+            yield Server(session, homes["calendar"], homes["addressbook"])
+        else:
+            yield Server(session, normal(calendars), normal(contacts))
     finally:
         session.close()
 

@@ -16,6 +16,11 @@ CONTENT = {"Content-Type": "application/xml; charset=utf-8"}
 
 DATA = {"calendar": f"{{{CAL}}}calendar-data", "addressbook": f"{{{CARD}}}address-data"}
 NAME = f"{{{DAV}}}displayname"
+PRINCIPAL = f"{{{DAV}}}current-user-principal"
+HOME: dict[Literal["calendar", "addressbook"], str] = {
+    "calendar": f"{{{CAL}}}calendar-home-set",
+    "addressbook": f"{{{CARD}}}addressbook-home-set",
+}
 COLOUR = f"{{{APPLE}}}calendar-color"
 # What a person sees of a collection, by the kind of collection.
 CARRIED = {
@@ -45,6 +50,11 @@ class Answer:
     def text(self, name: str) -> str:
         element = self.found.get(name)
         return "" if element is None else "".join(element.itertext()).strip(" \t") if len(element) == 0 else ""
+
+    def linked(self, name: str) -> str:
+        """The address inside a property that holds one."""
+        element = self.found.get(name)
+        return "" if element is None else (element.findtext(f"{{{DAV}}}href") or "").strip()
 
     def kind(self) -> Literal["calendar", "addressbook"] | None:
         types = self.found.get(f"{{{DAV}}}resourcetype")
@@ -89,6 +99,7 @@ def _propfind(names: Sequence[str]) -> bytes:
     return _text(_d.propfind(_d.prop(*(_named(name) for name in names))))
 
 
+HOMES = _propfind([PRINCIPAL, *HOME.values()])
 ETAGS = _propfind([f"{{{DAV}}}getetag", f"{{{DAV}}}resourcetype"])
 COLLECTION = _propfind(
     [

@@ -1,0 +1,38 @@
+"""Homes found by the server's own word."""
+
+from typing import Any
+
+import pytest
+from bascule.calendars.dav import DavError
+from bascule.calendars.servers import opened as opened_server
+from bascule.site import CalendarServerPart
+
+
+def opened(access: Any, url: str) -> Any:
+    part = CalendarServerPart(connection="old", url=url, discover=True)
+    return opened_server(access, part, "zoe")
+
+
+@pytest.mark.parametrize("start", ["/zoe/", "/", "/.well-known/caldav"])
+def test_the_homes_are_found_from_the_principal_and_from_any_page(access: Any, servers: Any, start: str) -> None:
+    old, _ = servers
+    old.make("/bascule/agenda/", "calendar")
+    old.make("/zoe/agenda/", "calendar")
+    with opened(access, old.url + start) as server:
+        owner = "zoe" if start == "/zoe/" else "bascule"  # the login's own, where nobody else is named
+        assert (server.calendars, server.contacts) == (f"/{owner}/", f"/{owner}/")
+        assert [found.name for found in server.session.collections(server.calendars, "calendar")] == ["agenda"]
+
+
+def test_a_server_that_names_no_home_is_said(access: Any, servers: Any) -> None:
+    old, _ = servers
+    empty = b'<multistatus xmlns="DAV:"><response><href>/zoe/</href></response></multistatus>'
+    old.faults.plan = lambda method, path, count: ("207 Multi-Status", empty)
+    with pytest.raises(DavError, match="names no home"), opened(access, old.url + "/zoe/"):
+        pass
+
+
+def test_the_address_may_be_percent_encoded(access: Any, servers: Any) -> None:
+    part = CalendarServerPart(connection="old", url=servers[0].url + "/h%C3%A9/{{ account }}/")
+    with opened_server(access, part, "zoe") as server:
+        assert server.calendars == "/h%C3%A9/zoe/"
