@@ -47,12 +47,20 @@ class VacationRecord:
         both = merged(read(old), known)
         if both == known:
             return 0
-        owner = f"{_field(self.new, account, 'uid')}:{_field(self.new, account, 'gid')}"
-        self.new.write_file(path, write(both), mode="0600")
-        self.new.run(["chown", owner, path])
+        self._put(account, path, write(both))
         added = len(both) - len(known)
         log.info("record of vacation answers carried over", account=account, answers=len(both), added=added)
         return added
+
+    def _put(self, account: str, path: str, data: bytes) -> None:
+        """By way of a directory of root's: the home's owner could put a link in the way of root's writing there."""
+        owner, group = _field(self.new, account, "uid"), _field(self.new, account, "gid")
+        staged = self.new.run(["mktemp", "-d", "-p", "/run", "bascule-XXXXXXXX"]).output.strip()
+        try:
+            self.new.write_file(f"{staged}/record", data, mode="0600")
+            self.new.run(["install", "-m", "0600", "-o", owner, "-g", group, "--", f"{staged}/record", path])
+        finally:
+            self.new.run(["rm", "-rf", "--", staged], check=False)
 
 
 def merged(old: Mapping[Key, int], new: Mapping[Key, int]) -> dict[Key, int]:
