@@ -283,6 +283,7 @@ class FunctionalTestsPart(Part):
     sieve: PointPart | None = None
     addresses: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], str] = {}  # kind -> address of the probe
     outside: OutsidePart | None = None
+    quota: bool = False  # whether the probe's mailbox has one, and must refuse what exceeds it
     browser: AbsolutePath | None = None  # Chromium on the machine where the tasks run
 
 

@@ -31,6 +31,17 @@ def imap_login(access: Access) -> Evidence:
     )
 
 
+def quota(access: Access) -> Evidence:
+    """A message larger than the mailbox may be is refused with words that programs understand (RFC 5530)."""
+    part = access.site.service_addresses.imap
+    seen = ask(access, "quota", _at(part) | login(access))
+    if not seen["limit"]:
+        return Evidence(False, f"the mailbox at {part.name} has no quota: look at Dovecot's quota settings on new")
+    if " NO [OVERQUOTA]" not in seen["answer"]:
+        return Evidence(False, f"a message larger than the quota of {seen['limit']} kB was answered: {seen['answer']}")
+    return Evidence(True, f"a message larger than the quota of {seen['limit']} kB is refused: {seen['answer'][3:]}")
+
+
 def pop3_login(access: Access) -> Evidence:
     """POP3 through the service name, its certificate checked."""
     part = access.site.service_addresses.pop

@@ -42,6 +42,22 @@ def imap_login(request):
     return {"selected": status == "OK", "messages": int(data[0]) if status == "OK" else 0}
 
 
+def quota(request):
+    """Announce a message that is larger than the mailbox may be; nothing of it is ever sent. The server's answer."""
+    session = open_imap(request)
+    _, data = session.getquotaroot("INBOX")
+    limits = [
+        int(found[1]) for part in data[1:] for item in part for found in re.findall(rb"STORAGE (\d+) (\d+)", item)
+    ]
+    if not limits:
+        session.logout()
+        return {"limit": 0, "answer": ""}
+    session.send(b"X1 APPEND INBOX {%d}\r\n" % (min(limits) * 1024 + 1))
+    answer = session.readline().decode(errors="replace").strip()
+    session.shutdown()  # whatever the answer was: a literal that was announced must not be sent
+    return {"limit": min(limits), "answer": answer}
+
+
 def pop3_login(request):
     session = poplib.POP3_SSL(request["host"], request["port"], context=trust(request), timeout=TIMEOUT)
     session.user(request["user"])

@@ -52,6 +52,8 @@ def _tests(site: Site) -> dict[str, Test]:
         tests["mail-to-outside"] = by_mail.mail_to_outside
     if part.outside and part.sieve:
         tests["vacation-answers-once"] = by_mail.vacation
+    if part.quota:
+        tests["quota-refuses"] = by_mail.quota
     if part.browser:
         tests["webmail-in-a-browser"] = by_browser.webmail
     return tests

@@ -65,6 +65,7 @@ def test_only_what_the_site_file_gives_is_tested() -> None:
         sieve=point,
         addresses={"role": "postmaster@obs.test"},
         outside=OutsidePart(address="v@outside.test", host="client", maildir="/var/mail/outside"),
+        quota=True,
         browser="/usr/bin/chromium",
     )
     assert functional.functional_tests(everything)[4:] == [
@@ -74,6 +75,7 @@ def test_only_what_the_site_file_gives_is_tested() -> None:
         "managesieve-login",
         "mail-to-outside",
         "vacation-answers-once",
+        "quota-refuses",
         "webmail-in-a-browser",
     ]
 
