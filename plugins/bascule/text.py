@@ -24,3 +24,8 @@ UNSHOWABLE = {
 def harmless(text: str) -> str:
     """The text with control, direction and invisible characters made visible."""
     return text.translate(UNSHOWABLE)
+
+
+def storable(text: str) -> str:
+    """The text with what no database and no UTF-8 file takes (NUL, lone surrogates) written out."""
+    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()

@@ -12,8 +12,8 @@ import requests
 
 from bascule import site
 from bascule.decisions import record, spreadsheet
-from bascule.decisions.rest import Airflow, AirflowRefused
 from bascule.decisions.record import AnswerRefused, Author, Choice
+from bascule.decisions.rest import Airflow, AirflowRefused
 from bascule.ledger import Ledger, LedgerError, problems
 from bascule.ledger.journal import Origin
 from bascule.ledger.problems import Option

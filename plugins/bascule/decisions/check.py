@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from bascule.ledger.problems import Problem
-from bascule.text import harmless
+from bascule.text import harmless, storable
 
 LEVEL_BYTES = 240  # of one level of a folder's name: file systems end at 255, servers add their own marks
 NAME_CHARACTERS = 255  # of the whole name
@@ -20,9 +20,21 @@ def editable(problem: Problem) -> dict[str, str]:
 
 
 def edited(problem: Problem, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The proposal with what a person wrote in it; a value that did not come back keeps what was proposed."""
+    """The proposal with what a person wrote in it.
+
+    A value that did not come back, or came back as it was shown, keeps what was proposed, octet for octet: forms and
+    spreadsheets change line ends, and can't show everything.
+    """
     known = editable(problem)
-    return problem.proposal | {key: value for key, value in given.items() if key in known and value is not None}
+    written = {key: value for key, value in given.items() if key in known and value is not None}
+    return problem.proposal | {
+        key: known[key] if isinstance(value, str) and _lines(value) == _lines(storable(known[key])) else value
+        for key, value in written.items()
+    }
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").rstrip("\n")
 
 
 def refusal(problem: Problem, values: Mapping[str, Any], taken: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from bascule.decisions.record import Refused
 from bascule.kinds import kind_of
 from bascule.ledger import Ledger, mailboxes, problems
 from bascule.ledger.problems import Decision, Problem
-from bascule.text import harmless
+from bascule.text import harmless, storable
 
 SHOWN_AT_ONCE = 50  # problems on one page; the rest is asked next
 LONGEST = 2_000  # characters of one value on the page; the form and the ledger have all of it
@@ -35,7 +35,7 @@ def fields(found: Sequence[Problem], typed: Mapping[int, Mapping[str, Any]]) -> 
     """A field for each value that may be edited, by `problem id.value's name`; prefilled with what was `typed` last."""
     return {
         f"{problem.id}.{key}": Field(
-            str(typed.get(problem.id, {}).get(key, value)),
+            storable(str(typed.get(problem.id, {}).get(key, value))),
             f"{kind_of(problem.room, problem.kind).name}: {key} for {harmless(problem.subject)[:80]}",
             harmless(problem.explanation)[:300],
             "\n" in value,
@@ -97,7 +97,8 @@ def _details(problem: Problem) -> dict[str, Any]:
 
 def proposal(problem: Problem) -> str:
     """The proposal in a few words."""
-    words = ", ".join(f"{key}: {value}" for key, value in problem.proposal.items() if key != "action")
+    values = {key: value for key, value in problem.proposal.items() if key != "action"}
+    words = ", ".join(f"{key}: {'see the form' if chr(10) in str(value) else value}" for key, value in values.items())
     action = str(problem.proposal.get("action", "look again")).replace("_", " ")
     return f"{action} ({words})" if words else action
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Collection, Sequence
 from itertools import groupby
-from typing import Any
 
 from bascule.decisions import check, record, table
 from bascule.decisions.page import proposal
@@ -12,7 +11,7 @@ from bascule.decisions.record import AnswerRefused, Choice
 from bascule.kinds import kind_of
 from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Option, Problem
-from bascule.text import harmless
+from bascule.text import harmless, storable
 
 WORDS = {
     "apply": Option.APPLY,
@@ -104,8 +103,8 @@ def _row(each: Problem) -> dict[str, str]:
         "server said": harmless(each.server_words),
         "proposal": harmless(str(each.proposal.get("action", ""))),
         "decision": "",
-        "name": values.get("name", ""),
-        "text": values.get("text", ""),
+        "name": storable(values.get("name", "")),
+        "text": storable(values.get("text", "")),
     }
 
 
@@ -143,13 +142,9 @@ def _decided_otherwise(ledger: Ledger, problem: Problem, choice: Choice) -> str:
     """The same decision given twice is none too many; another one would be lost silently."""
     with ledger.reading() as session:
         last = problems.last_decision(session, problem.id)
-    if last is None or (last.option, _values(last.values)) == (choice.option, _values(choice.values)):
+    if last is None or (last.option, last.values) == (choice.option, choice.values):
         return ""
     return f"problem {problem.id} was decided by {last.decided_by} already ({last.option.value}): make the list anew"
-
-
-def _values(values: dict[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True).replace("\\r\\n", "\\n")
 
 
 def _refused_lines(ledger: Ledger, lines: Sequence[tuple[int, Choice]]) -> list[str]:

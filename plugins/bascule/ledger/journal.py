@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, lock_for_append, now
+from bascule.text import storable
 
 Event = Literal[
     "intent",  # a change is about to be applied: `before` and `after` say from what to what
@@ -82,7 +83,7 @@ def write(session: Session, entry: Entry) -> int:
         at=now(),
         event=entry.event,
         kind=entry.kind,
-        subject=entry.subject,
+        subject=storable(entry.subject),
         phase=entry.origin.phase,
         run=entry.origin.run,
         task=entry.origin.task,
@@ -90,7 +91,7 @@ def write(session: Session, entry: Entry) -> int:
         parameters=_text(entry.parameters),
         before=None if entry.before is None else _text(entry.before),
         after=None if entry.after is None else _text(entry.after),
-        note=entry.note,
+        note=storable(entry.note),
         previous_hash=last.hash if last else "",
     )
     row.hash = _hash(row)
@@ -137,7 +138,8 @@ def export(ledger: Ledger) -> Iterator[str]:
 
 
 def _text(value: dict[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    # A lone surrogate (an octet of a filter that is no UTF-8) becomes the JSON escape that reads back as itself.
+    return storable(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str))
 
 
 def _hash(row: JournalRow) -> str:

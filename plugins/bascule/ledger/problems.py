@@ -8,7 +8,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger import journal
 from bascule.ledger.base import Base, Ledger, now
+from bascule.text import storable
 
 Room = Literal["mailbox", "sieve", "calendar", "account"]
 State = Literal["open", "decided", "settled", "withdrawn"]
@@ -101,6 +102,12 @@ class DecisionRow(Base):
 
 def report(session: Session, problem: Problem) -> int:
     """Write a problem down, or meet it again; return its id. A decision on the same facts stays in force."""
+    problem = replace(
+        problem,
+        subject=storable(problem.subject),
+        explanation=storable(problem.explanation),
+        server_words=storable(problem.server_words),
+    )
     subject_hash, facts_hash = _digest(problem.subject), _digest(problem.facts)
     row = session.scalars(
         sa.select(ProblemRow).where(

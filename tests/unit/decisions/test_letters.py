@@ -1,0 +1,59 @@
+"""The letter to an owner: what is told, in which languages, under which Message-Id; the helpdesk's list."""
+
+import email
+import email.policy
+from collections.abc import Callable
+from pathlib import Path
+
+from bascule import site
+from bascule.decisions import letters, record
+from bascule.decisions.record import Choice
+from bascule.ledger import Ledger, problems
+from bascule.ledger.problems import Option, Problem
+
+from tests.unit.decisions.conftest import AUTHOR
+
+Report = Callable[..., Problem]
+SITE = site.load(Path(__file__).parents[3] / "lab" / "site.yaml")
+
+
+def settled(ledger: Ledger, problem: Problem, option: Option = Option.APPLY) -> None:
+    record.record(ledger, [Choice(problem, option)], AUTHOR)
+    with ledger.session() as session:
+        problems.settle(session, problem.id)
+
+
+def message(report: Report, action: str) -> Problem:
+    facts = {"subject": "Budget", "from": "eve@obs.test", "sent": "1 May 2019", "folder": "INBOX"}
+    return report(f"INBOX/{action}", kind="message-refused", facts=facts, proposal={"action": action})
+
+
+def test_a_letter_tells_renamed_repaired_and_left_out_in_the_sites_languages(ledger: Ledger, report: Report) -> None:
+    for problem in (report("~notes"), message(report, "repair"), message(report, "leave out")):
+        settled(ledger, problem)
+    made = email.message_from_bytes(letters.letter(SITE, "anna", letters.told(ledger)), policy=email.policy.default)
+    body = made.get_content()
+    assert "« ~notes » s'appelle maintenant « x »" in body and '"~notes" is now called "x"' in body
+    assert body.count("Budget | eve@obs.test") == 4
+    assert "Non repris" in body and "Not carried over" in body
+    assert made["From"] == SITE.postmaster
+
+
+def test_what_is_not_settled_is_not_told(ledger: Ledger, report: Report) -> None:
+    record.record(ledger, [Choice(report(), Option.APPLY)], AUTHOR)
+    assert letters.told(ledger) == []
+
+
+def test_a_letter_is_known_by_site_and_account() -> None:
+    assert letters.message_id(SITE, "anna") == letters.message_id(SITE, "anna")
+    assert letters.message_id(SITE, "anna") != letters.message_id(SITE, "bert")
+
+
+def test_the_helpdesk_sees_who_was_not_told(ledger: Ledger, report: Report) -> None:
+    settled(ledger, report(account="anna"))
+    record.record(ledger, [Choice(report(account="bert"), Option.KEEP_ON_OLD)], AUTHOR)
+    text = letters.helpdesk_text(SITE, letters.told(ledger), {"anna"})
+    assert "anna: renamed: ~x -> x" in text
+    assert "bert: kept on old: bert" in text and "no letter" in text.partition("bert")[2]
+    rows = letters.helpdesk_csv(letters.told(ledger), {"anna"}).splitlines()
+    assert rows[1].startswith("anna,renamed,") and rows[1].endswith(",yes") and rows[2].endswith(",no")
