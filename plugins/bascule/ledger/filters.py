@@ -41,6 +41,7 @@ class FilterRow(Base):
     active: Mapped[bool] = mapped_column(default=False)  # on the old server
     put: Mapped[str | None] = mapped_column(sa.String(64))  # digest of what Bascule put on the new server last
     put_at: Mapped[datetime | None]
+    activated: Mapped[bool] = mapped_column(default=False)  # Bascule made it the active one on the new server
     report: Mapped[dict[str, Any]]  # the page: after, edits with reasons, compiler's words, behaviour
 
 
@@ -54,6 +55,7 @@ class FilterStatus:
     original: str
     put: str | None
     put_at: datetime | None
+    activated: bool
     report: dict[str, Any]
 
 
@@ -89,6 +91,12 @@ def set_put(session: Session, account: str, name: str, data: bytes) -> None:
         row.put, row.put_at = digest(data), now()
 
 
+def set_activated(session: Session, account: str, name: str | None) -> None:
+    """This script, or none, is active on the new server by Bascule's hand."""
+    for row in session.scalars(sa.select(FilterRow).where(FilterRow.account == account)):
+        row.activated = row.name == name
+
+
 def filters(ledger: Ledger, account: str | None = None) -> list[FilterStatus]:
     """The scripts of one account, or of all, by account and name."""
     query = sa.select(FilterRow).order_by(FilterRow.account, FilterRow.name)
@@ -96,7 +104,9 @@ def filters(ledger: Ledger, account: str | None = None) -> list[FilterStatus]:
         query = query.where(FilterRow.account == account)
     with ledger.reading() as session:
         return [
-            FilterStatus(row.account, row.name, row.active, row.original, row.put, row.put_at, row.report)
+            FilterStatus(
+                row.account, row.name, row.active, row.original, row.put, row.put_at, row.activated, row.report
+            )
             for row in session.scalars(query)
         ]
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from bascule.access import AccessError
 from bascule.ledger import Ledger, filters, problems
-from bascule.ledger.filters import FilterStatus, digest
+from bascule.ledger.filters import digest
 from bascule.ledger.problems import Decision, Option, Problem
 from bascule.sieve import plan as planning
 from bascule.sieve.behaviour import Proof, version
@@ -25,6 +25,7 @@ CHANGED_ON_NEW = "filter changed on new"
 OTHER_ACTIVE = "other filter active on new"
 REFUSED = "filter refused by new"
 
+NO_FILTER = "no filter"
 BESIDE = "{name} (old server)"
 
 
@@ -62,12 +63,13 @@ class AccountPass:
         self.result = AccountResult(self.account)
         self.seen: set[int] = set()
         self.puts: dict[str, bytes] = {}  # what Bascule put in this pass; written down together, and after any end
+        self.activated: list[str | None] = []  # what it made active (None: switched all off), the last one counts
         self.known = {status.name: status for status in filters.filters(self.ledger, self.account)}
         self.decisions = self._decisions()
         try:
             self._look_and_carry()
         finally:
-            if self.puts:
+            if self.puts or self.activated:
                 with self.ledger.session() as session:
                     self._write_puts(session)
         return self.result
@@ -76,6 +78,7 @@ class AccountPass:
         originals, old_active = self._fetch()
         on_new = self.new.scripts()
         self.there = {name: self.new.get(name) for name in on_new}
+        self.stood = frozenset(on_new)
         self.new_active = next((name for name, active in on_new.items() if active), None)
         context = self._context(originals)
         plans = {name: planning.make(name, data, context, self.new.check) for name, data in originals.items()}
@@ -262,39 +265,40 @@ class AccountPass:
             self.puts[name] = target
 
     def _activate(self, old_active: str | None, standing: Mapping[str, bytes | None]) -> None:
-        """The script that is active on old becomes active on new, unless somebody has chosen another one there."""
-        if old_active == self.new_active or (old_active is not None and standing.get(old_active) is None):
+        """The script that is active on old becomes active on new, unless somebody has chosen otherwise there."""
+        ours = next((name for name in self.stood if name in self.known and self.known[name].activated), None)
+        if old_active == self.new_active:
+            self._remember_active(old_active, ours)
             return
-        if self.new_active is not None and not self._chosen_by_us(self.new_active):
-            if not self._may_replace_active(old_active):
-                return
-        elif old_active is None and self.new_active is None:
+        if old_active is not None and standing.get(old_active) is None:
+            return
+        if self.new_active != ours and not self._may_replace_active(old_active):
             return
         self.result.activated += 1
         if self.dry_run:
             log.info("filter would be activated", account=self.account, filter=old_active or "(none)")
             return
         self.new.set_active(old_active or "")
+        self._remember_active(old_active, ours)
         log.info(
             "filter activated", account=self.account, filter=old_active or "(none)", before=self.new_active or "(none)"
         )
 
-    def _chosen_by_us(self, active: str) -> bool:
-        """Whether the active script on new is one that Bascule put and activated, since old had it so then."""
-        known: FilterStatus | None = self.known.get(active)
-        return known is not None and known.put is not None and known.active
+    def _remember_active(self, name: str | None, ours: str | None) -> None:
+        if not self.dry_run and name != ours:
+            self.activated.append(name)
 
     def _may_replace_active(self, old_active: str | None) -> bool:
         problem = Problem(
             account=self.account,
             room="sieve",
             kind=OTHER_ACTIVE,
-            subject=self.new_active or "",
-            explanation=f"On the new server the filter {self.new_active!r} is active, and not by Bascule; "
-            f"on the old one it is {old_active!r}. The one on the new server stays active until this is decided: "
-            "`leave it active`, or `activate the old one`.",
+            subject=self.new_active or NO_FILTER,
+            explanation=f"On the new server {self.new_active or NO_FILTER!r} is active, not by Bascule; on the old one "
+            f"{old_active or NO_FILTER!r} is. The new server stays as it is until this is decided: `leave it so`, or "
+            "`as on the old server`.",
             facts={"on new": self.new_active, "on old": old_active},
-            proposal={"action": "choose", "do": "leave it active"},
+            proposal={"action": "choose", "do": "leave it so"},
         )
         known = self._decide(problem)
         if known is None:
@@ -302,7 +306,7 @@ class AccountPass:
         decision = known[1]
         if not self.dry_run:
             self._settle(problem)
-        return decision.option is Option.APPLY and decision.values.get("do") == "activate the old one"
+        return decision.option is Option.APPLY and decision.values.get("do") == "as on the old server"
 
     def _settle(self, problem: Problem) -> None:
         known = self.decisions.get((problem.kind, problem.subject))
@@ -331,7 +335,7 @@ class AccountPass:
             if name not in self.known or self.known[name].report != page:
                 pages[name] = page
         waiting = problems.problems(self.ledger, account=self.account, room="sieve", states=("open", "decided"))
-        if pages or self.puts or waiting:
+        if pages or self.puts or self.activated or waiting:
             with self.ledger.session() as session:
                 for name, page in pages.items():
                     filters.set_report(session, self.account, name, page)
@@ -341,4 +345,6 @@ class AccountPass:
     def _write_puts(self, session: Session) -> None:
         for name, data in self.puts.items():
             filters.set_put(session, self.account, name, data)
-        self.puts = {}
+        if self.activated:
+            filters.set_activated(session, self.account, self.activated[-1])
+        self.puts, self.activated = {}, []

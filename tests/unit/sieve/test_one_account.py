@@ -240,11 +240,26 @@ def test_an_untouched_copy_of_the_original_on_new_may_be_replaced(ledger: Ledger
     assert (new.stored["main"], new.active) == (FILED, "main")
 
 
-@pytest.mark.parametrize(("action", "active"), [("leave it active", "mine"), ("activate the old one", "main")])
+@pytest.mark.parametrize(("action", "active"), [("leave it so", "mine"), ("as on the old server", "main")])
 def test_another_active_filter_on_new_stays_until_decided(ledger: Ledger, run: Run, action: str, active: str) -> None:
     old, new = Server({"main": FILING}, "main"), Server({"mine": b"stop;"}, "mine")
     assert run(old, new).problems == 1
     assert (new.active, kinds(ledger)) == ("mine", [OTHER_ACTIVE])
+    decide(ledger, do=action)
+    assert run(old, new).problems == 0
+    assert new.active == active
+    assert run(old, new).problems == 0
+
+
+@pytest.mark.parametrize(("action", "active"), [("leave it so", None), ("as on the old server", "main")])
+def test_a_filter_switched_off_on_new_stays_off_until_decided(
+    ledger: Ledger, run: Run, action: str, active: str | None
+) -> None:
+    old, new = Server({"main": FILING}, "main"), Server()
+    run(old, new)
+    new.active = None
+    assert run(old, new).problems == 1
+    assert (new.active, kinds(ledger)) == (None, [OTHER_ACTIVE])
     decide(ledger, do=action)
     assert run(old, new).problems == 0
     assert new.active == active
