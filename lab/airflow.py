@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ PORT_INSIDE = 8080
 USER = "postmaster"
 HEALTHY_SECONDS = 180
 STOP_SECONDS = 60
+BUSY_SECONDS = 60  # SQLite has one writer at a time: how long a process waits for its turn
+TRIES, PAUSE_SECONDS = 6, 2  # of a call that Airflow could not serve just now, as a person tries again
 MAILBOXES_AT_ONCE = 4
 
 
@@ -87,7 +90,7 @@ def environment(home: Home, *, port: int, site_file: Path) -> dict[str, str]:
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin,helpdesk:viewer",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home.passwords),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.path / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.path / 'airflow.db'}?timeout={BUSY_SECONDS}",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(PORT_INSIDE),
         "AIRFLOW__API__WORKERS": "1",
@@ -237,8 +240,12 @@ class Rest:
         return all((self._last_health.get(part) or {}).get("status") == "healthy" for part in parts)
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
-        """One call below /api/v2; returns the JSON of the answer."""
-        answer = self._session.request(method, f"{self.base}/api/v2/{path}", timeout=60, **kwargs)
+        """One call below /api/v2, tried again while Airflow answers 5xx; returns the JSON of the answer."""
+        for left in reversed(range(TRIES)):
+            answer = self._session.request(method, f"{self.base}/api/v2/{path}", timeout=2 * BUSY_SECONDS, **kwargs)
+            if answer.status_code < 500 or not left:
+                break
+            time.sleep(PAUSE_SECONDS)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer)
         return answer.json() if answer.content else None
@@ -260,8 +267,14 @@ class Rest:
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None) -> str:
         """Trigger a DAG; return the run's id."""
-        run = self.call("POST", f"dags/{dag}/dagRuns", json={"conf": conf or {}, "logical_date": None})
-        return str(run["dag_run_id"])
+        run = f"manual__{datetime.now(UTC).isoformat()}"  # named here, so that a second try starts no second run
+        try:
+            body = {"dag_run_id": run, "conf": conf or {}, "logical_date": None}
+            self.call("POST", f"dags/{dag}/dagRuns", json=body)
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code != 409:
+                raise
+        return run
 
     def run_state(self, dag: str, run: str) -> str | None:
         """The run's state; None while there is no such run."""
