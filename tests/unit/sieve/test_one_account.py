@@ -298,15 +298,22 @@ def test_a_full_server_is_a_problem(ledger: Ledger, run: Run) -> None:
     assert run(Server({"main": FILING}, "main"), new).problems == 0
 
 
-def test_an_interruption_at_any_change_ends_as_without(ledger: Ledger, run: Run) -> None:
-    old = Server({"main": FILING, "draft": b"keep;"}, "main")
-    for at in (1, 2, 3):
-        new = Server(breaks_at=at)
-        with pytest.raises(ManageSieveError):
-            run(old, new)
-        new.breaks_at = 0
-        assert run(old, new).problems == 0
-        assert (new.stored, new.active) == ({"main": FILED, "draft": b"keep;"}, "main")
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_interruption_at_any_change_ends_as_without(ledger: Ledger, run: Run, at: int) -> None:
+    old, new = Server({"main": FILING, "draft": b"keep;"}, "main"), Server(breaks_at=at)
+    with pytest.raises(ManageSieveError):
+        run(old, new)
+    new.breaks_at = 0
+    assert run(old, new).problems == 0
+    assert (new.stored, new.active) == ({"main": FILED, "draft": b"keep;"}, "main")
+
+
+def test_a_new_server_built_anew_gets_everything_again(ledger: Ledger, run: Run) -> None:
+    old = Server({"main": FILING}, "main")
+    run(old, Server())
+    anew = Server()
+    assert run(old, anew).problems == 0
+    assert (anew.stored, anew.active) == ({"main": FILED}, "main")
 
 
 def test_octets_that_are_not_utf_8_are_kept_until_decided(ledger: Ledger, run: Run) -> None:
