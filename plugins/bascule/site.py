@@ -234,6 +234,13 @@ class ServiceAddressesPart(Part):
     pop: ServiceAddressPart
 
 
+class PreferencesPart(Part):
+    """Users' preferences in SOGo: key -> JSON, as a template over `account` and `entry`. Only what is unset is set."""
+
+    host: str
+    values: dict[Annotated[str, Field(pattern=r"^[A-Za-z]+$")], Template]
+
+
 class WebmailPart(Part):
     host: str
     url: Url
@@ -242,6 +249,7 @@ class WebmailPart(Part):
     template: str | None = None  # the kind's own unless given
     path: AbsolutePath
     verify_from: str
+    preferences: PreferencesPart | None = None
 
 
 class QueuesPart(Part):

@@ -1,5 +1,6 @@
 """Calendars and address books from the lab's Radicale to its SOGo."""
 
+import json
 import secrets
 import ssl
 from collections.abc import Callable, Iterator
@@ -11,10 +12,12 @@ import pytest
 from bascule.access import Access
 from bascule.calendars import meaning, servers, sync_account
 from bascule.calendars.dav import Content, Session
+from bascule.calendars.preferences import set_preferences
 from bascule.directory import accounts
 from bascule.ledger import Ledger, problems
 from bascule.ledger.journal import Origin
 from bascule.ledger.problems import Option
+from bascule.site import Site
 
 from lab.secrets import CALENDAR_FILLER
 
@@ -226,6 +229,21 @@ def test_a_pass_that_died_is_taken_up(
     assert place.names() == {f"e{number}.ics" for number in range(8)}
     assert problems.problems(ledger, room="calendar", account=place.account) == []
     assert sync_account(access, ledger, place.account).copied == 0
+
+
+def test_identities_come_from_the_directory_once(lab: Any, ledger: Ledger, people: list[Any]) -> None:
+    raw, account = lab.site.model_dump(), people[len(people) // 2]
+    identity = '[{"email": {{ entry.mail[0] | tojson }}, "fullName": {{ entry.cn[0] | tojson }}, "isDefault": 1}]'
+    raw["webmail"]["preferences"] = {"host": "sogo", "values": {"SOGoMailIdentities": identity}}
+    tool = ["runuser", "-u", "sogo", "--", "sogo-tool", "user-preferences"]
+    lab.ssh("sogo", *tool, "unset", "defaults", account.name, "SOGoMailIdentities")
+    access = lab.access(Site.model_validate(raw))
+    assert set_preferences(access, ledger, [account.name], dry_run=True) == 1
+    assert set_preferences(access, ledger, [account.name]) == 1
+    shown = lab.ssh("sogo", *tool, "get", "defaults", account.name, "SOGoMailIdentities")
+    assert json.loads(shown.split(":", 1)[1])[0]["email"] == account.entry["mail"][0]
+    assert set_preferences(access, ledger, [account.name]) == 0
+    access.close()
 
 
 def test_the_login_that_new_refuses_is_said(lab: Any, ledger: Ledger, people: list[Any]) -> None:

@@ -12,6 +12,7 @@ from bascule.access import Access, AccessError
 from bascule.calendars import servers, xml
 from bascule.calendars.carry import Carrier, Counts
 from bascule.calendars.dav import Collection, Kind, Session
+from bascule.calendars.preferences import set_preferences
 from bascule.calendars.servers import Server, Source
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import CalendarRow, calendars, count_items, problem_ids, save_calendar
@@ -32,7 +33,8 @@ def sync_accounts(
 ) -> dict[str, Counts]:
     """Carry the collections of all these accounts; what each pass did, by account.
 
-    One account that fails holds back no other. Raises CalendarsFailed at the end.
+    One account that fails holds back no other. Raises CalendarsFailed at the end. Then SOGo gets the preferences that
+    the site file derives from the directory.
     """
     done: dict[str, Counts] = {}
     failed: dict[str, str] = {}
@@ -50,6 +52,7 @@ def sync_accounts(
     if failed:
         lines = "\n".join(f"  {account}: {why}" for account, why in sorted(failed.items()))
         raise CalendarsFailed(f"the calendars of {len(failed)} of {len(accounts)} account(s) failed:\n{lines}")
+    set_preferences(access, ledger, accounts, dry_run=dry_run)
     return done
 
 

@@ -47,6 +47,27 @@ class CalendarItemRow(Base):
     problem_id: Mapped[int | None] = mapped_column(sa.ForeignKey("problem.id"))
 
 
+class PreferenceRow(Base):
+    """A preference in SOGo that was looked at: set by us, or found set. It is the user's own from then on."""
+
+    __tablename__ = "preference"
+
+    account: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    seen_at: Mapped[datetime]
+
+
+def preferences(ledger: Ledger) -> set[tuple[str, str]]:
+    """(account, key) of the preferences that were looked at."""
+    with ledger.reading() as session:
+        return {(row[0], row[1]) for row in session.execute(sa.select(PreferenceRow.account, PreferenceRow.key))}
+
+
+def save_preference(session: Session, account: str, key: str) -> None:
+    """This preference is the user's own from now on."""
+    session.merge(PreferenceRow(account=account, key=key, seen_at=now()))
+
+
 def calendars(ledger: Ledger, account: str) -> list[CalendarRow]:
     """The collections of this account that were carried so far."""
     with ledger.reading() as session:

@@ -1,0 +1,63 @@
+"""Users' preferences in SOGo that the directory knows (identities, signatures), set by `sogo-tool` over SSH.
+
+What a user has set already stays. A value is JSON, made from a template of the site file over the account's entry.
+"""
+
+import json
+from collections.abc import Sequence
+
+import structlog
+
+from bascule.access import Access, AccessError
+from bascule.directory import Account, accounts, render
+from bascule.ledger import Ledger
+from bascule.ledger.calendars import preferences, save_preference
+from bascule.site import PreferencesPart
+
+log = structlog.get_logger(__name__)
+
+TOOL = ["runuser", "-u", "sogo", "--", "sogo-tool", "user-preferences"]
+UNSET = "not found"  # what sogo-tool says of a key without a value, with status 0 or 1
+
+
+def set_preferences(access: Access, ledger: Ledger, names: Sequence[str], *, dry_run: bool = False) -> int:
+    """Set what is not set yet, for all these accounts; how many values that were. Raises AccessError.
+
+    Each value is looked at once: from then on it is the user's own.
+    """
+    part = access.site.webmail.preferences
+    if part is None:
+        return 0
+    count, known = 0, preferences(ledger)
+    for account in accounts(access, names):
+        for key, template in part.values.items():
+            if (account.name, key) in known:
+                continue
+            count += _set(access, part, account, key, template, dry_run=dry_run)
+            if not dry_run:
+                with ledger.session() as session:
+                    save_preference(session, account.name, key)
+    log.info("preferences in SOGo", accounts=len(names), values_set=count, dry_run=dry_run)
+    return count
+
+
+def _set(access: Access, part: PreferencesPart, account: Account, key: str, template: str, *, dry_run: bool) -> bool:
+    wanted = _value(account, key, template)
+    remote = access.remote(part.host)
+    present = remote.run([*TOOL, "get", "defaults", account.name, key], check=False)
+    if UNSET not in present.error + present.output:
+        return False
+    if not dry_run:
+        remote.run([*TOOL, "set", "defaults", account.name, key, json.dumps({key: wanted})])
+        there = remote.run([*TOOL, "get", "defaults", account.name, key], check=False)
+        if UNSET in there.error + there.output:
+            raise AccessError(f"SOGo on {part.host} did not keep `{key}` of {account.name}: {there.error[-300:]}")
+    return True
+
+
+def _value(account: Account, key: str, template: str) -> object:
+    text = render(template, account)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise AccessError(f"`webmail.preferences.values.{key}` makes no JSON for {account.dn}: {error}") from None
