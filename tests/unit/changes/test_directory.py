@@ -161,3 +161,16 @@ def test_nobody_found_is_an_error(monkeypatch: pytest.MonkeyPatch, change: Desti
     connect(monkeypatch, FakeDirectory())
     with pytest.raises(ChangeFailed, match="no entry is found"):
         change.observe()
+
+
+def test_an_entry_that_somebody_changed_since_is_named_and_not_put_back(
+    monkeypatch: pytest.MonkeyPatch, change: Destination
+) -> None:
+    fake = connect(monkeypatch, FakeDirectory(ada=[OLD], bob=["bob@old.obs.test"]))
+    before = change.observe()
+    change.apply()
+    fake.entries[DN] = ["ada@elsewhere.test"]
+    with pytest.raises(ChangeFailed, match=f"{DN}: somebody changed it since: it has 'ada@elsewhere.test'"):
+        change.revert(before)
+    assert fake.entries[DN] == ["ada@elsewhere.test"]
+    assert fake.entries["uid=bob,ou=people,dc=obs,dc=test"] == ["bob@old.obs.test"]
