@@ -71,6 +71,7 @@ class CarefulCopy:
         return arrived
 
     def _begin(self, message: Seen, size: int) -> bool:
+        self.new.leave_unless_writable(self.folder.new_raw)
         self._append = self.new.begin_append(argument(self.folder.new_raw))
         head = b" (" + flags.inline(message.flags) + b")"
         if message.date != dates.UNKNOWN:

@@ -73,6 +73,7 @@ class BulkCopy:
     def run(self, todo: list[list[Seen]]) -> Relay:
         """Copy the batches. Raises TransientError, QuotaReached."""
         self.old.ensure_selected(self.folder.old.raw)
+        self.new.leave_unless_writable(self.folder.new_raw)
         relay = _Relaying(self, todo)
         asked: deque[Pending] = deque()
         waiting = deque(todo)

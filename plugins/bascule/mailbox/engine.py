@@ -100,7 +100,8 @@ class MailboxPass:
         planner = Planner(self.job, self.ledger, old, new, self.troubles)
         planned = planner.plan()
         if not self.dry_run:
-            _mark_copying(self.ledger, self.job.account)
+            if not all(unchanged(state) for state in planned):
+                _mark_copying(self.ledger, self.job.account)
             planned = planner.create(lane.new, planned)
             carry_subscriptions(lane.new, planned)
         complete = self._work(lane, planned)

@@ -195,17 +195,23 @@ class Session:
         if self.server.endpoint.security == "starttls":
             self.run(b"STARTTLS")
             self.wire.start_tls()
-        self._ask_capabilities()
+            self._ask_capabilities()
+        elif not self._told_capabilities(parse_status(line[2:4], line[5:])):
+            self._ask_capabilities()
 
     def _login(self) -> None:
         login = self.server.login
+        if login.authorize_as and "AUTH=PLAIN" not in self.capabilities:
+            raise MailboxFailed(
+                f"{self.server.endpoint.host} has no AUTH=PLAIN, so that nobody can log in there on behalf of another"
+            )
         try:
             if "AUTH=PLAIN" in self.capabilities:
                 secret = "\0".join((login.authorize_as or "", login.user, login.password)).encode()
-                self._authenticate_plain(base64.b64encode(secret))
+                done = self._authenticate_plain(base64.b64encode(secret))
             else:
                 user, password = names.argument(login.user.encode()), names.argument(login.password.encode())
-                self.run(b"LOGIN", user, password, shown="LOGIN")
+                done = self.run(b"LOGIN", user, password, shown="LOGIN")
         except Refused as error:
             if error.code in ("UNAVAILABLE", "INUSE", "LIMIT"):
                 raise TransientError(f"{self.server.endpoint.host}: login of {login.user}: {error.words}") from None
@@ -213,12 +219,12 @@ class Session:
                 f"{self.server.endpoint.host} refuses the login of `{login.user}`: {error.words}. "
                 "Check the connection's login and password, and that the account has a mailbox there"
             ) from None
-        self._ask_capabilities()
+        if done.status is None or not self._told_capabilities(done.status):
+            self._ask_capabilities()
 
-    def _authenticate_plain(self, secret: bytes) -> None:
+    def _authenticate_plain(self, secret: bytes) -> Pending:
         if "SASL-IR" in self.capabilities:
-            self.run(b"AUTHENTICATE PLAIN " + secret, shown="AUTHENTICATE")
-            return
+            return self.run(b"AUTHENTICATE PLAIN " + secret, shown="AUTHENTICATE")
         self._continued = False
         pending = self.begin(b"AUTHENTICATE PLAIN", shown="AUTHENTICATE")
         self.wire.flush()
@@ -226,22 +232,32 @@ class Session:
             self.pump()
         if pending.status is None:
             self.wire.write(secret + b"\r\n")
-        self.finish(pending)
+        return self.finish(pending)
 
     def _ask_capabilities(self) -> None:
         for response in self.run(b"CAPABILITY").responses:
             if response[1] == b"CAPABILITY":
-                told = {value.decode("ascii", "replace").upper() for value in response[2:] if isinstance(value, bytes)}
-                self.capabilities = told - {name.upper() for name in self.server.without}
+                self._take_capabilities([value for value in response[2:] if isinstance(value, bytes)])
+
+    def _told_capabilities(self, status: Status) -> bool:
+        """Take the capabilities that come with a greeting or a login's OK (RFC 9051 7.1); False when there are none."""
+        if status.code != "CAPABILITY":
+            return False
+        self._take_capabilities(status.arguments.split())
+        return True
+
+    def _take_capabilities(self, words: list[bytes]) -> None:
+        told = {word.decode("ascii", "replace").upper() for word in words}
+        self.capabilities = told - {name.upper() for name in self.server.without}
 
     def _enable(self) -> None:
         if self.server.compress and "COMPRESS=DEFLATE" in self.capabilities:
             self.run(b"COMPRESS DEFLATE")
             self.wire.start_compression()
         if "QRESYNC" in self.capabilities:
-            self.run(b"ENABLE QRESYNC")
+            self.begin(b"ENABLE QRESYNC")  # goes out with the next command
         elif "CONDSTORE" in self.capabilities and "ENABLE" in self.capabilities:
-            self.run(b"ENABLE CONDSTORE")
+            self.begin(b"ENABLE CONDSTORE")
 
     # -- what every part asks
 
@@ -284,6 +300,16 @@ class Session:
     def select(self, raw: bytes, *, write: bool = False) -> Selected:
         """Select a folder; by default for reading only. Raises Refused."""
         return self.finish_select(self.begin_select(raw, write=write), raw, write=write)
+
+    def leave_unless_writable(self, raw: bytes) -> None:
+        """Before an APPEND: some servers (Courier) refuse it while the folder is selected for reading only."""
+        if self.selected is None or self.selected.name != raw or self.selected_writable:
+            return
+        if self.has("UNSELECT"):
+            self.selected = None
+            self.begin(b"UNSELECT")
+        else:
+            self.select(raw, write=True)
 
     def ensure_selected(self, raw: bytes, *, write: bool = False) -> Selected:
         """Select the folder unless it is selected already, and fit for writing if that is asked."""

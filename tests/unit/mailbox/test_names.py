@@ -1,0 +1,73 @@
+"""Folder names between servers of different hierarchies."""
+
+import pytest
+from bascule.mailbox import names
+from bascule.mailbox.names import NameMap, NameProblem, Namespace
+from hypothesis import given
+from hypothesis import strategies as st
+
+DOTS = Namespace(b"", b".")
+SLASHES = Namespace(b"", b"/")
+BELOW_INBOX = Namespace(b"INBOX.", b".")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_modified_utf7_there_and_back(text: str) -> None:
+    raw = names.encode(text)
+    assert names.decode(raw) == text
+    assert all(0x20 <= octet <= 0x7E for octet in raw)
+
+
+@given(st.binary())
+def test_any_octets_can_be_shown(raw: bytes) -> None:
+    assert isinstance(names.display(raw), str)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "raw", "expected"),
+    [
+        (DOTS, SLASHES, b"A.B.C", b"A/B/C"),
+        (BELOW_INBOX, SLASHES, b"INBOX.Sent", b"Sent"),
+        (BELOW_INBOX, SLASHES, b"inbox", b"INBOX"),
+        (SLASHES, BELOW_INBOX, b"Sent/2020", b"INBOX.Sent.2020"),
+        (SLASHES, BELOW_INBOX, b"INBOX", b"INBOX"),
+        (DOTS, SLASHES, b"R&AOk-unions.2018 &AOk-t&AOk-", b"R&AOk-unions/2018 &AOk-t&AOk-"),
+    ],
+)
+def test_hierarchies_are_mapped(old: Namespace, new: Namespace, raw: bytes, expected: bytes) -> None:
+    assert NameMap(old, new).to_new(raw) == expected
+
+
+def test_a_separator_of_new_in_a_name_is_a_problem_with_a_proposal() -> None:
+    problem = NameMap(SLASHES, DOTS).to_new(b"v1.2/notes")
+    assert isinstance(problem, NameProblem)
+    assert problem.proposal == "v1_2.notes"
+
+
+def test_the_site_file_says_what_replaces_a_separator() -> None:
+    problem = NameMap(SLASHES, DOTS, replace={".": "-"}).to_new(b"v1.2")
+    assert isinstance(problem, NameProblem)
+    assert problem.proposal == "v1-2"
+
+
+def test_a_rename_of_the_site_file_holds_for_the_whole_name() -> None:
+    assert NameMap(DOTS, SLASHES, rename={"Sent Items": "Sent"}).to_new(b"Sent Items") == b"Sent"
+
+
+@given(st.text(min_size=1).map(names.encode))
+def test_every_proposal_can_be_said_to_any_server(raw: bytes) -> None:
+    proposal = names.encode(NameMap(SLASHES, DOTS).propose(raw))
+    assert names.quote(proposal) is not None
+    assert not proposal.startswith(b"~")
+
+
+@pytest.mark.parametrize("raw", [b'a"b', b"a\\b", b"a b", b"*", b"%"])
+def test_quoting_keeps_every_octet(raw: bytes) -> None:
+    quoted = names.quote(raw)
+    assert quoted is not None
+    assert quoted[1:-1].replace(b'\\"', b'"').replace(b"\\\\", b"\\") == raw
+
+
+@pytest.mark.parametrize("raw", [b"a\r\nz1 LOGOUT", b"\xff", b"a\0b"])
+def test_what_quotes_can_not_carry_goes_as_a_literal(raw: bytes) -> None:
+    assert isinstance(names.argument(raw), names.Literal)

@@ -1,0 +1,78 @@
+"""The small structures that hold a folder's state."""
+
+from bascule.mailbox import dates
+from bascule.mailbox.flags import Memory, afterwards, clean, inline
+from bascule.mailbox.listing import parse_set, write_set
+from bascule.mailbox.looking import all_but, span
+from bascule.mailbox.uidmap import UidMap
+from hypothesis import given
+from hypothesis import strategies as st
+
+UIDS = st.integers(1, 2**32 - 1)
+
+
+@given(st.dictionaries(UIDS, UIDS, max_size=50).filter(lambda pairs: len(set(pairs.values())) == len(pairs)))
+def test_map_finds_both_ways(pairs: dict[int, int]) -> None:
+    uid_map = UidMap()
+    uid_map.add(sorted(pairs.items()))
+    uid_map.settle()
+    assert len(uid_map) == len(pairs)
+    assert all(uid_map.find(old) == (new, "copied") and uid_map.old_of(new) == old for old, new in pairs.items())
+
+
+def test_a_hundred_thousand_messages_are_one_run() -> None:
+    uid_map = UidMap()
+    for first in range(1, 100_000, 100):
+        uid_map.add([(uid, uid + 7) for uid in range(first, first + 100)])
+    uid_map.settle()
+    assert uid_map.runs == [(1, 8, 100_000, "copied")]
+
+
+def test_removing_splits_a_run() -> None:
+    uid_map = UidMap([(1, 11, 5, "copied")])
+    uid_map.remove([3])
+    assert uid_map.runs == [(1, 11, 2, "copied"), (4, 14, 2, "copied")]
+    assert uid_map.find(3) is None and uid_map.old_of(13) is None
+
+
+@given(st.dictionaries(UIDS, st.sets(st.sampled_from([b"\\Seen", b"\\Flagged", b"work", b"\xe9"])), max_size=30))
+def test_memory_is_the_same_after_packing(known: dict[int, set[bytes]]) -> None:
+    memory = Memory()
+    for uid, flags in known.items():
+        memory.remember(uid, frozenset(flags), None if uid % 3 == 0 else frozenset(flags))
+    again = Memory(memory.pack(lambda uid: True))
+    for uid, flags in known.items():
+        assert again.old(uid) == flags
+        assert again.gone(uid) == (uid % 3 == 0)
+
+
+@given(st.sets(UIDS, min_size=1, max_size=40))
+def test_sets_there_and_back(uids: set[int]) -> None:
+    assert {uid for a, b in parse_set(write_set(uids)) for uid in range(a, b + 1)} == uids
+
+
+def test_sets_leave_out_what_must_not_be_asked_for() -> None:
+    assert all_but([3], 1) == b"1:2,4:*"
+    assert all_but([1, 2], 1) == b"3:*"
+    assert span([2, 9], {2, 5}) == b"3:4,6:9"
+
+
+def test_dates_are_instants() -> None:
+    assert dates.parse(b"01-Feb-2020 12:00:00 +0200") == dates.parse(b" 1-Feb-2020 10:00:00 +0000")
+    assert dates.write(dates.parse(b"01-Feb-2020 12:00:00 +0200")) == b'"01-Feb-2020 10:00:00 +0000"'
+    assert dates.parse(b'01-Feb-2020 12:00:00 +0200" z1 LOGOUT') == dates.UNKNOWN
+    assert dates.parse(b"31-Feb-2020 12:00:00 +0200") == dates.UNKNOWN
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60)))
+def test_nothing_hostile_stands_before_a_literal(words: list[bytes]) -> None:
+    """RFC 7888 section 8: a BAD there would make the server read the message's text as commands."""
+    said = inline(clean(words))
+    assert all(octet > 0x20 and octet < 0x7F and octet not in b'(){}%*"]' for octet in said.replace(b" ", b""))
+    assert all(len(word) <= 50 for word in said.split())
+
+
+def test_recent_is_nobodys_flag_and_odd_keywords_wait() -> None:
+    flags = clean([b"\\RECENT", b"\\seen", b"a]b", b"work"])
+    assert inline(flags) == b"\\Seen work"
+    assert afterwards(flags) == {b"a]b"}
