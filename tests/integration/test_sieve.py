@@ -17,6 +17,7 @@ from bascule.sieve import managesieve, servers
 from bascule.sieve import plan as planning
 from bascule.sieve.behaviour import Proof
 from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.hosts import SharedHost
 from bascule.sieve.managesieve import ManageSieve, ManageSieveError
 from bascule.sieve.one_account import CHANGED_ON_NEW
 from bascule.sieve.plan import NEVER_MATCHES, NEVER_RAN
@@ -103,7 +104,7 @@ def ledger(ledger_url: str) -> Ledger:
 @pytest.fixture
 def go(pair: Pair, ledger: Ledger) -> Callable[..., FilterCounts]:
     def one_pass(**options: bool) -> FilterCounts:
-        hosts = [pair.access.remote(name) for name in ("old", "new")]
+        hosts = [SharedHost(pair.access.remote(name)) for name in ("old", "new")]
         job = Job(pair.old, pair.new, ledger, lambda account: FOLDERS, proof=Proof(hosts[1], pair.old),
                   vacation=VacationRecord(*hosts))  # fmt: skip
         counts = run(job, [ACCOUNT], **options)
@@ -339,6 +340,6 @@ def test_what_is_edited_without_asking_acts_the_same(
     plan = planning.make("main", planning.write(case.text), context, compiler.check)
     if plan.keeping is None:
         pytest.skip("the new server lacks an extension of this filter")
-    Proof(pair.access.remote("new"), pair.old).compare(ACCOUNT, plan, {}, context)
+    Proof(SharedHost(pair.access.remote("new")), pair.old).compare(ACCOUNT, plan, {}, context)
     assert bool(plan.not_compared) == (case.name in NOT_RUN_BY_PIGEONHOLE)
     assert plan.behaviour == []

@@ -15,9 +15,10 @@ from typing import Any
 
 import structlog
 
-from bascule.access import AccessError, RemoteHost
+from bascule.access import AccessError
 from bascule.ledger.filters import digest
 from bascule.sieve.actions import KEPT, Actions, as_on_new, read_actions
+from bascule.sieve.hosts import SharedHost
 from bascule.sieve.language import all_roles
 from bascule.sieve.model import Context
 from bascule.sieve.plan import Plan, clean, read
@@ -35,19 +36,15 @@ UNWANTED_SETTINGS = re.compile(
 )
 
 
-AT_ONCE = 8  # sshd allows ten sessions in one connection
-
-
 @dataclass
 class Proof:
     """Where filters are run, and where the mail for it comes from. `sample`: how many of the most recent messages."""
 
-    host: RemoteHost
+    host: SharedHost
     mail: FilterServer
     sample: int = 20
     _settings: str | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    _turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE), init=False, repr=False)
 
     def compare(self, account: str, plan: Plan, others: Mapping[str, Plan], context: Context) -> None:
         """Write into the plan of the active script what the new one does otherwise, and what the repaired one would.
@@ -66,8 +63,7 @@ class Proof:
         repaired = plan.repaired if plan.repaired != plan.keeping else None
         variants = {"old": plan.original, "new": plan.keeping, "repaired": repaired}
         scripts = {name: data for name, data in variants.items() if data is not None}
-        with self._turn:
-            did = self._run(scripts, others, messages)
+        did = self._run(scripts, others, messages)
         numbers = range(len(messages))
         if any(all(did.get((name, number)) is None for number in numbers) for name in scripts if name != "old"):
             raise AccessError(f"{self.host.name}: `sieve-test` is not installed, or can't run what ManageSieve accepts")
@@ -131,7 +127,7 @@ class Proof:
         return _tar(files)
 
     def _settings_of_new(self) -> str:
-        """The new server's Sieve settings, asked once; whoever asks first also opens the SSH connection for all."""
+        """The new server's Sieve settings, asked once."""
         with self._lock:
             if self._settings is None:
                 told = self.host.run(["doveconf", "-S", "-n"], check=False).output

@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bascule.access import RemoteHost
+from bascule.sieve.hosts import SharedHost
 from bascule.sieve.plan import read, write
 from bascule.sieve.procmail import to_sieve
 
@@ -23,7 +23,7 @@ PROCMAIL_NAME = "procmailrc"
 class ScriptDirectory:
     """One account's directory, with the same face as a ManageSieve connection: names, which is active, texts."""
 
-    host: RemoteHost
+    host: SharedHost
     path: str
 
     def scripts(self) -> dict[str, bool]:
@@ -59,7 +59,7 @@ class ScriptDirectory:
 class DirectoryServer:
     """All accounts' directories on one host; `path` is a template such as /home/{account}/sieve."""
 
-    host: RemoteHost
+    host: SharedHost
     path: str
 
     @contextlib.contextmanager

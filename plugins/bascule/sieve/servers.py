@@ -12,6 +12,7 @@ from imapclient.exceptions import IMAPClientError
 from bascule.access import Access, AccessError, Connection, Endpoint, Login
 from bascule.sieve import managesieve
 from bascule.sieve.directory_source import DirectoryServer
+from bascule.sieve.hosts import SharedHost
 from bascule.site import MailServerPart
 
 
@@ -61,7 +62,9 @@ def from_site(access: Access, part: MailServerPart) -> FilterServer:
         sieve=Endpoint(part.address, part.sieve_port or 4190, part.sieve_security, ca_file),
         login=_logins(part, connection),
         imap=Endpoint(part.address, part.port, part.security, ca_file),
-        files=DirectoryServer(access.remote(part.host), directory) if part.sieve_port is None and directory else None,
+        files=DirectoryServer(SharedHost(access.remote(part.host)), directory)
+        if part.sieve_port is None and directory
+        else None,
     )
 
 

@@ -15,6 +15,7 @@ from bascule.ledger import Ledger, filters, mailboxes
 from bascule.sieve import servers
 from bascule.sieve.behaviour import Proof
 from bascule.sieve.foldermap import FolderMap, FolderMaps
+from bascule.sieve.hosts import SharedHost
 from bascule.sieve.model import Choice
 from bascule.sieve.one_account import AccountPass, AccountResult
 from bascule.sieve.servers import FilterServer
@@ -141,6 +142,7 @@ def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
     """The job as the site file, the directory and the ledger say."""
     site = access.site
     old, new = (servers.from_site(access, part) for part in (site.mailboxes.old, site.mailboxes.new))
+    old_host, new_host = (SharedHost(access.remote(part.host)) for part in (site.mailboxes.old, site.mailboxes.new))
     styles = servers.naming(old, accounts[0]), servers.naming(new, accounts[0])
     known = {account.name: account for account in directory.accounts(access, list(accounts))}
 
@@ -162,8 +164,8 @@ def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
         old_hosts=dict.fromkeys(_retired_names(access), site.domain),
         never_matching=site.filters.never_matching,
         parallel=site.filters.parallel,
-        proof=Proof(access.remote(site.mailboxes.new.host), old),
-        vacation=VacationRecord(access.remote(site.mailboxes.old.host), access.remote(site.mailboxes.new.host)),
+        proof=Proof(new_host, old),
+        vacation=VacationRecord(old_host, new_host),
     )
 
 

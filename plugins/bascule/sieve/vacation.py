@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from bascule.access import AccessError, RemoteHost
+from bascule.access import AccessError
+from bascule.sieve.hosts import SharedHost
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +31,8 @@ class UnknownRecord(AccessError):
 class VacationRecord:
     """The two hosts, where the records lie."""
 
-    old: RemoteHost
-    new: RemoteHost
+    old: SharedHost
+    new: SharedHost
 
     def carry(self, account: str) -> int:
         """Add the old server's record to the new one's; return how many answers were added.
@@ -102,5 +103,5 @@ def write(records: Mapping[Key, int]) -> bytes:
     return b"".join(parts)
 
 
-def _field(host: RemoteHost, account: str, name: str) -> str:
+def _field(host: SharedHost, account: str, name: str) -> str:
     return host.run(["doveadm", "user", "-f", name, account]).output.strip()
