@@ -2,9 +2,11 @@
 
 from airflow.sdk import dag, task_group
 from bascule.operators.mailbox import ListAccountsWithProblems, SettleMailbox
-from bascule.operators.params import PHASE_DEFAULTS, PROBLEMS_DOC, REVIEW, phase_params
+from bascule.operators.params import AGAIN, PHASE_DEFAULTS, PROBLEMS_DOC, REVIEW, phase_params
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.review import ReviewProblems
+
+ROOMS = ["mailbox", "account", "sieve", "calendar"]
 
 
 @dag(
@@ -22,13 +24,15 @@ def problems():
 
     @task_group
     def mailbox(account):
-        review = ReviewProblems(
-            task_id="review", account=account, rooms=["mailbox", "account", "sieve", "calendar"], **REVIEW
-        )
+        review = ReviewProblems(task_id="review", account=account, rooms=ROOMS, **REVIEW)
         settle = SettleMailbox(
             task_id="settle", account=account, pool="mailboxes", map_index_template="{{ task.account }}"
         )
-        review >> settle
+        review_again = ReviewProblems(task_id="review_again", account=account, rooms=ROOMS, **AGAIN)
+        settle_again = SettleMailbox(
+            task_id="settle_again", account=account, pool="mailboxes", map_index_template="{{ task.account }}"
+        )
+        review >> settle >> review_again >> settle_again
 
     finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
 

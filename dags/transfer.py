@@ -5,7 +5,7 @@ from bascule.operators.calendars import MigrateCalendars, SettleCalendar
 from bascule.operators.filters import ConvertFilters, SettleFilter
 from bascule.operators.keeping import SendKeptMailToOld
 from bascule.operators.mailbox import ListAccounts, SettleMailbox, SyncMailbox
-from bascule.operators.params import PHASE_DEFAULTS, REVIEW, TRANSFER_DOC, phase_params
+from bascule.operators.params import AGAIN, PHASE_DEFAULTS, REVIEW, TRANSFER_DOC, phase_params
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.review import ReviewProblems
 
@@ -32,19 +32,27 @@ def transfer():
             task_id="review", account=account, rooms=["mailbox", "account"], trigger_rule="one_failed", **REVIEW
         )
         settle = SettleMailbox(task_id="settle", account=account, pool="mailboxes", map_index_template=BY_ACCOUNT)
-        sync >> review >> settle
+        review_again = ReviewProblems(task_id="review_again", account=account, rooms=["mailbox", "account"], **AGAIN)
+        settle_again = SettleMailbox(
+            task_id="settle_again", account=account, pool="mailboxes", map_index_template=BY_ACCOUNT
+        )
+        sync >> review >> settle >> review_again >> settle_again
 
     @task_group
     def repair_filters(account):
         review = ReviewProblems(task_id="review", account=account, rooms=["sieve"], **REVIEW)
         settle = SettleFilter(task_id="settle", account=account, map_index_template=BY_ACCOUNT)
-        review >> settle
+        review_again = ReviewProblems(task_id="review_again", account=account, rooms=["sieve"], **AGAIN)
+        settle_again = SettleFilter(task_id="settle_again", account=account, map_index_template=BY_ACCOUNT)
+        review >> settle >> review_again >> settle_again
 
     @task_group
     def repair_calendars(account):
         review = ReviewProblems(task_id="review", account=account, rooms=["calendar"], **REVIEW)
         settle = SettleCalendar(task_id="settle", account=account, map_index_template=BY_ACCOUNT)
-        review >> settle
+        review_again = ReviewProblems(task_id="review_again", account=account, rooms=["calendar"], **AGAIN)
+        settle_again = SettleCalendar(task_id="settle_again", account=account, map_index_template=BY_ACCOUNT)
+        review >> settle >> review_again >> settle_again
 
     mailboxes = mailbox.expand(account=accounts.output)
     filters = ConvertFilters(task_id="convert_filters", accounts=accounts.output)

@@ -1,6 +1,8 @@
 """The page on which a person decides about one account, as Markdown, and the fields of its form."""
 
+import hashlib
 import html
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ from bascule.ledger.problems import Decision, Problem
 from bascule.text import harmless, storable
 
 SHOWN_AT_ONCE = 50  # problems on one page; the rest is asked next
+MARK = "page"  # the form's field that says which page was answered
 LONGEST = 2_000  # characters of one value on the page; the form and the ledger have all of it
 
 
@@ -43,6 +46,26 @@ def fields(found: Sequence[Problem], typed: Mapping[int, Mapping[str, Any]]) -> 
         for problem in found
         for key, value in editable(problem).items()
     }
+
+
+def mark_field(found: Sequence[Problem]) -> Field:
+    """The field by which an answer says what was shown: Airflow shows an old page again when a task is cleared."""
+    return Field(mark(found), "This page (leave it as it is)", "It says what was shown to you.", False)
+
+
+def mark(found: Sequence[Problem]) -> str:
+    """What a page with these problems is called."""
+    shown = [[each.id, each.explanation, each.facts, each.proposal] for each in found]
+    return hashlib.sha256(json.dumps(shown, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def refusal(found: Sequence[Problem], answers: Mapping[str, Any], options: int) -> str:
+    """Why an answer as a whole can't be taken, as a sentence; empty when it can. `found`: what was shown, as it is now."""
+    if options != 1:
+        return "no option was chosen: choose one of the buttons"
+    if found and answers.get(MARK) != mark(found):
+        return "the page that was answered does not show what is open now: look at this one"
+    return ""
 
 
 def given(problem: Problem, answers: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,11 @@ class Airflow:
             answer = self._ask("GET", path)
             found += answer["hitl_details"]
             if not answer["hitl_details"] or len(found) >= answer["total_entries"]:
-                return [_question(each) for each in found if each["task_instance"]["task_id"].endswith("review")]
+                return [
+                    _question(each)
+                    for each in found
+                    if each["task_instance"]["task_id"].endswith((".review", ".review_again"))
+                ]
 
     def answer(self, question: Question, option: str) -> bool:
         """Answer a question, its form as it stands; False when somebody else has answered it already."""

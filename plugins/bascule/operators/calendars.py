@@ -51,6 +51,6 @@ class SettleCalendar(BasculeOperator):
         left = problems.problems(run.ledger, account=self.account, room="calendar")
         if left and not run.dry_run:
             raise AirflowFailException(
-                f"{len(left)} problem(s) of the calendars of {self.account} are still open: "
-                "clear `review`, with downstream"
+                f"{len(left)} problem(s) of the calendars of {self.account} are still open: `review_again` asks with "
+                "what is new. If that was here already: run `problems` for this account, then clear this task."
             )

@@ -40,8 +40,8 @@ class ConvertFilters(BasculeOperator):
         waiting = [account for account in result.waiting if run.dry_run or account in still_open]
         if self.all_settled and waiting and not run.dry_run:
             raise AirflowFailException(
-                f"the filters of {', '.join(waiting)} still need a person: clear `review` in the group "
-                "`repair_filters`, with downstream"
+                f"the filters of {', '.join(waiting)} still need a person: run `problems` for them, "
+                "then clear this task"
             )
         return waiting if not run.dry_run else []
 
@@ -62,5 +62,6 @@ class SettleFilter(BasculeOperator):
         left = settle_filter(run.access, run.ledger, self.account)
         if left:
             raise AirflowFailException(
-                f"{left} problem(s) of the filters of {self.account} are still open: clear `review`, with downstream"
+                f"{left} problem(s) of the filters of {self.account} are still open: `review_again` asks with "
+                "what is new. If that was here already: run `problems` for this account, then clear this task."
             )

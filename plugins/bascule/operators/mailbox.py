@@ -84,12 +84,23 @@ class SettleMailbox(BasculeOperator):
 
     def act(self, run: Run, context: "Context") -> dict[str, int]:
         result = pass_over(run, self.account, write_failure=True)
-        if result.problems and not run.dry_run:
+        left = result.problems + asked_again(run, self.account)
+        if left and not run.dry_run:
             raise AirflowFailException(
-                f"{result.problems} problem(s) of {self.account} are still open after what was decided. "
-                "Clear `review` of this mailbox, with downstream, to be asked again with what is new."
+                f"{left} problem(s) of {self.account} are still open after what was decided. `review_again` asks with "
+                "what is new. If that was here already: run `problems` for this account, then clear this task."
             )
         return counts(result)
+
+
+def asked_again(run: Run, account: str) -> int:
+    """The open problems of other rooms about which the last answer could not be taken."""
+    from bascule.decisions import record
+    from bascule.ledger import problems
+
+    found = {each.id for each in problems.problems(run.ledger, account=account) if each.room != "mailbox"}
+    refused = record.last_refused(run.ledger, account, found)
+    return len(refused.given) if refused else 0
 
 
 def pass_over(run: Run, account: str, *, write_failure: bool) -> "PassResult":

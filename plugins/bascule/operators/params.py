@@ -8,13 +8,16 @@ from airflow.sdk import Param
 # A host that can't be reached is tried again soon; what a person must mend fails at once (see runtime.sentences).
 PHASE_DEFAULTS: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=10)}
 
-# A new try asks again: after an answer that can't be taken, and after one within a second of the question, which can
-# make the scheduler lose the task.
+# An answer within a second of the question can make the scheduler lose the task: it asks again then.
 REVIEW: dict[str, Any] = {
-    "retries": 50,
+    "retries": 2,
     "retry_delay": timedelta(seconds=1),
     "map_index_template": "{{ task.account }}",
 }
+
+# The second round. Airflow keeps the page of a question for ever, also when its task is cleared or tried again: what is
+# left after the first round can be shown by another task only.
+AGAIN: dict[str, Any] = {**REVIEW, "trigger_rule": "one_failed"}
 
 PREPARE_DOC = """
 **Days before.** Looks at everything that the day will need (`preflight`), copies every mailbox while the old server is

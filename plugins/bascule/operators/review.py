@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
-from airflow.sdk.exceptions import AirflowException, TaskAwaitingInput
+from airflow.sdk.exceptions import TaskAwaitingInput
 
 from bascule.operators.runtime import Run, check_phase, opened_run, sentences
 
@@ -29,7 +29,7 @@ class ReviewProblems(HITLOperator):
     """Ask one person about the open problems of one account in the given rooms, and write the decision down.
 
     With nothing open (all was decided meanwhile) nobody is asked. An answer that can't be taken is noted in the
-    journal and ends this try; the next one asks again, with the reason and with what was typed.
+    journal; `settle` then fails, and the second round (`review_again`) asks with the reason and with what was typed.
     """
 
     template_fields = ("subject", "body", "account")
@@ -69,6 +69,13 @@ class ReviewProblems(HITLOperator):
 
         return [item for item in problems.problems(run.ledger, account=self.account) if item.room in self.rooms]
 
+    def _shown(self, run: Run, shown: set[int]) -> list["Problem"]:
+        """What the page showed, as it is now."""
+        from bascule.ledger import problems
+
+        found = problems.problems(run.ledger, account=self.account, states=("open", "decided", "settled", "withdrawn"))
+        return [problem for problem in found if problem.id in shown]
+
     def _prepare_page(self, run: Run, asked: Sequence["Problem"], more: int) -> None:
         from bascule.decisions import page, record
 
@@ -76,7 +83,8 @@ class ReviewProblems(HITLOperator):
         self.subject = f"{len(asked) + more} problem(s) of {self.account}" + (": answer again" if refused else "")
         self.body = page.text(run.ledger, self.account, asked, refused, more)
         typed = refused.given if refused else {}
-        self.params = ParamsDict({key: param(field) for key, field in page.fields(asked, typed).items()})
+        form = {key: param(field) for key, field in page.fields(asked, typed).items()}
+        self.params = ParamsDict({**form, page.MARK: param(page.mark_field(asked))})
 
     def _record(self, run: Run, answer: Any, person: str, shown: set[int]) -> None:
         from bascule.decisions import page, record
@@ -88,12 +96,14 @@ class ReviewProblems(HITLOperator):
         option = chosen[0] if len(chosen) == 1 else Option.LOOK_AGAIN
         choices = [record.Choice(each, option, page.given(each, answer["params_input"])) for each in asked]
         try:
-            if len(chosen) != 1:
-                raise record.AnswerRefused(["no option was chosen: choose one of the buttons"])
+            reason = page.refusal(self._shown(run, shown), answer["params_input"], len(chosen))
+            if reason and (option is not Option.LOOK_AGAIN or len(chosen) != 1):
+                raise record.AnswerRefused([reason])
             count = record.record(run.ledger, choices, author)
         except record.AnswerRefused as refused:
             record.note_refused(run.ledger, self.account, choices, refused.reasons, author)
-            raise AirflowException(f"the answer of {person} can't be taken, so it is asked again: {refused}") from None
+            self.log.error("the answer of %s can't be taken, so it is asked again: %s", person, refused)
+            return
         if not asked:
             self.log.info("everything that was shown for %s has been decided meanwhile: nothing to do", self.account)
         self.log.info("%s decided for %s: %s (%d problems)", person, self.account, option.value, count)
