@@ -60,7 +60,7 @@ def mark(found: Sequence[Problem]) -> str:
 
 
 def refusal(found: Sequence[Problem], answers: Mapping[str, Any], options: int) -> str:
-    """Why an answer as a whole can't be taken, as a sentence; empty when it can. `found`: what was shown, as it is now."""
+    """Why an answer as a whole can't be taken, as a sentence; empty when it can. `found`: what was shown, as it is."""
     if options != 1:
         return "no option was chosen: choose one of the buttons"
     if found and answers.get(MARK) != mark(found):
