@@ -15,7 +15,9 @@ from lab.paths import CHECKOUT, SITE_FILE, Instance
 NAME = "test"
 ACCOUNTS = 12  # two beta testers and the four problem mailboxes among them
 SEED = 7
-UNIT_WORKERS = 2
+WORKERS = 2
+INTEGRATION = CHECKOUT / "tests" / "integration"
+OWN_SERVERS = ("test_mailbox_*.py", "test_ledger_postgresql.py")  # need no practice site: they can run side by side
 DAY_LONG = "--timeout=2400"  # seconds: the fixture that runs the day counts as a part of the first test
 
 
@@ -32,14 +34,18 @@ def lint() -> None:
 
 def unit(*chosen: str) -> None:
     """Tests without network."""
-    run(pytest(*(chosen or ("tests/unit",)), "-n", str(UNIT_WORKERS), "--dist", "loadfile"))
+    run(pytest(*(chosen or ("tests/unit",)), "-n", str(WORKERS), "--dist", "loadfile"))
 
 
 def integration(*chosen: str) -> None:
-    """Tests against the hosts of a fresh practice site, without Airflow."""
+    """Tests against real servers, without Airflow: those that start servers of their own, then the site's hosts."""
+    own = sorted(str(path.relative_to(CHECKOUT)) for name in OWN_SERVERS for path in INTEGRATION.glob(name))
+    if not chosen:
+        run(pytest(*own, "-n", str(WORKERS), "--dist", "worksteal"))
+        chosen = ("tests/integration", *(f"--ignore={path}" for path in own))
     instance = Instance(NAME)
     bring_up_site(instance, Teller(), accounts=ACCOUNTS, seed=SEED)
-    run(joined(instance, pytest(*(chosen or ("tests/integration",)))), test_environment(instance))
+    run(joined(instance, pytest(*chosen)), test_environment(instance))
 
 
 def end_to_end(*chosen: str) -> None:
@@ -55,11 +61,13 @@ def end_to_end(*chosen: str) -> None:
 
 def everything() -> None:
     """All parts, the quick ones first."""
-    lint()
-    unit()
-    integration()
-    end_to_end()
-    bring_down(Instance(NAME), purge=True)
+    try:
+        lint()
+        unit()
+        integration()
+        end_to_end()
+    finally:
+        bring_down(Instance(NAME), purge=True)
 
 
 def pytest(*words: str) -> list[str]:
