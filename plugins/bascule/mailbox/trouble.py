@@ -200,7 +200,9 @@ def message_subject(folder: str, uid: int) -> str:
 def describe(lane: Lane, folder: FolderState, uid: int) -> Message:
     """Ask the old server for what names a message to people; what it does not tell stays empty."""
     items: dict[bytes, Any] = {}
-    for asked in (HEADERS, SIZES):
+    for asked in (HEADERS, HEADERS, SIZES):  # a server that has just stumbled over the message may need another try
+        if asked == HEADERS and items:
+            continue
         try:
             lane.old.ensure_selected(folder.old.raw)
             responses = lane.old.run(b"UID FETCH", b"%d" % uid, asked).responses

@@ -15,7 +15,7 @@ from bascule.mailbox.matching import digests
 from bascule.mailbox.session import Session
 from bascule.mailbox.uidmap import UidMap
 
-WINDOW = 5000  # messages compared at once: it bounds the memory
+WINDOW = 2000  # messages compared at once: it bounds the memory
 Pair = tuple[int, int, str]  # old UID, new UID, origin
 
 
