@@ -9,7 +9,7 @@ import pytest
 from bascule import directory
 from bascule.changes import ldif
 from bascule.changes.base import ChangeFailed
-from bascule.changes.directory import Destination
+from bascule.changes.directory import Destination, KeptDestination
 
 from tests.unit.changes.fakes import FakeAccess
 
@@ -174,3 +174,14 @@ def test_an_entry_that_somebody_changed_since_is_named_and_not_put_back(
         change.revert(before)
     assert fake.entries[DN] == ["ada@elsewhere.test"]
     assert fake.entries["uid=bob,ou=people,dc=obs,dc=test"] == ["bob@old.obs.test"]
+
+
+def test_accounts_that_stay_on_old_get_their_old_value_and_may_be_moved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = connect(monkeypatch, FakeDirectory(ada=[NEW]))
+    kept = KeptDestination(FakeAccess(), ["ada"])
+    before = kept.observe()
+    kept.apply()
+    kept.verify()
+    assert fake.entries[DN] == [OLD]
+    kept.revert(before)
+    assert fake.entries[DN] == [NEW]
