@@ -19,6 +19,7 @@ class Server:
     log: list[str] = field(default_factory=list)
     refuses: str = ""  # a response code with which PUTSCRIPT is refused
     breaks_at: int = 0
+    warns: bytes = b""  # a script with these octets in it is warned of
 
     def scripts(self) -> dict[str, bool]:
         return {name: name == self.active for name in self.stored}
@@ -37,6 +38,8 @@ class Server:
             for name in role.strings()
             if ":" in name.value
         ]
+        if self.warns and self.warns in script:
+            words.append("line 1: warning: this is odd.")
         if b"imapflags" in script or b"error-here" in script:
             return Verdict(False, "line 1: error: unknown Sieve capability.")
         return Verdict(True, "\n".join(words) or "Script checked successfully.")

@@ -170,3 +170,8 @@ def test_nobody_there_is_an_error_that_says_where() -> None:
 
 def test_warnings_lose_their_place() -> None:
     assert warnings_in("x: line 3: warning: a.\r\nline 1: warning: b: c.\nline 2: error: d.\n") == ["a.", "b: c."]
+
+
+def test_a_goodbye_is_told_in_the_servers_words() -> None:
+    with client(b'BYE (TRYLATER) "too busy"\r\n') as (opened, _), pytest.raises(ManageSieveError, match="too busy"):
+        opened.scripts()

@@ -13,7 +13,7 @@ from bascule.sieve.managesieve import ManageSieveError
 from bascule.sieve.model import Choice
 from bascule.sieve.one_account import CHANGED_ON_NEW, OTHER_ACTIVE, REFUSED, AccountPass, AccountResult
 from bascule.sieve.page import render
-from bascule.sieve.plan import NEEDS_A_LOOK, NEVER_MATCHES, NEVER_RAN, NOT_COMPILING, NOT_PARSABLE
+from bascule.sieve.plan import NEEDS_A_LOOK, NEVER_MATCHES, NEVER_RAN, NOT_COMPILING, NOT_PARSABLE, WARNING
 
 from tests.unit.sieve.fakes import Server
 
@@ -369,3 +369,20 @@ def test_a_filter_that_cannot_be_compared_is_carried_all_the_same(ledger: Ledger
     AccountPass("marie", Server({"main": FILING}, "main"), new, ledger, folders, proof=NoHost()).run()  # type: ignore[arg-type]
     assert new.stored == {"main": FILED}
     assert filters.filters(ledger, "marie")[0].report["not_compared"] == "new: no SSH"
+
+
+def test_the_compilers_warnings_are_a_problem(ledger: Ledger, run: Run) -> None:
+    new = Server(warns=b"odd")
+    old = Server({"main": b'if header "A" "odd" { keep; }'}, "main")
+    assert run(old, new).problems == 1
+    (problem,) = problems.problems(ledger)
+    assert (problem.kind, problem.server_words) == (WARNING, "this is odd.")
+    assert (new.stored, new.active) == (old.stored, "main")
+    decide(ledger, Option.LEAVE_OUT)
+    assert run(old, new).problems == 0
+
+
+def test_a_warning_that_the_original_had_is_no_new_one(ledger: Ledger, run: Run) -> None:
+    new = Server(warns=b"odd")
+    script = b'require "fileinto";\nif header "A" "odd" { fileinto "INBOX.A"; }'
+    assert run(Server({"main": script}, "main"), new).problems == 0

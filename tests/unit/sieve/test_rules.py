@@ -93,3 +93,29 @@ def test_folder_names_go_the_way_of_their_folders(old: str, new: str) -> None:
 )
 def test_modified_utf_7_is_recognised(name: str, decoded: str | None) -> None:
     assert from_mutf7(name) == decoded
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('require "imapflags";\nunmark;\n', 'require "imap4flags";\nremoveflag "\\\\Flagged";\n'),
+        ('require "imapflags";\nmark;\n', 'require "imap4flags";\naddflag "\\\\Flagged";\n'),
+        (
+            'require "notify";\nnotify :method "mailto" :options ["a@x.org", "b@x.org"] :low :message "m";\n',
+            'require "enotify";\nnotify :importance "3" :message "m" "mailto:a@x.org?to=b@x.org";\n',
+        ),
+        (
+            'require ["notify", "variables"];\nnotify :options "a@x.org";\n',
+            'require ["enotify", "variables"];\n'
+            'if header :matches "from" "*" { set "bascule_from" "${1}"; }\n'
+            'if header :matches "subject" "*" { set "bascule_subject" "${1}"; }\n'
+            'notify :importance "1" :message "${bascule_from}: ${bascule_subject}" "mailto:a@x.org";\n',
+        ),
+        (
+            'require ["vnd.dovecot.duplicate"];\nif duplicate "n" { stop; }\n',
+            'require ["duplicate"];\nif duplicate :handle "n" { stop; }\n',
+        ),
+    ],
+)
+def test_old_words_become_those_of_the_standard(before: str, after: str) -> None:
+    assert rules_of(before, Context()) == (after, [])

@@ -27,7 +27,8 @@ def test_another_form_is_refused(data: bytes) -> None:
 
 
 def test_the_later_expiry_counts() -> None:
-    old, new = {(b"a", b"u"): 5, (b"b", b"u"): 1}, {(b"a", b"u"): 3, (b"c", b"u"): 2}
+    old = {(b"a", b"u"): 5, (b"b", b"u"): 1, (b"d", b"u"): 1}
+    new = {(b"a", b"u"): 3, (b"c", b"u"): 2, (b"d", b"u"): 4}
     both = merged(old, new)
-    assert both == {(b"a", b"u"): 5, (b"b", b"u"): 1, (b"c", b"u"): 2}
+    assert both == {(b"a", b"u"): 5, (b"b", b"u"): 1, (b"c", b"u"): 2, (b"d", b"u"): 4}
     assert merged(old, both) == both
