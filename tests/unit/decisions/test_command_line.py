@@ -1,0 +1,103 @@
+"""`make decide`: who may, what is recorded, which waiting questions are let go."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bascule.decisions import __main__ as command
+from bascule.decisions.rest import Airflow, AirflowRefused, Question
+from bascule.ledger import Ledger, journal, problems
+from bascule.ledger.problems import Problem
+
+Report = Callable[..., Problem]
+SITE = Path(__file__).parents[3] / "lab" / "site.yaml"
+
+
+class Waiting:
+    """An Airflow in which reviews of these accounts wait."""
+
+    def __init__(self, user: str, *questions: Question) -> None:
+        self.user, self._questions, self.answered = user, list(questions), []
+
+    def questions(self) -> list[Question]:
+        return self._questions
+
+    def answer(self, question: Question, option: str) -> bool:
+        self.answered.append((question.task, question.account))
+        return True
+
+
+def question(account: str, task: str = "mailbox.review", dag: str = "transfer") -> Question:
+    return Question(dag, "run", task, 0, account, {})
+
+
+@pytest.fixture
+def deciding(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """List into a file, write one decision into the lines of these accounts, take the file back."""
+    monkeypatch.setenv("BASCULE_LEDGER", ledger.url)
+    monkeypatch.setenv("BASCULE_SITE", str(SITE))
+
+    def decide(airflow: Waiting, decision: str, *accounts: str) -> int:
+        monkeypatch.setattr(Airflow, "from_environment", classmethod(lambda cls: airflow))
+        file = tmp_path / "open.csv"
+        assert command.main(["list", "--csv", str(file)]) == 0
+        header, *lines = csv.reader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""))
+        for line in lines:
+            if line[header.index("account")] in accounts:
+                line[header.index("decision")] = decision
+        with file.open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows([header, *lines])
+        return command.main(["take", str(file)])
+
+    return decide
+
+
+def test_a_decision_bears_the_name_of_the_login_and_its_source(
+    ledger: Ledger, report: Report, deciding: Callable[..., int]
+) -> None:
+    report()
+    assert deciding(Waiting("postmaster"), "apply", "anna") == 0
+    (entry,) = journal.entries(ledger, event="decision")
+    assert ((entry.after or {})["decided_by"], (entry.after or {})["source"]) == ("postmaster", "csv")
+
+
+def test_who_is_no_reviewer_decides_nothing(
+    ledger: Ledger, report: Report, deciding: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    report()
+    assert deciding(Waiting("helpdesk"), "apply", "anna") == 1
+    assert "helpdesk may not decide" in capsys.readouterr().err
+    assert len(problems.problems(ledger)) == 1
+
+
+def test_a_wrong_line_is_named_and_no_question_is_answered(
+    ledger: Ledger, report: Report, deciding: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    report()
+    airflow = Waiting("postmaster", question("anna"))
+    assert deciding(airflow, "maybe", "anna") == 1
+    assert "nothing was decided" in (said := capsys.readouterr().err) and "line 2: no decision is called" in said
+    assert airflow.answered == []
+
+
+def test_only_questions_with_nothing_left_are_answered(
+    ledger: Ledger, report: Report, deciding: Callable[..., int]
+) -> None:
+    for account in ("anna", "bert"):
+        report(account=account)
+    report("filter", room="sieve", kind="filter never ran", proposal={"action": "repair", "text": "keep;"})
+    airflow = Waiting("postmaster", question("anna"), question("bert"), question("anna", "repair_filters.review"))
+    with ledger.session() as session:
+        problems.withdraw_unseen(session, "anna", "sieve", seen=())
+    report("other", room="calendar", kind="uid", proposal={"action": "new_uid"}, account="carl")
+    assert deciding(airflow, "apply", "anna") == 0
+    assert sorted(airflow.answered) == [("mailbox.review", "anna"), ("repair_filters.review", "anna")]
+    assert [each.account for each in problems.problems(ledger)] == ["bert", "carl"]
+
+
+def test_a_password_stands_in_the_environment_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BASCULE_AIRFLOW_PASSWORD", raising=False)
+    with pytest.raises(AirflowRefused, match="BASCULE_AIRFLOW_PASSWORD"):
+        Airflow.from_environment()
