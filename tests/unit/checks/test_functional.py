@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bascule.access import AccessError, Connection, Finished
-from bascule.checks import by_mail, client, functional
+from bascule.checks import by_mail, client, from_client, functional
 from bascule.site import FunctionalTestsPart, OutsidePart, PointPart
 
 BASE: dict[str, Any] = {
@@ -147,3 +147,18 @@ def test_the_program_for_the_client_runs_on_a_plain_python_and_answers_in_json()
         [sys.executable, "-I", "-S", "-"], input=program, capture_output=True, text=True, check=True, timeout=60
     )
     assert "ConnectionRefusedError" in json.loads(done.stdout)["trouble"]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("", 'require ["vacation"];\nACT;'),
+        ('require "fileinto";\nfileinto "x";', 'require ["vacation"];\nrequire "fileinto";\nACT;fileinto "x";'),
+        (
+            '# mine\nrequire [\n"a",\n"b"];\n/* if */ if true { stop; }',
+            'require ["vacation"];\n# mine\nrequire [\n"a",\n"b"];\n/* if */ ACT;if true { stop; }',
+        ),
+    ],
+)
+def test_an_action_stands_before_the_rest_of_a_filter(script: str, expected: str) -> None:
+    assert from_client.with_action(script, "ACT;") == expected
