@@ -46,7 +46,7 @@ class Plan:
     repaired: bytes | None = None
     server_words: str = ""
     repaired_words: str = ""
-    new_warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # the compiler's, that no finding explains
     trouble: str = ""  # why there is no conversion
     behaviour: list[dict[str, Any]] = field(default_factory=list)  # what differs on a sample of the account's mail
     repaired_behaviour: list[dict[str, Any]] = field(default_factory=list)  # what the repair changes on that sample
@@ -88,7 +88,7 @@ def make(name: str, original: bytes, context: Context, check: Check) -> Plan:
     plan.server_words = verdict.words
     if verdict.accepted:
         plan.keeping = write(conversion.text)
-        plan.new_warnings = _new_warnings(plan, verdict, context, check)
+        plan.warnings = _unexplained(plan, verdict, context)
     proposed = write(conversion.proposed)
     if proposed == plan.keeping:
         plan.repaired = proposed
@@ -99,16 +99,12 @@ def make(name: str, original: bytes, context: Context, check: Check) -> Plan:
     return plan
 
 
-def _new_warnings(plan: Plan, verdict: Verdict, context: Context, check: Check) -> list[str]:
-    """Warnings that no finding explains: all of them where the script is unchanged, else those that the edits
-    brought."""
+def _unexplained(plan: Plan, verdict: Verdict, context: Context) -> list[str]:
+    """Warnings that no finding explains: a script that uploads with one may do nothing of what its owner wants."""
     # Whether included scripts are there, the rule `include-missing` says: here they may only not have been put yet.
     warnings = [words for words in verdict.warnings if "included personal script" not in words]
     if context.repairs.get("header-name") == "keep" or any("header-name" in f.rule for f in _findings(plan)):
         warnings = [words for words in warnings if "header field name" not in words]
-    if warnings and plan.changed:
-        before = check(plan.original)
-        warnings = [words for words in warnings if words not in before.warnings]
     return warnings
 
 
@@ -122,7 +118,7 @@ def problem(plan: Plan, account: str) -> Problem | None:
     if kind is None:
         return None
     text = read(plan.repaired) if plan.repaired not in (None, plan.keeping) else None
-    words = plan.server_words if plan.keeping is None or not plan.new_warnings else "\n".join(plan.new_warnings)
+    words = plan.server_words if plan.keeping is None or not plan.warnings else "\n".join(plan.warnings)
     return Problem(
         account=account,
         room="sieve",
@@ -132,7 +128,7 @@ def problem(plan: Plan, account: str) -> Problem | None:
         facts={
             "original": digest(plan.original),
             "findings": _places(plan),
-            "warnings": plan.new_warnings,
+            "warnings": plan.warnings,
             "behaviour": [difference["message"] for difference in plan.behaviour],
         },
         details=_details(plan),
@@ -165,7 +161,7 @@ def _kind(plan: Plan) -> str | None:
         return NOT_COMPILING
     if rules:
         return NEEDS_A_LOOK
-    if plan.new_warnings:
+    if plan.warnings:
         return WARNING
     return BEHAVIOUR if plan.behaviour else None
 
@@ -193,7 +189,7 @@ def _explanation(plan: Plan, kind: str) -> str:
     places = [
         f"line {place['line']}: {place['message']}" if "line" in place else place["message"] for place in _places(plan)
     ]
-    return clean(f"The filter {plan.name!r}: {state}. " + "; ".join(places or plan.new_warnings))
+    return clean(f"The filter {plan.name!r}: {state}. " + "; ".join(places or plan.warnings))
 
 
 def choose(plan: Plan, known: tuple[Problem, Decision] | None) -> tuple[bytes | None, bool]:
