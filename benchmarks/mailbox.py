@@ -42,6 +42,8 @@ wall = time.monotonic() - began
 print(os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 """
 
+ONLY: set[str] = set()
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -169,15 +171,34 @@ def imapsync(bench: Bench, old_user: str, new_user: str) -> Cost:
     )  # fmt: skip
 
 
-def tools() -> dict[str, Tool]:
-    found: dict[str, Tool] = {"bascule": bascule}
+def bascule_inside(bench: Bench, old_user: str, new_user: str) -> Cost:
+    """The engine inside a process that runs already, as a task of Airflow does: without Python's start and imports."""
+    from bascule.access import Endpoint, Login
+    from bascule.ledger import Ledger
+    from bascule.mailbox import MailboxJob, Options, Server, sync_mailbox
+    from bascule.mailbox.cli import quiet
+
+    quiet(False)
+    ledger = Ledger(f"sqlite:///{bench.home}/{new_user}.db")
+    old, new = (
+        Server(Endpoint("127.0.0.1", port, "plain"), Login(user, PASSWORD))
+        for port, user in ((bench.old_port, old_user), (bench.new_port, new_user))
+    )
+    cpu = time.process_time()
+    result = sync_mailbox(MailboxJob(new_user, old, new, Options(verify="none")), ledger)
+    return Cost(result.seconds, time.process_time() - cpu, 0.0)
+
+
+def tools(only: set[str] = ONLY) -> dict[str, Tool]:
+    """The tools that are measured; `only` narrows them for a partial run."""
+    found: dict[str, Tool] = {"bascule": bascule, "bascule, inside": bascule_inside}
     if shutil.which("mbsync"):
         found["mbsync"] = mbsync
     if shutil.which("doveadm"):
         found["doveadm backup"] = dsync
     if os.environ.get("IMAPSYNC"):
         found["imapsync"] = imapsync
-    return found
+    return {name: tool for name, tool in found.items() if not only or name in only}
 
 
 def rotated(names: list[str], number: int) -> list[str]:
@@ -265,19 +286,6 @@ def delayed(port: int, milliseconds: float) -> Iterator[int]:
         process.wait()
 
 
-def inside_process(bench: Bench, corpus: Corpus, where: str) -> float:
-    """Median seconds of a pass in which nothing changed, without Python's start."""
-    from bascule.ledger import Ledger
-    from bascule.mailbox import MailboxJob, Options, sync_mailbox
-    from bascule.mailbox.cli import quiet
-
-    quiet(False)
-    user = user_of(corpus, where, "bascule", 0)
-    ledger = Ledger(f"sqlite:///{bench.home}/{user}.db")
-    job = MailboxJob(user, bench.old.server(corpus.name), bench.new.server(user), Options(verify="none"))
-    return statistics.median(sync_mailbox(job, ledger).seconds for _ in range(5))
-
-
 def table(results: dict[tuple[str, str], list[Cost]]) -> list[str]:
     """The rows of the page: medians, and how many times bascule's wall time."""
     lines = [
@@ -291,9 +299,9 @@ def table(results: dict[tuple[str, str], list[Cost]]) -> list[str]:
         cpu = statistics.median(cost.cpu for cost in costs)
         memory = max(cost.memory for cost in costs)
         least = min(cost.wall for cost in costs)
-        lines.append(
-            f"| {case} | {tool} | {least:.2f} / {wall:.2f} | {times} | {cpu:.2f} | {memory:.0f} | {len(costs)} |"
-        )
+        held = f"{memory:.0f}" if memory else ""
+        figures = f"{least:.2f} / {wall:.2f} | {times} | {cpu:.2f} | {held}"
+        lines.append(f"| {case} | {tool} | {figures} | {len(costs)} |")
     return lines
 
 
@@ -329,13 +337,15 @@ def main() -> None:
     """Measure, print as it comes, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", action="append", default=[], help="a tool; the page stays untouched")
     parser.add_argument("--quick", action="store_true", help="the small corpus only, one round, the page untouched")
     asked = parser.parse_args()
+    ONLY.update(asked.only)
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     with mail_directory() as home, contextlib.ExitStack() as stack:
         bench = set_up(home, stack, [SMALL] if asked.quick else [SMALL, BIG])
         lines = measure(bench, stack, 1 if asked.quick else asked.rounds, quick=asked.quick)
-    if asked.quick:
+    if asked.quick or asked.only:
         print("\n".join(lines))
     else:
         write_page([machine(), "", *lines])
@@ -365,13 +375,11 @@ def warm_up(old: Dovecot, corpus: Corpus) -> None:
 
 def measure(bench: Bench, stack: contextlib.ExitStack, rounds: int, *, quick: bool) -> list[str]:
     corpora = [SMALL] if quick else [SMALL, BIG]
-    extra: dict[str, Tool] = {"bascule, verified": bascule_verified}
-    inside: dict[str, float] = {}
+    extra: dict[str, Tool] = {} if ONLY else {"bascule, verified": bascule_verified}
     for corpus in corpora:
-        local = {"limit: local doveadm backup": local_backup}
+        local: dict[str, Tool] = {} if ONLY else {"limit: local doveadm backup": local_backup}
         first_copies(bench, corpus, "loopback", rounds, extra | local)
         deltas(bench, corpus, "loopback", rounds)
-        inside[corpus.name] = inside_process(bench, corpus, "loopback")
     many_at_once(bench, 1 if quick else 2)
     bench.old_port = stack.enter_context(delayed(bench.old.port, 20))
     bench.new_port = stack.enter_context(delayed(bench.new.port, 20))
@@ -381,9 +389,6 @@ def measure(bench: Bench, stack: contextlib.ExitStack, rounds: int, *, quick: bo
     alone = python_alone()
     lines = table(bench.results)
     lines += ["", f"Python with the engine's imports alone: CPU {alone.cpu:.2f} s, {alone.memory:.0f} MB."]
-    lines += [
-        f"Nothing changed, inside the process, {name}: {seconds * 1000:.0f} ms." for name, seconds in inside.items()
-    ]
     return lines
 
 
