@@ -15,9 +15,7 @@ from bascule.access import RemoteHost
 QUEUE_ID = r"(?P<id>[0-9A-Za-z]+)"
 ACCEPTED = re.compile(rf"^{QUEUE_ID}: client=")
 REQUEUED_FROM = re.compile(rf"^{QUEUE_ID}: uid=\d+ from=<[^>]*> orig_id=(?P<from>[0-9A-Za-z]+)$")
-MESSAGE_ID = re.compile(rf"^{QUEUE_ID}: message-id=<?(?P<message_id>[^>]*)>?$")
 QUEUED = re.compile(rf"^{QUEUE_ID}: from=<[^>]*>, size=\d+, nrcpt=\d+ \(queue active\)$")
-STATUS = re.compile(rf"^{QUEUE_ID}: to=<[^>]*>,.* status=(?P<status>\w+) ")
 REMOVED = re.compile(rf"^{QUEUE_ID}: removed$")
 
 
@@ -70,11 +68,11 @@ def follow(lines: Iterable[str]) -> dict[str, Message]:
         elif (found := REQUEUED_FROM.match(line)) and found["from"] in messages:
             messages[found["id"]] = messages.pop(found["from"])
             messages[found["id"]].ended = False
-        elif (found := MESSAGE_ID.match(line)) and found["id"] in messages:
+        elif (found := queues.MESSAGE_ID.match(line)) and found["id"] in messages:
             messages[found["id"]].message_id = found["message_id"]
         elif (found := QUEUED.match(line)) and found["id"] in messages:
             messages[found["id"]].accepted = True
-        elif (found := STATUS.match(line)) and found["id"] in messages:
+        elif (found := queues.RECIPIENT.match(line)) and found["id"] in messages:
             messages[found["id"]].sent += found["status"] == "sent"
             messages[found["id"]].given_up += found["status"] in queues.UNSENT
         elif (found := REMOVED.match(line)) and found["id"] in messages:

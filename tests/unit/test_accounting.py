@@ -9,7 +9,7 @@ DEFERRED = "4Abc1: to=<anna@new.obs.test>, relay=none, delay=0.1, delays=0/0/0/0
 REQUEUED = "4Abc1: requeued"
 AGAIN = "4Xyz2: uid=107 from=<a@outside.test> orig_id=4Abc1"
 NAMED_AGAIN = "4Xyz2: message-id=<one@outside.test>"
-SENT = "4Xyz2: to=<anna@new.obs.test>, relay=new.obs.test[198.51.100.12]:25, delay=9, dsn=2.0.0, status=sent (250 ok)"
+SENT = "4Xyz2: to=<anna@new.obs.test>, relay=new.obs.test[198.51.100.12]:25, delay=9, delays=0/0/0/9, dsn=2.0.0, status=sent (250 ok)"
 REMOVED = "4Xyz2: removed"
 
 
@@ -53,3 +53,9 @@ def test_mail_accepted_before_the_first_line_is_not_counted() -> None:
 
 def test_a_client_that_broke_off_was_promised_nothing() -> None:
     assert account(ACCEPTED, NAMED).counts()["accepted"] == 0
+
+
+def test_a_foreign_servers_words_are_not_taken_for_a_status() -> None:
+    lying = SENT.replace("(250 ok)", "(250 ok, status=bounced (no))")
+    found = account(ACCEPTED, NAMED, QUEUED, AGAIN, NAMED_AGAIN, lying, REMOVED)
+    assert (found.delivered, found.given_up) == (1, [])
