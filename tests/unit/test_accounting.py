@@ -9,7 +9,7 @@ DEFERRED = "4Abc1: to=<anna@new.obs.test>, relay=none, delay=0.1, delays=0/0/0/0
 REQUEUED = "4Abc1: requeued"
 AGAIN = "4Xyz2: uid=107 from=<a@outside.test> orig_id=4Abc1"
 NAMED_AGAIN = "4Xyz2: message-id=<one@outside.test>"
-SENT = "4Xyz2: to=<anna@new.obs.test>, relay=new.obs.test[198.51.100.12]:25, delay=9, delays=0/0/0/9, dsn=2.0.0, status=sent (250 ok)"
+SENT = "4Xyz2: to=<anna@new.obs.test>, relay=new.obs.test[198.51.100.12]:25, delay=9, delays=0/0/0/9, dsn=2.0.0, status=sent (250 ok)"  # noqa: E501
 REMOVED = "4Xyz2: removed"
 
 
