@@ -47,6 +47,9 @@ def sync_accounts(
             except AccessError as error:
                 failed[account] = str(error)
                 log.error("calendars failed", account=account, why=str(error))
+            except Exception as error:  # a mistake of ours in one account must not hold back the others
+                failed[account] = f"{type(error).__name__}: {error}"
+                log.exception("calendars failed", account=account)
             log.info("calendars: progress", done=len(done), failed=len(failed), of=len(accounts))
     log.info("calendars: all accounts", accounts=len(done), **vars(sum(done.values(), Counts())))
     if failed:
