@@ -99,6 +99,18 @@ if header :contains "Subject" "[Réunion]" {{
     fileinto "{meetings}";
 }}
 """
+# Files into a folder whose name the new server refuses: after the day it must file into the renamed one.
+RENAMED_SUBJECT, RENAMED_FOLDER = "[Budget]", "INBOX.Budget 2019/2020"
+RENAMED = f"""\
+require "fileinto";
+if header :contains "Subject" "{RENAMED_SUBJECT}" {{{{
+    fileinto "{RENAMED_FOLDER}";
+    stop;
+}}}}
+if header :contains "Subject" "[Réunion]" {{{{
+    fileinto "{{meetings}}";
+}}}}
+"""
 DRAFT = 'require "fileinto";\nif header :contains "Subject" "à trier" { fileinto "INBOX.À lire"; }\n'
 
 
@@ -127,6 +139,8 @@ def _template(person: Person, rng: random.Random) -> str | None:
         return NEVER_MATCHES
     if person.trouble == "filter that is no Sieve":
         return NO_SIEVE
+    if person.trouble == "folders":
+        return RENAMED
     if person.account == PROBE_ACCOUNT:
         return PROBE.replace("{", "{{").replace("}", "}}")
     return rng.choices((ROUNDCUBE, VACATION, SIMPLE, IMAPFLAGS, None), (35, 20, 20, 10, 15))[0]
