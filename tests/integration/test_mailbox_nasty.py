@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bascule.ledger import Ledger, journal, mailboxes, problems
 from bascule.ledger.problems import Option, Problem
-from bascule.mailbox import MailboxJob, Options, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, folderwork, sync_mailbox
 
 from tests.mail_servers import Dovecot, dovecot, mail_directory
 from tests.mailbox_states import Account
@@ -185,3 +185,50 @@ def test_dates_out_of_range_are_named(old: Dovecot, new: Dovecot, ledger: Ledger
         append(account, b"Subject: first\r\n\r\nx\r\n", when='"01-Jan-1970 10:00:00 +0000"')
     result = sync_mailbox(job(old, new, user), ledger)
     assert (result.copied, result.problems, result.verified) == (2, 0, 2)
+
+
+def test_a_full_quota_is_a_problem_and_no_loss(old: Dovecot, ledger: Ledger, user: str) -> None:
+    quota = """
+mail_plugins = $mail_plugins quota
+plugin {
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:storage=%s
+}
+"""
+    with Account(old.port, user, "/") as account:
+        for number in range(30):
+            append(account, f"Subject: {number}\r\n\r\n".encode() + b"x" * 5000 + b"\r\n")
+    with mail_directory() as home:
+        with dovecot(home / "new", location="maildir:~/Maildir", extra=quota % "20K") as small:
+            result = sync_mailbox(job(old, small, user), ledger)
+            assert result.problems == 1
+            assert [problem.kind for problem in open_problems(ledger, user)] == ["quota"]
+        with dovecot(home / "new", location="maildir:~/Maildir", extra=quota % "1G") as large:
+            result = sync_mailbox(job(old, large, user), ledger)
+            assert result.problems == 0
+            assert len(_bodies(large, user)) == 30
+            assert sync_mailbox(job(old, large, user), ledger).copied == 0
+
+
+def test_what_new_loses_is_copied_again(
+    old: Dovecot, new: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Account(old.port, user, "/") as account:
+        for number in range(3):
+            append(account, f"Subject: {number}\r\n\r\nx\r\n".encode())
+    check = folderwork.check_folder
+
+    def lose_one_first(*arguments: object) -> object:
+        monkeypatch.setattr(folderwork, "check_folder", check)
+        with Account(new.port, user, ".") as account:
+            account.client.select("INBOX")
+            account.client.store("2", "+FLAGS", "(\\Deleted)")
+            account.client.expunge()
+        return check(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folderwork, "check_folder", lose_one_first)
+    assert sync_mailbox(job(old, new, user), ledger).problems == 1
+    assert [problem.kind for problem in open_problems(ledger, user)] == ["message-missing"]
+    assert sync_mailbox(job(old, new, user), ledger).problems == 0
+    assert len(_bodies(new, user)) == 3

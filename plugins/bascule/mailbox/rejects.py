@@ -165,6 +165,21 @@ class Rejects:
 
     # -- alterations
 
+    def lost(self, lane: Lane, uids: list[int]) -> None:
+        """New said that it has these messages, and has them no more: the next pass copies them again, one by one."""
+        if not uids:
+            return
+        self.folder.map.remove(uids)
+        for uid in uids:
+            self.folder.except_message(uid, "lost")
+            self.troubles.message(
+                "message-missing",
+                describe(lane, self.folder, uid),
+                "The new server took this message and does not show it any more. The next pass copies it again.",
+                "",
+                "copy again",
+            )
+
     def _check_suspects(self, lane: Lane) -> None:
         altered = {uid for uid, (kind, _) in self.folder.exceptions.items() if kind == "altered"}
         suspects = sorted(uid for uid in self.folder.suspects | altered if uid in self.folder.map)

@@ -4,7 +4,7 @@ import structlog
 
 from bascule.ledger import mailboxes
 from bascule.ledger.base import now
-from bascule.ledger.mailboxes import VerificationRow
+from bascule.ledger.mailboxes import COPIED, VerificationRow
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.flags import SYSTEM, Flags
 from bascule.mailbox.folders import FolderStatus
@@ -40,9 +40,14 @@ def treat(context: PassContext, folder: FolderState, lane: Lane, result: Verifie
     """What differs: users' own changes on new stay, the server's alterations are problems."""
     keywords: dict[bytes, int] = {}
     changed: dict[int, list[Difference]] = {}
+    lost: list[int] = []
     for difference in result.differences:
         if difference.kind == "missing":
-            if not folder.memory.gone(difference.old_uid):
+            if folder.memory.gone(difference.old_uid):
+                continue
+            if _just_copied(folder, difference.old_uid):
+                lost.append(difference.old_uid)
+            else:
                 folder.memory.remember(difference.old_uid, folder.memory.old(difference.old_uid) or frozenset(), None)
         elif difference.kind == "flags":
             for keyword in _lost_keywords(folder, result, difference.old_uid) - dropped:
@@ -52,11 +57,18 @@ def treat(context: PassContext, folder: FolderState, lane: Lane, result: Verifie
     for keyword, messages in keywords.items():
         context.troubles.keyword(folder.shown, keyword.decode("latin-1"), messages, "")
     rejects = Rejects(context, folder)
+    rejects.lost(lane, lost)
     for seen in list_messages(lane.old, folder.old.raw, sorted(changed)):
         first = changed[seen.uid][0]
         action = "accept" if first.kind == "date" else "repair"
         words = f"The new server shows another {first.kind}: {first.new} instead of {first.old}."
         rejects.altered(lane, seen, words, action)
+
+
+def _just_copied(folder: FolderState, old_uid: int) -> bool:
+    """Whether this pass has put the message on new (the row still holds what the last finished pass saw)."""
+    found = folder.map.find(old_uid)
+    return old_uid >= folder.row.old_uidnext and found is not None and found[1] == COPIED
 
 
 def _lost_keywords(folder: FolderState, result: Verified, old_uid: int) -> Flags:
