@@ -260,7 +260,7 @@ def many_at_once(bench: Bench, rounds: int) -> None:
     for number in range(rounds):
         for tasks in (1, 2, 4):
             for name, runner in tools().items():
-                users = [f"four-{name}-{tasks}-{number}-{i}".replace(" ", "") for i in range(4)]
+                users = [f"{user_of(SMALL, 'four', name, number)}-{tasks}-{i}" for i in range(4)]
                 began = time.monotonic()
                 with ThreadPoolExecutor(tasks) as pool:
                     costs = list(pool.map(lambda user, r=runner: r(bench, "small", user), users))
