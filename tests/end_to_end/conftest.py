@@ -24,9 +24,9 @@ from lab.paths import Instance
 APPLY = "Apply the proposals"
 GO, NO_GO = "Go: take the addresses", "No go"
 REVIEWS = [
-    Rule("transfer", "mailbox.review", APPLY),
-    Rule("transfer", "repair_filters.review", APPLY),
-    Rule("transfer", "repair_calendars.review", APPLY),
+    Rule("transfer", f"{group}.{task}", APPLY)
+    for group in ("mailbox", "repair_filters", "repair_calendars")
+    for task in ("review", "review_again")
 ]
 
 
