@@ -96,6 +96,8 @@ class MailboxPass:
             raise
 
     def _run(self, lane: Lane) -> PassResult:
+        if self.job.options.acl or self.job.options.metadata:
+            log.warning("the site file asks for ACLs or METADATA, which are not carried yet", account=self.job.account)
         old, new = in_parallel(lambda: look_around(lane.old), lambda: look_around(lane.new))
         planner = Planner(self.job, self.ledger, old, new, self.troubles)
         planned = planner.plan()
