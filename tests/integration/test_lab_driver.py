@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +16,20 @@ from lab.paths import CHECKOUT, Instance
 from tests.integration.conftest import Lab
 
 INSTANCE = Instance("crash")
+REBOOT_SECONDS = 90
 
 
 def _lab(*words: str, status: int = 0) -> str:
     """Run a command of the lab as a person does: on the machine, not inside the site that the tests run in."""
-    outside = ["nsenter", f"--mount=/proc/{os.getppid()}/ns/mnt", f"--net=/proc/{os.getppid()}/ns/net"]
-    command = [*outside, f"--wd={CHECKOUT}", sys.executable, "-m", "lab", "--instance", INSTANCE.name, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _run(*words)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    outside = ["nsenter", f"--mount=/proc/{os.getppid()}/ns/mnt", f"--net=/proc/{os.getppid()}/ns/net"]
+    command = [*outside, f"--wd={CHECKOUT}", sys.executable, "-m", "lab", "--instance", INSTANCE.name, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,9 +75,12 @@ def test_what_a_host_wrote_is_there_after_down_and_up_and_gone_after_fresh() -> 
 
 
 def test_host_that_reboots_comes_back() -> None:
-    _lab("ssh", "client", "touch /run/before-the-reboot; systemctl reboot", status=255)
-    _lab("up")
-    _lab("ssh", "client", "test", "-e", "/run/before-the-reboot", status=1)
+    _run("ssh", "client", "touch /run/before-the-reboot; systemctl reboot")  # cut off, or not, before its status comes
+    deadline = time.monotonic() + REBOOT_SECONDS
+    # 0: not down yet; 255: down; 1: up again, with an empty /run.
+    while (status := _run("ssh", "client", "test", "-e", "/run/before-the-reboot").returncode) != 1:
+        assert time.monotonic() < deadline, f"the host has not come back (ssh ended with {status})"
+        time.sleep(0.5)
 
 
 def test_up_after_the_supervisor_was_killed() -> None:
