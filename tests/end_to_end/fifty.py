@@ -116,7 +116,10 @@ def questions(day: Day, run: str, *, again: bool = False) -> list[dict[str, Any]
 
 def wait(day: Day, run: str, ready: Any, *, again: bool = False) -> None:
     deadline = time.monotonic() + SECONDS
+    seen: dict[str, float] = {}
     while not ready(questions(day, run, again=again)):
+        if again:
+            answer_what_is_asked_anew(day, run, seen)
         assert time.monotonic() < deadline, f"{len(questions(day, run, again=again))} questions wait"
         assert day.rest.run_state("problems", run) in ("queued", "running")
         time.sleep(2)
@@ -124,7 +127,9 @@ def wait(day: Day, run: str, ready: Any, *, again: bool = False) -> None:
 
 def wait_for_end(day: Day, run: str) -> None:
     deadline = time.monotonic() + SECONDS
+    seen: dict[str, float] = {}
     while day.rest.run_state("problems", run) not in ("success", "failed"):
+        answer_what_is_asked_anew(day, run, seen)
         assert time.monotonic() < deadline, "the run does not end"
         time.sleep(2)
 
@@ -187,12 +192,26 @@ def answer_the_others(day: Day, run: str) -> None:
     waiting = [each for each in questions(day, run) if name(each) not in (BY_BROWSER, BY_CSV)]
     random.Random(4).shuffle(waiting)
     for question in waiting:
-        if name(question) == LEFT_OUT:
-            day.rest.answer(question, "Leave these out")
-        elif name(question) == WRONG_FIRST:
-            day.rest.answer(question, APPLY, {field_of(question): "Notes/../etc"})
-        else:
-            day.rest.answer(question, APPLY)
+        answer(day, question)
+
+
+def answer(day: Day, question: dict[str, Any]) -> None:
+    if name(question) == LEFT_OUT:
+        day.rest.answer(question, "Leave these out")
+    elif name(question) == WRONG_FIRST:
+        day.rest.answer(question, APPLY, {field_of(question): "Notes/../etc"})
+    elif name(question) == BY_BROWSER:
+        day.rest.answer(question, APPLY, {field_of(question): "Notes de l'été"})
+    else:
+        day.rest.answer(question, APPLY)
+
+
+def answer_what_is_asked_anew(day: Day, run: str, seen: dict[str, float]) -> None:
+    """A busy scheduler can lose the task of an answer that came too early (it then asks again, as it should)."""
+    for question in questions(day, run):
+        first_seen = seen.setdefault(question["task_instance"]["id"], time.monotonic())
+        if time.monotonic() - first_seen > THINKING_SECONDS:
+            answer(day, question)
 
 
 def folders_on_new(day: Day, account: str) -> set[str]:
