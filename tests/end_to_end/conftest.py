@@ -193,3 +193,8 @@ def _sync_one_mailbox_again(made: Day, run: str, tell: Teller) -> None:
     made.notes["cleared mailbox"] = clean["rendered_map_index"]
     made.rest.clear("transfer", run, [["mailbox.sync", clean["map_index"]]], downstream=False)
     _end_of(made, "transfer after clear", "transfer", run, tell, REVIEWS)
+
+
+@pytest.fixture(scope="session")
+def site_file() -> site.Site:
+    return site.from_environment()

@@ -46,6 +46,7 @@ def test_the_dashboard_stands_in_the_navigation(rest: Rest) -> None:
 def test_the_dashboard_shows_the_day(day: Day) -> None:
     text = dashboard(day.rest, USER).text
 
-    assert all(f"<td>{account}<td" in text for account in mailboxes.mailbox_states(day.ledger))
+    first_of_the_first_page = sorted(mailboxes.mailbox_states(day.ledger))[:12]
+    assert [account for account in first_of_the_first_page if f"<td>{account}<td" not in text] == []
     assert "The chain holds" in text
     assert "go_no_go" in text
