@@ -100,6 +100,8 @@ def environment(home: Home, *, port: int, site_file: Path) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "16",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+        # A parse that hangs and is ended must not take its phase off the list in the middle of the day.
+        "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "86400",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.path / "logs"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }

@@ -59,7 +59,7 @@ def bring_up_airflow(instance: Instance, tell: Teller, *, port: int, site_file: 
     return rest
 
 
-def wait_for_dags(rest: Rest, seconds: float = 90) -> None:
+def wait_for_dags(rest: Rest, seconds: float = 300) -> None:
     """Wait until all phases are known. Raises DemoFailed with the import errors when they don't come."""
     wanted, deadline = {"prepare", "problems", *PHASES, "rollback", "migrate"}, time.monotonic() + seconds
     while not wanted <= rest.dags():
