@@ -4,21 +4,13 @@ from airflow.sdk import dag
 from bascule.operators.change import ApplyChange
 from bascule.operators.checks import FunctionalTest, ListFunctionalTests
 from bascule.operators.gate import GoNoGo, NoProblemIsOpen
-from bascule.operators.params import CUTOVER_DOC, PHASE_DEFAULTS, REVIEW, phase_params
+from bascule.operators.params import CUTOVER_DOC, REVIEW, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.queue import FlushQueue
 from bascule.operators.report import DeclareInProduction
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=CUTOVER_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(CUTOVER_DOC))
 def cutover():
     begin = BeginPhase(task_id="begin")
     no_problem_is_open = NoProblemIsOpen(task_id="wait_until_no_problem_is_open", mode="reschedule", poke_interval=30)

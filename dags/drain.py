@@ -2,21 +2,13 @@
 
 from airflow.sdk import dag
 from bascule.operators.letters import TellOwners
-from bascule.operators.params import DRAIN_DOC, PHASE_DEFAULTS, phase_params
+from bascule.operators.params import DRAIN_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.queue import WatchQueues
 from bascule.operators.report import AccountForMail, FinalReport
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=DRAIN_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(DRAIN_DOC))
 def drain():
     (
         BeginPhase(task_id="begin")

@@ -2,20 +2,12 @@
 
 from airflow.sdk import dag
 from bascule.operators.change import ApplyChange
-from bascule.operators.params import FREEZE_DOC, PHASE_DEFAULTS, phase_params
+from bascule.operators.params import FREEZE_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.queue import EmptyOldQueue, RequeueMail
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=FREEZE_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(FREEZE_DOC))
 def freeze():
     begin = BeginPhase(task_id="begin")
     stop_imap_on_new = ApplyChange(

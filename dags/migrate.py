@@ -1,19 +1,11 @@
 """The day: freeze, transfer, cutover, drain, one after the other."""
 
 from airflow.sdk import dag
-from bascule.operators.params import MIGRATE_DOC, PHASE_DEFAULTS, phase_params
+from bascule.operators.params import MIGRATE_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase, RunPhase
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=MIGRATE_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(MIGRATE_DOC))
 def migrate():
     (
         BeginPhase(task_id="begin")

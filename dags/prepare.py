@@ -7,19 +7,11 @@ from bascule.operators.calendars import MigrateCalendars
 from bascule.operators.checks import Forecast, Preflight
 from bascule.operators.filters import ConvertFilters
 from bascule.operators.mailbox import ListAccounts, SyncMailbox
-from bascule.operators.params import PHASE_DEFAULTS, PREPARE_DOC, phase_params
+from bascule.operators.params import PREPARE_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 
 
-@dag(
-    schedule=os.environ.get("BASCULE_PREPARE_SCHEDULE") or None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=PREPARE_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(PREPARE_DOC, schedule=os.environ.get("BASCULE_PREPARE_SCHEDULE") or None))
 def prepare():
     begin = BeginPhase(task_id="begin")
     preflight = Preflight(task_id="preflight")

@@ -2,22 +2,14 @@
 
 from airflow.sdk import dag, task_group
 from bascule.operators.mailbox import ListAccountsWithProblems, SettleMailbox
-from bascule.operators.params import AGAIN, PHASE_DEFAULTS, PROBLEMS_DOC, REVIEW, phase_params
+from bascule.operators.params import AGAIN, PROBLEMS_DOC, REVIEW, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.review import ReviewProblems
 
 ROOMS = ["mailbox", "account", "sieve", "calendar"]
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=PROBLEMS_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(PROBLEMS_DOC))
 def problems():
     begin = BeginPhase(task_id="begin")
     accounts = ListAccountsWithProblems(task_id="list_accounts_with_problems")

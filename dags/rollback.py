@@ -1,21 +1,13 @@
 """Back to the state before the freeze, as long as no go was given: the changes undone, the queued mail to old."""
 
 from airflow.sdk import dag
-from bascule.operators.params import PHASE_DEFAULTS, ROLLBACK_DOC, phase_params
+from bascule.operators.params import ROLLBACK_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.queue import FlushQueue, RequeueMail
 from bascule.operators.rollback import UndoChanges
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=ROLLBACK_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(ROLLBACK_DOC))
 def rollback():
     (
         BeginPhase(task_id="begin")

@@ -5,22 +5,14 @@ from bascule.operators.calendars import MigrateCalendars, SettleCalendar
 from bascule.operators.filters import ConvertFilters, SettleFilter
 from bascule.operators.keeping import SendKeptMailToOld
 from bascule.operators.mailbox import ListAccounts, SettleMailbox, SyncMailbox
-from bascule.operators.params import AGAIN, PHASE_DEFAULTS, REVIEW, TRANSFER_DOC, phase_params
+from bascule.operators.params import AGAIN, REVIEW, TRANSFER_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.review import ReviewProblems
 
 BY_ACCOUNT = "{{ task.account }}"
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=phase_params(),
-    default_args=PHASE_DEFAULTS,
-    doc_md=TRANSFER_DOC,
-    tags=["bascule"],
-)
+@dag(**phase_settings(TRANSFER_DOC))
 def transfer():
     begin = BeginPhase(task_id="begin")
     accounts = ListAccounts(task_id="list_accounts")

@@ -8,6 +8,20 @@ from airflow.sdk import Param
 # A host that can't be reached is tried again soon; what a person must mend fails at once (see runtime.sentences).
 PHASE_DEFAULTS: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=10)}
 
+
+def phase_settings(doc_md: str, schedule: str | None = None) -> dict[str, Any]:
+    """The arguments of `@dag` that every phase has: one run at a time, the same form, the same tries."""
+    return {
+        "schedule": schedule,
+        "catchup": False,
+        "max_active_runs": 1,
+        "params": phase_params(),
+        "default_args": PHASE_DEFAULTS,
+        "doc_md": doc_md,
+        "tags": ["bascule"],
+    }
+
+
 # An answer within a second of the question can make the scheduler lose the task: it asks again then.
 REVIEW: dict[str, Any] = {
     "retries": 2,
