@@ -4,7 +4,7 @@ import smtplib
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
 
@@ -17,10 +17,11 @@ from bascule.sieve import managesieve, servers
 from bascule.sieve import plan as planning
 from bascule.sieve.behaviour import Proof
 from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.global_scripts import GlobalScripts
 from bascule.sieve.hosts import SharedHost
 from bascule.sieve.managesieve import ManageSieve, ManageSieveError
 from bascule.sieve.one_account import CHANGED_ON_NEW
-from bascule.sieve.plan import NEVER_MATCHES, NEVER_RAN
+from bascule.sieve.plan import NEEDS_A_LOOK, NEVER_MATCHES, NEVER_RAN
 from bascule.sieve.sample import Message
 from bascule.sieve.servers import FilterServer
 from bascule.sieve.sync import FilterCounts, Job, run
@@ -106,7 +107,8 @@ def go(pair: Pair, ledger: Ledger) -> Callable[..., FilterCounts]:
     def one_pass(**options: bool) -> FilterCounts:
         hosts = [SharedHost(pair.access.remote(name)) for name in ("old", "new")]
         job = Job(pair.old, pair.new, ledger, lambda account: FOLDERS, proof=Proof(hosts[1], pair.old),
-                  vacation=VacationRecord(*hosts))  # fmt: skip
+                  vacation=VacationRecord(*hosts), old_global=GlobalScripts(hosts[0]),
+                  new_global=GlobalScripts(hosts[1]))  # fmt: skip
         counts = run(job, [ACCOUNT], **options)
         assert not counts.failed
         return counts
@@ -121,11 +123,15 @@ def decide(ledger: Ledger, option: Option = Option.APPLY, **values: str) -> None
             problems.decide(session, problem.id, option, chosen, decided_by="t", source="page", origin=Origin("x"))
 
 
-def send(lab: Lab, host: str, subject: str, sender: str = "moi@outside.test") -> str:
+def send(
+    lab: Lab, host: str, subject: str, sender: str = "moi@outside.test", headers: Mapping[str, str] | None = None
+) -> str:
     """Send a message straight to one of the mail servers; return its Message-Id."""
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, f"{ACCOUNT}@obs.test", subject
     message["Message-Id"] = f"<{uuid.uuid4()}@outside.test>"
+    for name, value in (headers or {}).items():
+        message[name] = value
     message.set_content("Bonjour")
     context = ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
     with smtplib.SMTP(f"{host}.obs.test", timeout=20) as client:
@@ -268,6 +274,42 @@ def test_nobody_gets_a_second_vacation_answer(lab: Lab, pair: Pair, go: Callable
     while answers(lab) == before and time.monotonic() < until:
         time.sleep(0.2)
     assert answers(lab) == before + 1
+
+
+def test_a_global_script_that_both_have_goes_on_acting(
+    lab: Lab, pair: Pair, ledger: Ledger, go: Callable[..., FilterCounts]
+) -> None:
+    folder_of(pair.old, send(lab, "old", "annonce de 2018", headers={"List-Id": "<annonces.obs.test>"}))
+    pair.put(pair.old, "main", 'require ["include", "fileinto", "mailbox"];\ninclude :global "listes";\n')
+    with servers.imap(pair.new, ACCOUNT) as client:
+        if not client.folder_exists("À lire"):
+            client.create_folder("À lire")
+    assert go().problems == 0
+    (status,) = filters.filters(ledger, ACCOUNT)
+    assert (bool(status.report["proved"]), status.report["not_compared"], status.report["behaviour"]) == (True, "", [])
+    assert folder_of(pair.new, send(lab, "new", "annonce", headers={"List-Id": "<annonces.obs.test>"})) == "À lire"
+
+
+def test_a_global_script_that_new_lacks_is_named_before_the_day(
+    pair: Pair, ledger: Ledger, go: Callable[..., FilterCounts]
+) -> None:
+    pair.put(pair.old, "main", 'require "include";\ninclude :global "laboratoire";\n')
+    assert go(dry_run=True).waiting == [ACCOUNT]
+    (problem,) = problems.problems(ledger)
+    assert problem.kind == NEEDS_A_LOOK
+    assert "includes 'laboratoire', which is not among the new server's global scripts" in problem.explanation
+    assert "includes 'laboratoire', which includes 'stagiaires'" in problem.explanation
+    assert 'fileinto "Stages";' in problem.details["global script 'stagiaires'"]
+    assert "included global script 'laboratoire' does not exist" in problem.server_words
+
+
+def test_more_redirections_than_new_allows_are_named_before_the_day(
+    pair: Pair, ledger: Ledger, go: Callable[..., FilterCounts]
+) -> None:
+    pair.put(pair.old, "main", "".join(f'redirect "{name}@outside.test";\n' for name in "abcde"))
+    assert go(dry_run=True).waiting == [ACCOUNT]
+    (problem,) = problems.problems(ledger)
+    assert "to 5 addresses, and the new server allows 4" in problem.explanation
 
 
 def answers(lab: Lab) -> int:

@@ -137,11 +137,13 @@ def report(session: Session, problem: Problem) -> int:
     return row.id
 
 
-def withdraw_unseen(session: Session, account: str, room: Room, seen: Collection[int]) -> int:
+def withdraw_unseen(
+    session: Session, account: str, room: Room, seen: Collection[int], states: Sequence[State] = ("open", "decided")
+) -> int:
     """After a complete look: problems of this room that were not met again are gone. Returns how many."""
     rows = session.scalars(
         sa.select(ProblemRow).where(
-            ProblemRow.account == account, ProblemRow.room == room, ProblemRow.state.in_(("open", "decided"))
+            ProblemRow.account == account, ProblemRow.room == room, ProblemRow.state.in_(states)
         )
     )
     gone = [row for row in rows if row.id not in seen]
@@ -273,6 +275,16 @@ def decisions(ledger: Ledger, account: str, room: Room) -> list[tuple[Problem, D
             if last is not None:
                 found.append((_problem(row), _decision(last)))
     return found
+
+
+def folders_left_out(ledger: Ledger, account: str) -> frozenset[str]:
+    """The old folders that a person has left out of the move, as people read their names."""
+    return frozenset(
+        problem.subject
+        for problem, decision in decisions(ledger, account, "mailbox")
+        if problem.kind.startswith("folder-")
+        and (decision.option is Option.LEAVE_OUT or decision.values.get("action") == "leave out")
+    )
 
 
 def settle(session: Session, problem_id: int) -> None:

@@ -32,10 +32,10 @@ class ConvertFilters(BasculeOperator):
         from bascule.operators.standing import take_standing
         from bascule.sieve.sync import sync_filters
 
-        looks = run.dry_run or self.only_look
-        result = sync_filters(run.access, run.ledger, self.accounts, dry_run=looks)
+        looks, owner = run.dry_run or self.only_look, _owner(run)
+        result = sync_filters(run.access, run.ledger, self.accounts, owner=owner, dry_run=looks)
         if (decided := take_standing(run, "sieve", result.waiting)) and not self.only_look:
-            sync_filters(run.access, run.ledger, decided, dry_run=False)
+            sync_filters(run.access, run.ledger, decided, owner=owner, dry_run=False)
         still_open = set(problems.accounts_with_open(run.ledger, "sieve"))
         waiting = [account for account in result.waiting if run.dry_run or account in still_open]
         if self.all_settled and waiting and not run.dry_run:
@@ -59,9 +59,14 @@ class SettleFilter(BasculeOperator):
     def act(self, run: Run, context: "Context") -> None:
         from bascule.sieve.sync import settle_filter
 
-        left = settle_filter(run.access, run.ledger, self.account)
+        left = settle_filter(run.access, run.ledger, self.account, owner=_owner(run))
         if left:
             raise AirflowFailException(
                 f"{left} problem(s) of the filters of {self.account} are still open: `review_again` asks with "
                 "what is new. If that was here already: run `problems` for this account, then clear this task."
             )
+
+
+def _owner(run: Run) -> str:
+    """Who holds the leases: a task's next try takes its own over at once."""
+    return f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"

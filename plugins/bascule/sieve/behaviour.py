@@ -21,7 +21,7 @@ from bascule.sieve.actions import KEPT, Actions, as_on_new, read_actions
 from bascule.sieve.hosts import SharedHost
 from bascule.sieve.language import all_roles
 from bascule.sieve.model import Context
-from bascule.sieve.plan import Plan, clean, read
+from bascule.sieve.plan import Plan, clean, read, write
 from bascule.sieve.sample import Message, recent_messages
 from bascule.sieve.servers import FilterServer
 from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
@@ -30,9 +30,10 @@ log = structlog.get_logger(__name__)
 
 # What old scripts may use and Pigeonhole 0.5 still has, switched off by default: so they run there as they ran on old.
 OLD_EXTENSIONS = ("imapflags", "notify", "vnd.dovecot.duplicate")
+INCLUDE = b"include"  # a script without this word includes none
 SETTINGS = re.compile(r"^plugin/(sieve_[a-z_]+)=(.*)$", re.MULTILINE)
 UNWANTED_SETTINGS = re.compile(
-    r"sieve_(plugins|before.*|after.*|default.*|dir|user_log|pipe_.*|filter_.*|execute_.*|trace_.*)"
+    r"sieve_(plugins|before.*|after.*|default.*|global.*|dir|user_log|pipe_.*|filter_.*|execute_.*|trace_.*)"
 )
 
 
@@ -51,11 +52,11 @@ class Proof:
 
         Raises AccessError when the host or the mail can't be reached, or the host can't run what its server accepts.
         """
-        if plan.keeping != plan.original or plan.repaired not in (None, plan.keeping):
+        if _may_differ(plan, others, context):
             messages = recent_messages(self.mail, account, _folders_of(plan), self.sample)
             if messages:
                 self._compare(account, plan, others, context, messages)
-        plan.proved = version(plan)
+        plan.proved = version(plan, others, context)
 
     def _compare(
         self, account: str, plan: Plan, others: Mapping[str, Plan], context: Context, messages: list[Message]
@@ -63,7 +64,7 @@ class Proof:
         repaired = plan.repaired if plan.repaired != plan.keeping else None
         variants = {"old": plan.original, "new": plan.keeping, "repaired": repaired}
         scripts = {name: data for name, data in variants.items() if data is not None}
-        did = self._run(scripts, others, messages)
+        did = self._run(scripts, others, context, messages)
         numbers = range(len(messages))
         if any(all(did.get((name, number)) is None for number in numbers) for name in scripts if name != "old"):
             raise AccessError(f"{self.host.name}: `sieve-test` is not installed, or can't run what ManageSieve accepts")
@@ -83,7 +84,7 @@ class Proof:
                  differences=len(plan.behaviour), with_repair=len(plan.repaired_behaviour))  # fmt: skip
 
     def _run(
-        self, scripts: Mapping[str, bytes], others: Mapping[str, Plan], messages: list[Message]
+        self, scripts: Mapping[str, bytes], others: Mapping[str, Plan], context: Context, messages: list[Message]
     ) -> dict[tuple[str, int], Actions | None]:
         """(variant, number of the message) -> what the variant does with it."""
         settings = self._settings_of_new()
@@ -91,7 +92,7 @@ class Proof:
         try:
             self.host.run(
                 ["tar", "-xf", "-", "-C", place],
-                input=self._files(place, settings, scripts, others, messages),
+                input=self._files(place, settings, scripts, others, context, messages),
                 sudo=False,
             )
             marker = secrets.token_hex(8)
@@ -114,7 +115,12 @@ class Proof:
 
     @staticmethod
     def _files(
-        place: str, settings: str, scripts: Mapping[str, bytes], others: Mapping[str, Plan], messages: list[Message]
+        place: str,
+        settings: str,
+        scripts: Mapping[str, bytes],
+        others: Mapping[str, Plan],
+        context: Context,
+        messages: list[Message],
     ) -> bytes:
         files = {f"{number}.eml": message.data for number, message in enumerate(messages)}
         for name, script in scripts.items():
@@ -122,8 +128,11 @@ class Proof:
             files[f"{name}/dovecot.conf"] = _configuration(f"{place}/{name}", settings).encode()
             for plan in others.values():
                 other = plan.original if name == "old" else plan.keeping or plan.original
-                if "/" not in plan.name and plan.name.strip("."):
+                if _is_file_name(plan.name):
                     files[f"{name}/scripts/{plan.name}.sieve"] = other
+            for included, text in (_global_scripts(context, name) or {}).items():
+                if _is_file_name(included):
+                    files[f"{name}/global/{included}.sieve"] = write(text)
         return _tar(files)
 
     def _settings_of_new(self) -> str:
@@ -139,13 +148,41 @@ class Proof:
 def _configuration(place: str, settings: str) -> str:
     return (
         "mail_plugins =\nfirst_valid_uid = 0\nssl = no\n"
-        f"plugin {{\n{settings}  sieve = file:{place}/scripts;active={place}/active.sieve\n}}\n"
+        f"plugin {{\n{settings}  sieve = file:{place}/scripts;active={place}/active.sieve\n"
+        f"  sieve_global = {place}/global\n}}\n"
     )
 
 
-def version(plan: Plan) -> str:
+def _global_scripts(context: Context, variant: str) -> Mapping[str, str] | None:
+    return context.old_global_scripts if variant == "old" else context.global_scripts
+
+
+def _is_file_name(name: str) -> bool:
+    return "/" not in name and "\0" not in name and bool(name.strip("."))
+
+
+def version(plan: Plan, others: Mapping[str, Plan], context: Context) -> str:
     """What a comparison stands on: it is not made again while this stays the same."""
-    return digest(b"\0".join([plan.original, plan.keeping or b"", plan.repaired or b""]))
+    parts = [plan.original, plan.keeping or b"", plan.repaired or b""]
+    for one in _included(plan, others):
+        parts += [one.name.encode(), one.original, one.keeping or b""]
+    if INCLUDE in plan.original:
+        for texts in (context.old_global_scripts, context.global_scripts):
+            parts += [write(part) for item in sorted((texts or {}).items()) for part in item]
+    return digest(b"\0".join(parts))
+
+
+def _may_differ(plan: Plan, others: Mapping[str, Plan], context: Context) -> bool:
+    """Whether the old and the new filter differ, or what they may include."""
+    if plan.keeping != plan.original or plan.repaired not in (None, plan.keeping):
+        return True
+    if any(one.keeping != one.original for one in _included(plan, others)):
+        return True
+    return INCLUDE in plan.original and context.old_global_scripts != context.global_scripts
+
+
+def _included(plan: Plan, others: Mapping[str, Plan]) -> list[Plan]:
+    return [others[name] for name in sorted(others)] if INCLUDE in plan.original else []
 
 
 def _extensions(variant: str) -> list[str]:

@@ -48,19 +48,20 @@ def _conversion(source: str, report: Report) -> Conversion:
             chosen += finding.repair
         elif choice != "keep":
             left.append(finding)
-    made = _side_by_side(report.edits + chosen)
+    made = _side_by_side(chosen + report.edits)
     repairs = [edit for finding in report.findings for edit in finding.repair]
     return Conversion(
         source=source,
         text=apply(source, made),
-        proposed=apply(source, _side_by_side(report.edits + repairs)),
+        proposed=apply(source, _side_by_side(repairs + report.edits)),
         edits=tuple(made),
         findings=tuple(sorted(left, key=lambda finding: finding.offset)),
     )
 
 
 def _side_by_side(edits: list[Edit]) -> list[Edit]:
-    """In the order of the source, without those inside a larger one (a string in a command that is rewritten)."""
+    """In the order of the source, without those inside a larger one (a string in a command that is rewritten); of two
+    for the same place the first."""
     kept: list[Edit] = []
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end > edit.start, -edit.end)):
         inside = kept and edit.start < kept[-1].end

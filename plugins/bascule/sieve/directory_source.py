@@ -25,6 +25,7 @@ class ScriptDirectory:
 
     host: SharedHost
     path: str
+    redirects: int | None = None  # files don't say how many redirections their server allowed
 
     def scripts(self) -> dict[str, bool]:
         """Each script's name, and whether it is the active one."""

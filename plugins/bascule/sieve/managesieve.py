@@ -74,7 +74,7 @@ class ManageSieve:
         self.capabilities: dict[str, str] = {}
         self._socket: socket.socket | None = None
         self._reader: BinaryIO | None = None
-        self._extensions: frozenset[str] | None = None
+        self._asked = False  # the capabilities, after the login
 
     def open(self, login: Login) -> None:
         """Connect, secure the connection as the endpoint says (certificates are checked), and log in."""
@@ -109,11 +109,22 @@ class ManageSieve:
 
     @property
     def extensions(self) -> frozenset[str]:
-        """The Sieve extensions that the server offers to this account (which it may say only after the login)."""
-        if self._extensions is None:
+        """The Sieve extensions that the server offers to this account."""
+        return frozenset(self._offered().get("SIEVE", "").split())
+
+    @property
+    def redirects(self) -> int | None:
+        """To how many addresses the server lets one script send a message (RFC 5804 section 1.7); None: it says
+        nothing."""
+        said = self._offered().get("MAXREDIRECTS", "")
+        return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
+
+    def _offered(self) -> dict[str, str]:
+        """The capabilities for this account, which a server may say only after the login."""
+        if not self._asked:
             self._read_capabilities(self._command("CAPABILITY"))
-            self._extensions = frozenset(self.capabilities.get("SIEVE", "").split())
-        return self._extensions
+            self._asked = True
+        return self.capabilities
 
     def scripts(self) -> dict[str, bool]:
         """Each script's name, and whether it is the active one."""

@@ -14,17 +14,23 @@ Choice = Literal["ask", "repair", "keep"]
 class Context:
     """What the rules must know beside the script.
 
-    `extensions`: what the new server offers (None: unknown, nothing is said about it). `old_hosts`: domains of
-    addresses that end with the migration -> the domain that takes their place. `scripts`: all personal scripts of the
-    account (None: unknown).
+    `extensions`: what the new server offers (None: unknown, nothing is said about it). `left_out`: old folders that are
+    not carried, by decision. `old_hosts`: domains of addresses that end with the migration -> the domain that takes
+    their place. `scripts`: all personal scripts of the account with their texts, `global_scripts` those that everybody
+    on the new server may include, `old_global_scripts` on the old one (None: unknown). `redirects`: how many addresses
+    the new server lets one script send a message to, `old_redirects` the old one (None: unknown).
     """
 
     folders: FolderMap = field(default_factory=FolderMap)
+    left_out: frozenset[str] = frozenset()
     extensions: frozenset[str] | None = None
+    redirects: int | None = None
+    old_redirects: int | None = None
     own_addresses: frozenset[str] = frozenset()
     old_hosts: Mapping[str, str] = field(default_factory=dict)
-    scripts: frozenset[str] | None = None
-    global_scripts: frozenset[str] | None = None
+    scripts: Mapping[str, str] | None = None
+    global_scripts: Mapping[str, str] | None = None
+    old_global_scripts: Mapping[str, str] | None = None
     repairs: Mapping[str, Choice] = field(default_factory=dict)  # rule -> what was chosen; "ask" where nothing was
 
 

@@ -53,6 +53,9 @@ class AccountPass:
     folders: FolderMap
     addresses: frozenset[str] = frozenset()
     old_hosts: Mapping[str, str] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()  # old folders, by decision
+    global_scripts: Mapping[str, str] | None = None  # of the new server, None: unknown
+    old_global_scripts: Mapping[str, str] | None = None
     never_matching: Choice = "ask"
     proof: Proof | None = None
     vacation: VacationRecord | None = None
@@ -113,10 +116,15 @@ class AccountPass:
     def _context(self, originals: Mapping[str, bytes]) -> Context:
         return Context(
             folders=self.folders,
+            left_out=self.left_out,
             extensions=self.new.extensions,
+            redirects=self.new.redirects,
+            old_redirects=self.old.redirects,
             own_addresses=self.addresses,
             old_hosts=self.old_hosts,
-            scripts=frozenset(originals),
+            scripts={name: planning.read(data) for name, data in originals.items()},
+            global_scripts=self.global_scripts,
+            old_global_scripts=self.old_global_scripts,
             repairs={
                 "header-name": self.never_matching,
                 "header-name-invalid": "keep" if self.never_matching == "keep" else "ask",
@@ -125,9 +133,9 @@ class AccountPass:
 
     def _prove(self, plan: Plan, others: Mapping[str, Plan], context: Context) -> None:
         """Compare what the active script does on the account's own mail, once for each version of it."""
-        known = self.known.get(plan.name)
-        if known is not None and known.report.get("proved") == version(plan):
-            plan.proved = version(plan)
+        known, now = self.known.get(plan.name), version(plan, others, context)
+        if known is not None and known.report.get("proved") == now:
+            plan.proved = now
             plan.behaviour = known.report["behaviour"]
             plan.repaired_behaviour = known.report["repaired_behaviour"]
             plan.not_compared = known.report["not_compared"]

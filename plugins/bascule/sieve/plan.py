@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bascule.ledger.filters import digest
@@ -10,6 +10,7 @@ from bascule.ledger.problems import Decision, Option, Problem
 from bascule.sieve.convert import convert
 from bascule.sieve.managesieve import Verdict
 from bascule.sieve.model import Context, Conversion
+from bascule.sieve.rules.includes import missing_globals
 from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
 
 Check = Callable[[bytes], Verdict]
@@ -53,6 +54,7 @@ class Plan:
     proved: str = ""  # the version on which the comparison stands
     not_compared: str = ""  # why it could not be run on the account's mail
     vacation: str = ""  # what became of the old server's record of answers
+    global_scripts: dict[str, str] = field(default_factory=dict)  # that new lacks, and what is known of each
 
     @property
     def never_ran(self) -> bool:
@@ -84,6 +86,8 @@ def make(name: str, original: bytes, context: Context, check: Check) -> Plan:
     except SieveSyntaxError as error:
         plan.trouble = str(error)
         return plan
+    if any(finding.rule == "include-missing" for finding in conversion.findings):
+        plan.global_scripts = _missing_globals(conversion.source, context, check)
     verdict = check(write(conversion.text))
     plan.server_words = verdict.words
     if verdict.accepted:
@@ -99,10 +103,25 @@ def make(name: str, original: bytes, context: Context, check: Check) -> Plan:
     return plan
 
 
+def _missing_globals(source: str, context: Context, check: Check) -> dict[str, str]:
+    """What a postmaster needs to install them: the old text as it would be on new, and what new's compiler says."""
+    found = {}
+    for _, name in missing_globals(parse_leniently(source), context):
+        old = (context.old_global_scripts or {}).get(name)
+        if old is not None:
+            try:
+                text = convert(old, replace(context, scripts=None)).text
+                found[name] = f"{text}\n# The new server's compiler: {check(write(text)).words or 'nothing to say'}"
+            except SieveSyntaxError as error:
+                found[name] = f"{old}\n# No Sieve script: {error}"
+    return found
+
+
 def _unexplained(plan: Plan, verdict: Verdict, context: Context) -> list[str]:
     """Warnings that no finding explains: a script that uploads with one may do nothing of what its owner wants."""
     # Whether included scripts are there, the rule `include-missing` says: here they may only not have been put yet.
-    warnings = [words for words in verdict.warnings if "included personal script" not in words]
+    known = ["included personal script"] + ["included global script"] * (context.global_scripts is not None)
+    warnings = [words for words in verdict.warnings if not any(included in words for included in known)]
     if context.repairs.get("header-name") == "keep" or any("header-name" in f.rule for f in _findings(plan)):
         warnings = [words for words in warnings if "header field name" not in words]
     return warnings
@@ -143,7 +162,10 @@ def _details(plan: Plan) -> dict[str, Any]:
         "on recent messages the new filter would": plan.behaviour,
         "with the repair it would": plan.repaired_behaviour,
     }
-    return {what: "; ".join(map(_sentence, differences[:5])) for what, differences in told.items() if differences}
+    scripts = {f"global script {clean(name)!r}": clean(text) for name, text in plan.global_scripts.items()}
+    return scripts | {
+        what: "; ".join(map(_sentence, differences[:5])) for what, differences in told.items() if differences
+    }
 
 
 def _sentence(difference: dict[str, Any]) -> str:

@@ -19,6 +19,11 @@ from bascule.site import MailServerPart
 class Source(Protocol):
     """What is asked of the old server."""
 
+    @property
+    def redirects(self) -> int | None:
+        """To how many addresses it lets one script send a message; None: unknown."""
+        ...
+
     def scripts(self) -> dict[str, bool]:
         """Each script's name, and whether it is the active one."""
         ...

@@ -4,17 +4,20 @@ Runs as often as one likes: a second run changes nothing. What a person decided 
 """
 
 import concurrent.futures
+import uuid
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from bascule import directory
 from bascule.access import Access, AccessError
-from bascule.ledger import Ledger, filters, mailboxes
+from bascule.ledger import Ledger, filters, leases, mailboxes, problems
+from bascule.ledger.leases import LeaseHeld
 from bascule.sieve import servers
 from bascule.sieve.behaviour import Proof
 from bascule.sieve.foldermap import FolderMap, FolderMaps
+from bascule.sieve.global_scripts import GlobalScripts
 from bascule.sieve.hosts import SharedHost
 from bascule.sieve.model import Choice
 from bascule.sieve.one_account import AccountPass, AccountResult
@@ -23,6 +26,8 @@ from bascule.sieve.vacation import VacationRecord
 
 log = structlog.get_logger(__name__)
 
+LEASE = "filters of "  # beside the lease of the account's mailbox, which may be copied at the same time
+
 
 @dataclass(frozen=True)
 class Job:
@@ -30,7 +35,9 @@ class Job:
 
     `folder_maps`: account -> the mapping that moved its folders. `addresses`: account -> its own addresses. `proof`:
     runs filters on the account's own mail on the new host; None: behaviour is not compared. `vacation`: where the
-    records of answers lie; None: they are not carried over.
+    records of answers lie; None: they are not carried over. `left_out`: account -> its old folders that are not
+    carried by decision. `old_global`, `new_global`: what all may include; None: unknown. `owner`: who holds the
+    accounts' leases meanwhile; a task's next try has its name again.
     """
 
     old: FilterServer
@@ -43,6 +50,10 @@ class Job:
     parallel: int = 8
     proof: Proof | None = None
     vacation: VacationRecord | None = None
+    left_out: Callable[[str], frozenset[str]] = lambda account: frozenset()
+    old_global: GlobalScripts | None = None
+    new_global: GlobalScripts | None = None
+    owner: str = field(default_factory=lambda: f"filters {uuid.uuid4()}")
 
 
 @dataclass
@@ -77,15 +88,19 @@ class FiltersFailed(AccessError):
     again."""
 
 
-def sync_filters(access: Access, ledger: Ledger, accounts: Sequence[str], *, dry_run: bool = False) -> FilterCounts:
-    """Bring the filters of these accounts to the new server, several at once.
+def sync_filters(
+    access: Access, ledger: Ledger, accounts: Sequence[str], *, owner: str = "", dry_run: bool = False
+) -> FilterCounts:
+    """Bring the filters of these accounts to the new server, several at once, each under its lease for `owner`.
 
     With `dry_run` nothing on the new server is touched; what was found stands in the ledger all the same.
-    Raises FiltersFailed, with every account's reason, when servers could not be reached or refused.
+    Raises FiltersFailed, with every account's reason, when servers could not be reached or refused, or when another
+    task has an account in its hands.
     """
     if not accounts:
         return FilterCounts()
-    counts = run(job_for(access, ledger, accounts), accounts, dry_run=dry_run)
+    job = job_for(access, ledger, accounts)
+    counts = run(replace(job, owner=owner or job.owner), accounts, dry_run=dry_run)
     if counts.failed:
         reasons = "; ".join(f"{account}: {reason}" for account, reason in sorted(counts.failed.items())[:10])
         raise FiltersFailed(
@@ -94,9 +109,9 @@ def sync_filters(access: Access, ledger: Ledger, accounts: Sequence[str], *, dry
     return counts
 
 
-def settle_filter(access: Access, ledger: Ledger, account: str) -> int:
+def settle_filter(access: Access, ledger: Ledger, account: str, *, owner: str = "") -> int:
     """Apply what was decided about one account's filters; return how many problems are still open."""
-    return sync_filters(access, ledger, [account]).problems
+    return sync_filters(access, ledger, [account], owner=owner).problems
 
 
 def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> FilterCounts:
@@ -108,7 +123,7 @@ def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> Filter
             account = passes[done]
             try:
                 counts.add(done.result())
-            except AccessError as error:
+            except (AccessError, LeaseHeld) as error:
                 counts.failed[account] = str(error)
                 log.error("filters not done", account=account, reason=str(error))
     counts.waiting.sort()
@@ -122,7 +137,11 @@ def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> Filter
 
 
 def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
-    with job.old.source(account) as old, job.new.connected(account) as new:
+    with (
+        leases.lease(job.ledger, f"{LEASE}{account}", job.owner),
+        job.old.source(account) as old,
+        job.new.connected(account) as new,
+    ):
         return AccountPass(
             account=account,
             old=old,
@@ -131,6 +150,9 @@ def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
             folders=job.folder_maps(account),
             addresses=job.addresses(account),
             old_hosts=job.old_hosts,
+            left_out=job.left_out(account),
+            global_scripts=job.new_global.texts() if job.new_global else None,
+            old_global_scripts=job.old_global.texts() if job.old_global else None,
             never_matching=job.never_matching,
             proof=job.proof,
             vacation=job.vacation,
@@ -166,6 +188,9 @@ def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
         parallel=site.filters.parallel,
         proof=Proof(new_host, old),
         vacation=VacationRecord(old_host, new_host),
+        left_out=lambda account: problems.folders_left_out(ledger, account),
+        old_global=GlobalScripts(old_host),
+        new_global=GlobalScripts(new_host),
     )
 
 

@@ -19,6 +19,7 @@ class Server:
     log: list[str] = field(default_factory=list)
     refuses: str = ""  # a response code with which PUTSCRIPT is refused
     breaks_at: int = 0
+    redirects: int | None = None
     warns: bytes = b""  # a script with these octets in it is warned of
 
     def scripts(self) -> dict[str, bool]:

@@ -26,7 +26,7 @@ CONTEXT = Context(
     folders=FOLDERS,
     own_addresses=frozenset({"moi@obs.test"}),
     old_hosts={"old.obs.test": "obs.test"},
-    scripts=frozenset({"commun"}),
+    scripts={"commun": "keep;"},
 )
 
 

@@ -15,6 +15,7 @@ from bascule.sieve.rules.headers import header_names, stray_colons
 from bascule.sieve.rules.includes import included_scripts
 from bascule.sieve.rules.leftovers import procmail_leftovers
 from bascule.sieve.rules.notify import old_notify
+from bascule.sieve.rules.redirects import too_many_redirects
 from bascule.sieve.rules.vendor import vendor_words
 
 Rule = Callable[[Report], None]
@@ -31,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     retired_addresses,
     own_redirects,
     included_scripts,
+    too_many_redirects,
     procmail_leftovers,
     requires,
 )

@@ -3,7 +3,7 @@
 import re
 
 from bascule.sieve.foldermap import FolderMap, from_mutf7
-from bascule.sieve.language import all_roles, required
+from bascule.sieve.language import Role, all_roles, required
 from bascule.sieve.model import Edit, Report
 from bascule.sieve.syntax import Node, String, quote
 
@@ -21,7 +21,8 @@ def folder_names(report: Report) -> None:
             value = _decoded(string.value) if "encoded-character" in extensions else string.value
             if constants is None or not VARIABLE.search(value):
                 _constant(report, string, value)
-            elif not constants.take(value):
+                _left_out(report, role, string, value)
+            elif not constants.take(value, role):
                 _variable(report, string)
     if constants is not None:
         constants.convert()
@@ -31,6 +32,23 @@ def _constant(report: Report, string: String, value: str) -> None:
     new = converted(report.context.folders, value)
     if new != value:
         report.edit(string.start, string.end, quote(new), "folder-name", _reason(value, new))
+
+
+def _left_out(report: Report, role: Role, string: String, value: str) -> None:
+    """A folder that a person has left out of the move: what is filed there must not vanish from sight silently."""
+    old = value if value in report.context.left_out else from_mutf7(value) or value
+    if old not in report.context.left_out:
+        return
+    if role.node.is_test:
+        message = f"asks for the folder {old!r}, which is left out of the move by decision"
+        report.ask(string.start, "folder-left-out", message)
+        return
+    message = (
+        f"files into {old!r}, which is left out of the move by decision: the proposal files into the inbox; to have "
+        f"the folder made empty instead, write its new name there, with `:create` (extension `mailbox`)"
+    )
+    edit = Edit(string.start, string.end, quote("INBOX"), "folder-left-out", f"the folder {old!r} is left out")
+    report.ask(string.start, "folder-left-out", message, edit)
 
 
 def converted(folders: FolderMap, name: str) -> str:
@@ -92,7 +110,7 @@ class _Constants:
     def __init__(self, report: Report) -> None:
         self.report = report
         self.values: dict[str, list[String]] = {}
-        self.taken: set[str] = set()
+        self.taken: dict[str, Role] = {}
         spoiled: set[str] = set()
         uses: dict[str, int] = {}
         for node in report.script.walk():
@@ -128,12 +146,12 @@ class _Constants:
         else:
             self.values.setdefault(name, []).append(strings[1])
 
-    def take(self, value: str) -> bool:
+    def take(self, value: str, role: Role) -> bool:
         """Whether this folder name is one such variable."""
         found = VARIABLE.fullmatch(value)
         if found is None or found[1].lower() not in self.values:
             return False
-        self.taken.add(found[1].lower())
+        self.taken.setdefault(found[1].lower(), role)
         return True
 
     def convert(self) -> None:
@@ -141,3 +159,4 @@ class _Constants:
         for name in sorted(self.taken):
             for string in self.values[name]:
                 _constant(self.report, string, string.value)
+                _left_out(self.report, self.taken[name], string, string.value)

@@ -1,0 +1,4 @@
+require "fileinto";
+if header :contains "Subject" "[stage]" {
+    fileinto "INBOX.Stages";
+}

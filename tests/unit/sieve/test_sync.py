@@ -1,0 +1,122 @@
+"""Many accounts: each under its lease, and one account's trouble is nobody else's."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bascule.access import AccessError
+from bascule.ledger import Ledger, journal, problems
+from bascule.ledger.leases import lease
+from bascule.ledger.problems import Option, Problem
+from bascule.sieve.foldermap import FolderMap
+from bascule.sieve.sync import LEASE, FilterCounts, Job, run
+
+from tests.unit.sieve.fakes import Server
+
+SCRIPT = b"keep;\n"
+
+
+@dataclass
+class Servers:
+    """One server with an account's scripts each; `meet` is passed by whoever has just logged in."""
+
+    accounts: dict[str, Server] = field(default_factory=dict)
+    meet: threading.Barrier | None = None
+    away: str = ""
+
+    @contextlib.contextmanager
+    def connected(self, account: str) -> Iterator[Server]:
+        if account == self.away:
+            raise AccessError("gone")
+        if self.meet is not None:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self.meet.wait(0.5)
+        yield self.accounts.setdefault(account, Server())
+
+    source = connected
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+def job(ledger: Ledger, old: Servers, new: Servers, **more: Any) -> Job:
+    return Job(old, new, ledger, **more)  # type: ignore[arg-type]
+
+
+def server(script: bytes = SCRIPT) -> Server:
+    return Server({"main": script}, "main")
+
+
+def test_an_account_that_another_task_holds_is_left_alone_and_named(ledger: Ledger) -> None:
+    old, new = Servers({"anne": server(), "bob": server()}), Servers()
+    with lease(ledger, f"{LEASE}anne", "transfer/other/filters"):
+        counts = run(job(ledger, old, new), ["anne", "bob"])
+    assert list(counts.failed) == ["anne"]
+    assert "transfer/other/filters" in counts.failed["anne"]
+    assert {account: list(one.stored) for account, one in new.accounts.items()} == {"bob": ["main"]}
+
+
+def test_a_mailbox_that_is_being_copied_does_not_hold_its_filters_back(ledger: Ledger) -> None:
+    with lease(ledger, "anne", "transfer/1/sync"):
+        assert run(job(ledger, Servers({"anne": server()}), Servers()), ["anne"]).put == 1
+
+
+def test_a_tasks_next_try_takes_its_own_lease_over(ledger: Ledger) -> None:
+    with lease(ledger, f"{LEASE}anne", "transfer/1/filters"):
+        again = job(ledger, Servers({"anne": server()}), Servers(), owner="transfer/1/filters")
+        assert run(again, ["anne"]).put == 1
+
+
+def test_of_two_tasks_at_once_one_writes(ledger: Ledger) -> None:
+    both = threading.Barrier(2)
+    old, new = Servers({"anne": server()}, meet=both), Servers()
+    counts: list[FilterCounts] = []
+    jobs = [job(ledger, old, new, owner=name) for name in ("one", "two")]
+    threads = [threading.Thread(target=lambda one=one: counts.append(run(one, ["anne"]))) for one in jobs]  # type: ignore[misc]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted((one.put, len(one.failed)) for one in counts) == [(0, 1), (1, 0)]
+    assert new.accounts["anne"].log == ["put main", "activate main"]
+
+
+def test_an_accounts_trouble_does_not_stop_the_others(ledger: Ledger) -> None:
+    old, new = Servers({name: server() for name in "abc"}, away="b"), Servers()
+    counts = run(job(ledger, old, new), list("abc"))
+    assert (counts.put, counts.failed) == (2, {"b": "gone"})
+
+
+def test_a_folder_left_out_by_decision_becomes_a_problem_of_the_filter_that_files_into_it(ledger: Ledger) -> None:
+    filing = b'require "fileinto";\nfileinto "INBOX.Budget 2019/2020";\n'
+    old, new = Servers({"anne": server(filing)}), Servers()
+
+    def one_pass() -> FilterCounts:
+        folders = FolderMap({}, ".", "/", "INBOX.", "")
+        left_out = lambda account: problems.folders_left_out(ledger, account)  # noqa: E731 - as job_for gives it
+        return run(job(ledger, old, new, folder_maps=lambda _: folders, left_out=left_out), ["anne"])
+
+    assert one_pass().problems == 0
+    with ledger.session() as session:
+        name = Problem("anne", "mailbox", "folder-name", "INBOX.Budget 2019/2020", "has a separator in it")
+        number = problems.report(session, name)
+        problems.decide(
+            session, number, Option.LEAVE_OUT, {}, decided_by="t", source="page", origin=journal.Origin("problems")
+        )
+    assert one_pass().waiting == ["anne"]
+    (asked,) = problems.problems(ledger, room="sieve")
+    assert "left out of the move by decision" in asked.explanation
+    assert asked.proposal == {"action": "repair", "text": 'require "fileinto";\nfileinto "INBOX";\n'}
+    with ledger.session() as session:
+        problems.decide(
+            session, asked.id, Option.APPLY, asked.proposal, decided_by="t", source="page",
+            origin=journal.Origin("problems"),
+        )  # fmt: skip
+    assert one_pass().problems == 0
+    assert new.accounts["anne"].stored["main"] == b'require "fileinto";\nfileinto "INBOX";\n'
