@@ -7,6 +7,7 @@ from bascule.operators.keeping import SendKeptMailToOld
 from bascule.operators.mailbox import ListAccounts, SettleMailbox, SyncMailbox
 from bascule.operators.params import AGAIN, REVIEW, TRANSFER_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
+from bascule.operators.pop3 import CarryUidls
 from bascule.operators.review import ReviewProblems
 
 BY_ACCOUNT = "{{ task.account }}"
@@ -55,12 +56,14 @@ def transfer():
     settle_filters = ConvertFilters(
         task_id="settle_filters", accounts=accounts.output, all_settled=True, trigger_rule="none_failed"
     )
+    pop3 = CarryUidls(task_id="carry_pop3_uidls", trigger_rule="none_failed")
     kept = SendKeptMailToOld(task_id="send_kept_mail_to_old", trigger_rule="none_failed")
     finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
 
     begin >> accounts
     [mailboxes, repaired_filters] >> settle_filters
-    [settle_filters, repaired_calendars] >> kept >> finish
+    mailboxes >> pop3
+    [settle_filters, repaired_calendars, pop3] >> kept >> finish
 
 
 transfer()

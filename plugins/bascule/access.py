@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # who only reaches an IMAP server pays for neither
 log = structlog.get_logger(__name__)
 
 Security = Literal["tls", "starttls", "plain"]
+LOGGED = 1500  # characters of each output of a command
 
 
 class AccessError(Exception):
@@ -184,9 +185,11 @@ class RemoteHost:
         timeout: float = 120.0,
         check: bool = True,
         sudo: bool = True,
+        private: bool = False,
     ) -> Finished:
         """Run a command; by default as root by sudo. `timeout` in seconds without any output.
 
+        What it says stands in the log, unless it is `private` (users' data): then only how much that is.
         Raises CommandFailed on another status than 0 (unless `check` is off) and AccessError when the host is gone.
         """
         words = ["sudo", "-n", "--", *command] if sudo else list(command)
@@ -195,17 +198,22 @@ class RemoteHost:
         finished = Finished(
             status, output.decode(errors="replace"), error.decode(errors="replace"), round(time.monotonic() - began, 3)
         )
+        said = (
+            {"output_bytes": len(output), "error_bytes": len(error)}
+            if private
+            else {"output": finished.output[-LOGGED:], "error": finished.error[-LOGGED:]}
+        )
         log.info(
             "command on host",
             host=self.name,
             command=shlex.join(command),
             status=status,
             seconds=finished.seconds,
-            output=finished.output[-1500:],
-            error=finished.error[-1500:],
+            **said,
         )
         if check and status != 0:
-            raise CommandFailed(self.name, command, finished)
+            shown = Finished(status, "", finished.error, finished.seconds) if private else finished
+            raise CommandFailed(self.name, command, shown)
         return finished
 
     def read_file(self, path: str) -> bytes | None:

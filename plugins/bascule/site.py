@@ -165,10 +165,19 @@ class FoldersPart(Part):
     replace: dict[str, str] = {}  # text in a refused name -> what to propose for it
 
 
+class PopPart(Part):
+    """POP3 UIDLs carried to new, for the accounts that used POP3 lately (by old's logs) or for all."""
+
+    accounts: Literal["recent", "all"] = "recent"
+    old_port: Port = 995
+    new_port: Port = 995
+
+
 class MailboxesPart(Part):
     old: MailServerPart
     new: MailServerPart
     folders: FoldersPart = FoldersPart()
+    pop3: PopPart | None = None
     verify: Literal["counts", "attributes", "content"] = "attributes"
     connections_per_mailbox: int = Field(default=2, ge=1, le=8)
     acl: bool = False

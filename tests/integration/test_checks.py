@@ -1,15 +1,15 @@
 """Preflight and functional tests on the lab, as it is before the day; with one thing wrong at a time."""
 
-import poplib
-import ssl
 from typing import Any
 
 import pytest
 from bascule.access import Access
-from bascule.checks import certificates, directory, hosts, names, pop3, webmail
+from bascule.checks import certificates, client, directory, hosts, names, pop3, webmail
 from bascule.checks.functional import run_functional_test
 from bascule.checks.preflight import preflight
 from bascule.directory import accounts
+from bascule.mailbox import job_for
+from bascule.pop3.listing import by_pop3
 from bascule.site import Site
 
 
@@ -96,16 +96,21 @@ def test_a_webmail_that_answers_slowly_is_told_with_its_mending(
 
 def test_people_who_use_pop3_are_named(lab: Any, access: Access) -> None:
     account = accounts(access)[0].name
-    with_pop3 = poplib.POP3_SSL(
-        "old.obs.test", context=ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
-    )
-    with_pop3.user(account)
-    with_pop3.pass_(lab.secrets.password_of(account))
-    with_pop3.quit()
-    found = list(pop3.recent_users(access, "old"))
-    assert levels(found) == {"warning"}
-    assert account in found[0].sentence
-    assert list(pop3.recent_users(access, "new")) == []
+    own = {
+        "user": account,
+        "password": lab.secrets.password_of(account),
+        "authority": client.login(access)["authority"],
+    }
+    client.ask(access, "pop3_login", {"host": "old.obs.test", "port": 995, **own})
+    by_pop3(job_for(access, other := accounts(access)[1].name).old, 995)  # Bascule's own look is nobody's use
+    told = list(pop3.users(access, "old"))
+    assert levels(told) == {"ok"}
+    assert account in told[0].sentence
+    assert other not in told[0].sentence
+    assert list(pop3.users(access, "new")) == []
+    not_carried = list(pop3.users(changed(lab, mailboxes={"pop3": None}), "old"))
+    assert levels(not_carried) == {"warning"}
+    assert account in not_carried[0].sentence
 
 
 def test_an_event_is_written_read_and_removed_from_the_client(access: Access) -> None:

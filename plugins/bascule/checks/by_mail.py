@@ -8,6 +8,8 @@ from typing import Any
 
 from bascule.access import Access
 from bascule.checks.client import Evidence, Trouble, ask, login
+from bascule.mailbox.endpoints import job_for
+from bascule.pop3.listing import ListingFailed, by_pop3
 from bascule.site import PointPart, ServiceAddressPart
 
 WAIT = 60.0  # seconds until a message must have arrived
@@ -49,6 +51,29 @@ def pop3_login(access: Access) -> Evidence:
     part = access.site.service_addresses.pop
     seen = ask(access, "pop3_login", _at(part) | login(access))
     return Evidence(True, f"logged in at {part.name}:{part.port} with a valid certificate; {seen['messages']} messages")
+
+
+def pop3_uidls(access: Access) -> Evidence:
+    """Every message that the probe has on old has the same UIDL through the service name."""
+    part, pop3 = access.site.service_addresses.pop, access.site.mailboxes.pop3
+    if pop3 is None:
+        raise Trouble("the site file has no `mailboxes.pop3`")
+    try:
+        on_old = {
+            item.uidl for item in by_pop3(job_for(access, access.site.functional_tests.account).old, pop3.old_port)
+        }
+    except ListingFailed as error:
+        raise Trouble(str(error)) from None
+    seen = set(ask(access, "pop3_login", _at(part) | login(access))["uidls"])
+    if lacking := on_old - seen:
+        return Evidence(
+            False,
+            f"{len(lacking)} of {len(on_old)} messages have other UIDLs at {part.name} than they had on old: look at "
+            "the log of `carry_pop3_uidls` in `transfer`",
+        )
+    return Evidence(
+        True, f"at {part.name} the probe's {len(on_old)} messages of old have the UIDLs that they had there"
+    )
 
 
 def mail_arrives(access: Access) -> Evidence:

@@ -63,8 +63,9 @@ def pop3_login(request):
     session.user(request["user"])
     session.pass_(request["password"])
     count, size = session.stat()
+    uidls = [line.split()[1].decode() for line in session.uidl()[1]]
     session.quit()
-    return {"messages": count, "bytes": size}
+    return {"messages": count, "bytes": size, "uidls": uidls}
 
 
 def send(request):

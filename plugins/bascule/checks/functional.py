@@ -42,6 +42,8 @@ def run_functional_test(access: Access, name: str) -> Evidence:
 def _tests(site: Site) -> dict[str, Test]:
     part, tests = site.functional_tests, dict(ALWAYS)
     tests |= {f"mail-to-{kind}": partial(by_mail.mail_to, kind) for kind in part.addresses}
+    if site.mailboxes.pop3:
+        tests["pop3-uidls"] = by_mail.pop3_uidls
     if part.calendar_url:
         tests["calendar-event"] = by_web.calendar_event
     if part.submission:

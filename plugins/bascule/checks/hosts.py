@@ -105,4 +105,4 @@ def _size(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
 
 
-CHECKS = (ssh_and_sudo, units, virtual_machine, queue_lifetime, pop3.recent_users)
+CHECKS = (ssh_and_sudo, units, virtual_machine, queue_lifetime, pop3.users)

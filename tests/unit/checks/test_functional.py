@@ -25,6 +25,7 @@ def site(**extra: Any) -> Any:
     return SimpleNamespace(
         domain="obs.test",
         functional_tests=FunctionalTestsPart(**BASE, **extra),
+        mailboxes=SimpleNamespace(pop3=None),
         service_addresses=SimpleNamespace(imap=part, pop=part),
         webmail=SimpleNamespace(url="https://old.test/", target="https://new.test/SOGo/"),
     )

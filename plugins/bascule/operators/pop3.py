@@ -1,0 +1,30 @@
+"""POP3 UIDLs, carried at the end of the transfer, when both servers can be reached by Bascule alone."""
+
+from typing import TYPE_CHECKING
+
+from bascule.operators.runtime import BasculeOperator, Run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CarryUidls(BasculeOperator):
+    """Give the messages on new the UIDLs that POP3 programs know. Names who fetches anew; nothing fails by it."""
+
+    def act(self, run: Run, context: "Context") -> dict[str, int]:
+        from bascule.directory import accounts
+        from bascule.ledger import journal
+        from bascule.pop3.carry import carry_uidls
+
+        if run.site.mailboxes.pop3 is None:
+            self.log.info("the site file has no `mailboxes.pop3`: POP3 programs fetch everything once more")
+            return {}
+        names = [account.name for account in accounts(run.access, run.selection)]
+        owner = f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"
+        found = carry_uidls(run.access, run.ledger, names, owner, dry_run=run.dry_run)
+        anew = {result.account: result.reason for result in found if result.reason}
+        counts = {"accounts": len(found), "messages": sum(result.kept for result in found), "anew": len(anew)}
+        if not run.dry_run:
+            entry = journal.Entry("note", "pop3", "UIDLs carried", run.origin, after={**counts, "fetch_anew": anew})
+            journal.append(run.ledger, entry)
+        return counts

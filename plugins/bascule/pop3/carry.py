@@ -1,0 +1,147 @@
+"""Carry the UIDLs of old's messages to new: read by POP3, written into new's storage by SSH, read again by POP3."""
+
+import ast
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+import structlog
+
+from bascule.access import Access, AccessError
+from bascule.ledger import Ledger
+from bascule.ledger.leases import lease
+from bascule.ledger.mailboxes import folders_of, runs_of
+from bascule.mailbox.endpoints import MailboxJob, job_for
+from bascule.pop3.listing import Listed, ListingFailed, by_imap, by_pop3
+from bascule.pop3.usage import recent_users
+from bascule.site import PopPart
+
+log = structlog.get_logger(__name__)
+
+THREADS = 4
+SDBOX = "dbox-Mails"  # the last part of the path of a folder in sdbox
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One account: how many messages of INBOX keep their UIDL, how many don't, and why not (empty: they all do)."""
+
+    account: str
+    kept: int
+    changed: int
+    reason: str = ""
+
+
+def carry_uidls(
+    access: Access, ledger: Ledger, names: Sequence[str], owner: str, *, dry_run: bool = False
+) -> list[Carried]:
+    """Carry the UIDLs of those among these accounts whom the site file asks for. A second run changes nothing.
+
+    To be run when both servers can be reached by Bascule alone. What can't be carried is said and fails nothing.
+    """
+    part = access.site.mailboxes.pop3
+    if part is None:
+        return []
+    chosen = _chosen(access, part, names)
+    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="pop3") as pool:
+        found = list(pool.map(lambda account: _one(access, ledger, part, account, owner, dry_run), chosen))
+    for result in found:
+        fields = {"account": result.account, "kept": result.kept, "changed": result.changed}
+        if result.reason:
+            log.warning("POP3 programs of this account fetch messages once more", reason=result.reason, **fields)
+        else:
+            log.info("POP3 UIDLs are as they were", dry_run=dry_run, **fields)
+    return found
+
+
+def _chosen(access: Access, part: PopPart, names: Sequence[str]) -> list[str]:
+    if part.accounts == "all":
+        return list(names)
+    wanted = {*recent_users(access), access.site.functional_tests.account}
+    return [name for name in names if name in wanted]
+
+
+def _one(access: Access, ledger: Ledger, part: PopPart, account: str, owner: str, dry_run: bool) -> Carried:
+    own = access.again()  # SSH connections are not shared between threads
+    try:
+        with lease(ledger, account, owner):
+            return _carry(own, ledger, part, account, dry_run)
+    except (ListingFailed, AccessError) as error:
+        return Carried(account, 0, 0, str(error))
+    finally:
+        own.close()
+
+
+def _carry(access: Access, ledger: Ledger, part: PopPart, account: str, dry_run: bool) -> Carried:
+    job = job_for(access, account)
+    wanted = wanted_uidls(ledger, account, _uidls_of(by_pop3(job.old, part.old_port), by_imap(job.old)))
+    if not wanted or dry_run:
+        return Carried(account, len(wanted), 0)
+    lacking = _lacking(job, part, wanted)
+    trouble: dict[int, str] = {}
+    if lacking:
+        trouble = _give(access, account, wanted)
+        lacking = _lacking(job, part, wanted)
+    reason = ""
+    if lacking:
+        reason = next(iter(trouble.values()), "new shows other UIDLs than were written: look at Dovecot's log there")
+    return Carried(account, len(wanted) - len(lacking), len(lacking), reason)
+
+
+def wanted_uidls(ledger: Ledger, account: str, of_old: dict[int, str]) -> dict[int, str]:
+    """New UID -> UIDL of every message of INBOX that was carried, from old UID -> UIDL. Raises ListingFailed."""
+    with ledger.reading() as session:
+        inbox = next((folder for folder in folders_of(session, account) if folder.old_name.upper() == "INBOX"), None)
+        if inbox is None:
+            return {}
+        pairs = [
+            (first + i, new + i) for first, new, length, _ in runs_of(session, inbox.id) for i in range(length)
+        ]  # fmt: skip
+        validity = inbox.new_uidvalidity if inbox.new_uidvalidity == inbox.old_uidvalidity else None
+    wanted = {new: of_old[old] for old, new in pairs if old in of_old}
+    if validity is not None and any(f"{validity:08x}" in uidl.lower() for uidl in wanted.values()):
+        raise ListingFailed(
+            f"INBOX has the UIDVALIDITY {validity} on both servers, so that new mail would get UIDLs which are "
+            "carried ones"
+        )
+    return wanted
+
+
+def _uidls_of(listed: list[Listed], messages: list[tuple[int, int]]) -> dict[int, str]:
+    """UID -> UIDL, by place: both protocols list one folder. Raises ListingFailed when they don't agree about it."""
+    if [item.size for item in listed] != [size for _, size in messages]:
+        raise ListingFailed(
+            f"POP3 lists {len(listed)} messages on old and IMAP {len(messages)}, or in another order: nothing "
+            "was written"
+        )
+    return {uid: item.uidl for (uid, _), item in zip(messages, listed, strict=True)}
+
+
+def _lacking(job: MailboxJob, part: PopPart, wanted: dict[int, str]) -> dict[int, str]:
+    """What POP3 on new doesn't show as wanted."""
+    present = _uidls_of(by_pop3(job.new, part.new_port), by_imap(job.new))
+    return {uid: uidl for uid, uidl in wanted.items() if uid in present and present[uid] != uidl}
+
+
+def _give(access: Access, account: str, wanted: dict[int, str]) -> dict[int, str]:
+    """Write the UIDLs on new; what went wrong, by UID. Raises ListingFailed, AccessError."""
+    remote = access.remote(access.site.mailboxes.new.host)
+    directory = remote.run(["doveadm", "mailbox", "path", "-u", account, "INBOX"]).output.strip()
+    if PurePosixPath(directory).name != SDBOX:
+        raise ListingFailed(f"new keeps INBOX in {directory}: UIDLs can be carried to Dovecot's sdbox only")
+    remote.run(["doveadm", "kick", account], check=False)
+    request = {"directory": directory, "uidls": wanted}
+    program = f"{_program()}\n\nanswer({request!r})\n"
+    seen = ast.literal_eval(remote.run(["python3", "-"], input=program.encode()).output)
+    if "failed" in seen:
+        raise ListingFailed(f"on {remote.name}: {seen['failed']}")
+    # Values of an earlier look may be in Dovecot's cache; where it can't drop them, they were never there.
+    remote.run(["doveadm", "mailbox", "cache", "remove", "-u", account, "mailbox", "INBOX", "all"], check=False)
+    return dict(seen["trouble"])
+
+
+@cache
+def _program() -> str:
+    return Path(__file__).with_name("on_new.py").read_text(encoding="utf-8")

@@ -1,0 +1,89 @@
+"""What a POP3 server says of one account's messages, and what IMAP says of the same INBOX."""
+
+import contextlib
+import poplib
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import imapclient
+
+from bascule.mailbox.endpoints import Server
+
+TIMEOUT = 120.0  # seconds; a large mailbox is opened slowly by POP3
+AT_ONCE = 1000  # UIDs in one command: servers limit a command's length
+UIDL = re.compile(rb"[\x21-\x7e]{1,70}")  # RFC 1939 section 7
+
+
+class ListingFailed(Exception):
+    """Raised when a server doesn't list an account's messages as its protocol wants; its text says why."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One message as POP3 lists it: its identifier and its size in bytes."""
+
+    uidl: str
+    size: int
+
+
+def by_pop3(server: Server, port: int) -> list[Listed]:
+    """The account's messages in the server's order. Raises ListingFailed."""
+    try:
+        with _pop3(server, port) as session:
+            sizes = [int(line.split()[1]) for line in session.list()[1]]
+            uidls = [line.split(None, 1)[1].strip() for line in session.uidl()[1]]
+    except (poplib.error_proto, OSError, ValueError, IndexError) as error:
+        raise ListingFailed(f"POP3 at {server.endpoint.host}:{port}: {error}") from None
+    if len(sizes) != len(uidls) or any(not UIDL.fullmatch(uidl) for uidl in uidls):
+        raise ListingFailed(f"POP3 at {server.endpoint.host}:{port}: the answer to UIDL is not as RFC 1939 wants it")
+    return [Listed(uidl.decode("ascii"), size) for uidl, size in zip(uidls, sizes, strict=True)]
+
+
+def by_imap(server: Server) -> list[tuple[int, int]]:
+    """(UID, size) of the messages in INBOX, by UID. Raises ListingFailed."""
+    endpoint, login = server.endpoint, server.login
+    context = ssl.create_default_context(cafile=endpoint.ca_file)
+    try:
+        client = imapclient.IMAPClient(
+            endpoint.host, endpoint.port, ssl=endpoint.security == "tls", ssl_context=context, timeout=TIMEOUT
+        )
+        try:
+            if endpoint.security == "starttls":
+                client.starttls(context)
+            if login.authorize_as:
+                client.plain_login(login.user, login.password, login.authorize_as)
+            else:
+                client.login(login.user, login.password)
+            client.select_folder("INBOX", readonly=True)
+            uids = sorted(client.search())
+            parts = [uids[first : first + AT_ONCE] for first in range(0, len(uids), AT_ONCE)]
+            sizes = [client.fetch(part, ["RFC822.SIZE"]) for part in parts]
+            return sorted((uid, data[b"RFC822.SIZE"]) for found in sizes for uid, data in found.items())
+        finally:
+            client.shutdown()
+    except (imapclient.exceptions.IMAPClientError, OSError) as error:
+        raise ListingFailed(f"IMAP at {endpoint.host}:{endpoint.port}: {error}") from None
+
+
+@contextlib.contextmanager
+def _pop3(server: Server, port: int) -> Iterator[poplib.POP3]:
+    """A session of the account, left without QUIT, so that nothing is ever removed."""
+    endpoint, login = server.endpoint, server.login
+    context = ssl.create_default_context(cafile=endpoint.ca_file)
+    session: poplib.POP3
+    if endpoint.security == "tls":
+        session = poplib.POP3_SSL(endpoint.host, port, context=context, timeout=TIMEOUT)
+    else:
+        session = poplib.POP3(endpoint.host, port, timeout=TIMEOUT)
+    try:
+        if endpoint.security == "starttls":
+            session.stls(context)
+        if login.authorize_as:
+            raise ListingFailed(f"POP3 at {endpoint.host}:{port}: this login (`authzid`) is not spoken by POP3 here")
+        session.user(login.user)
+        session.pass_(login.password)
+        yield session
+    finally:
+        session.close()

@@ -1,0 +1,97 @@
+"""POP3 UIDLs: which message has which, what is written for it, and when nothing is."""
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from bascule.ledger import Ledger
+from bascule.ledger.mailboxes import FolderRow, add_runs
+from bascule.pop3 import on_new
+from bascule.pop3.carry import wanted_uidls
+from bascule.pop3.listing import ListingFailed
+from bascule.pop3.usage import _is_ours
+
+MESSAGE = b"2 M1e C1\n\x01\x02N          0000000000000005\nHello\n\x01\x03\nR1\nV5\nGabc\n\n"
+
+
+def ledger_with_inbox(tmp_path: Path, *, old: int, new: int) -> Ledger:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger.session() as session:
+        folder = FolderRow(
+            account="ada", old_name="INBOX", old_hash="x", new_name="INBOX", old_uidvalidity=old, new_uidvalidity=new
+        )
+        session.add(folder)
+        session.flush()
+        add_runs(session, folder.id, [(1, 11, 2, "copied"), (5, 13, 1, "repaired")])
+    return ledger
+
+
+def test_a_message_on_new_gets_the_uidl_that_it_has_on_old(tmp_path: Path) -> None:
+    ledger = ledger_with_inbox(tmp_path, old=1, new=2)
+    assert wanted_uidls(ledger, "ada", {1: "a", 2: "b", 3: "gone", 5: "e"}) == {11: "a", 12: "b", 13: "e"}
+
+
+def test_uidls_that_new_mail_will_have_are_refused(tmp_path: Path) -> None:
+    ledger = ledger_with_inbox(tmp_path, old=0x6B037B0C, new=0x6B037B0C)
+    assert wanted_uidls(ledger, "ada", {1: "by-name"}) == {11: "by-name"}
+    with pytest.raises(ListingFailed, match="UIDVALIDITY"):
+        wanted_uidls(ledger, "ada", {1: "000000016b037b0c"})
+
+
+def test_the_uidl_stands_in_the_metadata_and_nothing_else_changes(tmp_path: Path) -> None:
+    path = tmp_path / "u.1"
+    path.write_bytes(MESSAGE)
+    os.utime(path, (1, 1))
+    assert on_new.mark(str(path), "0001-x")
+    assert path.read_bytes() == MESSAGE[:-1] + b"P0001-x\n\n"
+    assert path.stat().st_mtime == 1
+    assert on_new.mark(str(path), "0001-x") is False
+    assert [found.name for found in tmp_path.iterdir()] == ["u.1"]
+
+
+@pytest.mark.parametrize("data", [b"", b"no metadata\n\n", MESSAGE[:-1], MESSAGE[:-2] + b"\nnot a key\n\n"])
+def test_a_file_that_is_not_as_dovecot_writes_it_is_left_alone(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "u.1"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="sdbox"):
+        on_new.mark(str(path), "x")
+    assert path.read_bytes() == data
+
+
+def test_another_uidl_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "u.1"
+    path.write_bytes(MESSAGE[:-1] + b"Pmine\n\n")
+    with pytest.raises(ValueError, match="mine already"):
+        on_new.mark(str(path), "x")
+
+
+def test_the_index_is_told_in_records_that_end_where_they_say(tmp_path: Path) -> None:
+    log = tmp_path / "dovecot.index.log"
+    header = struct.pack("<BBHI", 1, 3, 40, 7) + b"\0" * 32
+    log.write_bytes(header)
+    on_new.tell_index(str(tmp_path), 300)
+    records, kinds = log.read_bytes()[len(header) :], []
+    while records:
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(records[:4], (21, 14, 7, 0), strict=True)) << 2
+        kinds.append(struct.unpack("<I", records[4:8])[0] & 0xFFF)
+        records = records[size:]
+    assert kinds == [on_new.INTRO, on_new.HEADER_UPDATE] * 2
+
+
+@pytest.mark.parametrize("header", [struct.pack("<BBHI", 2, 0, 40, 7), struct.pack("<BBHI", 1, 3, 40, 0)])
+def test_a_log_of_another_version_or_a_broken_one_is_left_alone(tmp_path: Path, header: bytes) -> None:
+    log = tmp_path / "dovecot.index.log"
+    log.write_bytes(header + b"\0" * 32)
+    with pytest.raises(ValueError, match="version"):
+        on_new.tell_index(str(tmp_path), 1)
+    assert log.read_bytes() == header + b"\0" * 32
+
+
+def test_logins_from_where_the_copy_runs_are_our_own() -> None:
+    import ipaddress
+
+    ours = [ipaddress.ip_network("198.51.100.1/32")]
+    assert _is_ours(", method=PLAIN, rip=198.51.100.1, lip=198.51.100.11", list(ours))
+    assert not _is_ours(", method=PLAIN, rip=198.51.100.19, lip=198.51.100.11", list(ours))
+    assert not _is_ours(", method=PLAIN", list(ours))
