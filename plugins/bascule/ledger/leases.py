@@ -26,12 +26,18 @@ class LeaseRow(Base):
 
 
 @contextlib.contextmanager
-def lease(ledger: Ledger, account: str, owner: str, seconds: int = LEASE_SECONDS) -> Iterator[None]:
-    """Hold the mailbox of `account` for `owner`, renewed by a thread until the end.
+def lease(
+    ledger: Ledger, account: str, owner: str, seconds: int = LEASE_SECONDS, *, of: str = "mailbox"
+) -> Iterator[None]:
+    """Hold the mailbox (or what `of` names) of `account` for `owner`, renewed by a thread until the end.
 
     The same owner (a task's next try) may take its own lease over at once. Raises LeaseHeld.
     """
-    _take(ledger, account, owner, seconds)
+    account = account if of == "mailbox" else f"{of}/{account}"
+    try:
+        _take(ledger, account, owner, seconds)
+    except sa.exc.IntegrityError:  # on PostgreSQL another one wrote the account's first row at the same moment
+        _take(ledger, account, owner, seconds)
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(ledger, account, owner, seconds, done), daemon=True)
     keeper.start()
@@ -52,7 +58,8 @@ def _take(ledger: Ledger, account: str, owner: str, seconds: int) -> None:
         elif row.owner == owner or row.expires_at < now():
             row.owner, row.expires_at = owner, now() + timedelta(seconds=seconds)
         else:
-            raise LeaseHeld(f"the mailbox of {account} is being worked on by {row.owner} (until {row.expires_at} UTC)")
+            what = "the mailbox of " if "/" not in account else ""
+            raise LeaseHeld(f"{what}{account} is being worked on by {row.owner} (until {row.expires_at} UTC)")
 
 
 def _keep(ledger: Ledger, account: str, owner: str, seconds: int, done: threading.Event) -> None:

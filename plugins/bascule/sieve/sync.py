@@ -26,7 +26,7 @@ from bascule.sieve.vacation import VacationRecord
 
 log = structlog.get_logger(__name__)
 
-LEASE = "filters of "  # beside the lease of the account's mailbox, which may be copied at the same time
+LEASE = "filters"  # beside the lease of the account's mailbox, which may be copied at the same time
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> Filter
 
 def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
     with (
-        leases.lease(job.ledger, f"{LEASE}{account}", job.owner),
+        leases.lease(job.ledger, account, job.owner, of=LEASE),
         job.old.source(account) as old,
         job.new.connected(account) as new,
     ):

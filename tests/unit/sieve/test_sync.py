@@ -12,8 +12,9 @@ from bascule.access import AccessError
 from bascule.ledger import Ledger, journal, problems
 from bascule.ledger.leases import lease
 from bascule.ledger.problems import Option, Problem
+from bascule.sieve import sync
 from bascule.sieve.foldermap import FolderMap
-from bascule.sieve.sync import LEASE, FilterCounts, Job, run
+from bascule.sieve.sync import LEASE, FilterCounts, Job
 
 from tests.unit.sieve.fakes import Server
 
@@ -49,14 +50,14 @@ def job(ledger: Ledger, old: Servers, new: Servers, **more: Any) -> Job:
     return Job(old, new, ledger, **more)  # type: ignore[arg-type]
 
 
-def server(script: bytes = SCRIPT) -> Server:
+def serving(script: bytes = SCRIPT) -> Server:
     return Server({"main": script}, "main")
 
 
 def test_an_account_that_another_task_holds_is_left_alone_and_named(ledger: Ledger) -> None:
-    old, new = Servers({"anne": server(), "bob": server()}), Servers()
-    with lease(ledger, f"{LEASE}anne", "transfer/other/filters"):
-        counts = run(job(ledger, old, new), ["anne", "bob"])
+    old, new = Servers({"anne": serving(), "bob": serving()}), Servers()
+    with lease(ledger, "anne", "transfer/other/filters", of=LEASE):
+        counts = sync.run(job(ledger, old, new), ["anne", "bob"])
     assert list(counts.failed) == ["anne"]
     assert "transfer/other/filters" in counts.failed["anne"]
     assert {account: list(one.stored) for account, one in new.accounts.items()} == {"bob": ["main"]}
@@ -64,21 +65,21 @@ def test_an_account_that_another_task_holds_is_left_alone_and_named(ledger: Ledg
 
 def test_a_mailbox_that_is_being_copied_does_not_hold_its_filters_back(ledger: Ledger) -> None:
     with lease(ledger, "anne", "transfer/1/sync"):
-        assert run(job(ledger, Servers({"anne": server()}), Servers()), ["anne"]).put == 1
+        assert sync.run(job(ledger, Servers({"anne": serving()}), Servers()), ["anne"]).put == 1
 
 
 def test_a_tasks_next_try_takes_its_own_lease_over(ledger: Ledger) -> None:
-    with lease(ledger, f"{LEASE}anne", "transfer/1/filters"):
-        again = job(ledger, Servers({"anne": server()}), Servers(), owner="transfer/1/filters")
-        assert run(again, ["anne"]).put == 1
+    with lease(ledger, "anne", "transfer/1/filters", of=LEASE):
+        again = job(ledger, Servers({"anne": serving()}), Servers(), owner="transfer/1/filters")
+        assert sync.run(again, ["anne"]).put == 1
 
 
 def test_of_two_tasks_at_once_one_writes(ledger: Ledger) -> None:
     both = threading.Barrier(2)
-    old, new = Servers({"anne": server()}, meet=both), Servers()
+    old, new = Servers({"anne": serving()}, meet=both), Servers()
     counts: list[FilterCounts] = []
     jobs = [job(ledger, old, new, owner=name) for name in ("one", "two")]
-    threads = [threading.Thread(target=lambda one=one: counts.append(run(one, ["anne"]))) for one in jobs]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda one=one: counts.append(sync.run(one, ["anne"]))) for one in jobs]  # type: ignore[misc]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -88,19 +89,19 @@ def test_of_two_tasks_at_once_one_writes(ledger: Ledger) -> None:
 
 
 def test_an_accounts_trouble_does_not_stop_the_others(ledger: Ledger) -> None:
-    old, new = Servers({name: server() for name in "abc"}, away="b"), Servers()
-    counts = run(job(ledger, old, new), list("abc"))
+    old, new = Servers({name: serving() for name in "abc"}, away="b"), Servers()
+    counts = sync.run(job(ledger, old, new), list("abc"))
     assert (counts.put, counts.failed) == (2, {"b": "gone"})
 
 
 def test_a_folder_left_out_by_decision_becomes_a_problem_of_the_filter_that_files_into_it(ledger: Ledger) -> None:
     filing = b'require "fileinto";\nfileinto "INBOX.Budget 2019/2020";\n'
-    old, new = Servers({"anne": server(filing)}), Servers()
+    old, new = Servers({"anne": serving(filing)}), Servers()
 
     def one_pass() -> FilterCounts:
         folders = FolderMap({}, ".", "/", "INBOX.", "")
         left_out = lambda account: problems.folders_left_out(ledger, account)  # noqa: E731 - as job_for gives it
-        return run(job(ledger, old, new, folder_maps=lambda _: folders, left_out=left_out), ["anne"])
+        return sync.run(job(ledger, old, new, folder_maps=lambda _: folders, left_out=left_out), ["anne"])
 
     assert one_pass().problems == 0
     with ledger.session() as session:
