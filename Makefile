@@ -15,7 +15,7 @@ help:
 	@echo "make down         stop both; nothing is left running"
 	@echo "make test         lint, types, unit, integration and end-to-end tests"
 	@echo "make lint | unit | integration | end-to-end   one part of them (TESTS=path narrows it)"
-	@echo "make bench        the benchmarks, into docs/performance.md (BENCHMARKS=\"mailbox filters calendars\")"
+	@echo "make bench        the benchmarks, into docs/performance.md (BENCHMARKS=\"mailbox memory filters calendars\")"
 	@echo "make decide       decide about many problems: ARGS=\"list --csv FILE\", ARGS=\"take FILE\" (docs/problems.md)"
 	@echo "make screenshots  pictures of the UI of a running demo, into docs/pictures"
 	@echo "make purge        down, and throw the practice site away (the cached images stay)"

@@ -87,12 +87,17 @@ def run(command: list[str], environment: dict[str, str] | None = None, accepted:
 
 def bascule(bench: Bench, old_user: str, new_user: str, *extra: str) -> Cost:
     """The engine by its command line."""
+    return run_engine(bench, "sync", old_user, new_user, *(extra or ("--verify", "none")))
+
+
+def run_engine(bench: Bench, command: str, old_user: str, new_user: str, *extra: str) -> Cost:
+    """One of the engine's commands."""
     return run(
         [
-            sys.executable, "-m", "bascule.mailbox", "sync", "--account", new_user,
+            sys.executable, "-m", "bascule.mailbox", command, "--account", new_user,
             "--old", f"imap://{old_user}@127.0.0.1:{bench.old_port}",
             "--new", f"imap://{new_user}@127.0.0.1:{bench.new_port}",
-            "--ledger", str(bench.home / f"{new_user}.db"), *(extra or ("--verify", "none")),
+            "--ledger", str(bench.home / f"{new_user}.db"), *extra,
         ],
         {"BASCULE_OLD_PASSWORD": PASSWORD, "BASCULE_NEW_PASSWORD": PASSWORD, "PYTHONPATH": PYTHONPATH},
     )  # fmt: skip
@@ -305,12 +310,14 @@ def table(results: dict[tuple[str, str], list[Cost]]) -> list[str]:
     return lines
 
 
-def write_page(lines: list[str]) -> None:
+def write_page(lines: list[str], begin: str = BEGIN, end: str = END) -> None:
     """Put the lines between the page's markers."""
     text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text("\n".join([head + BEGIN, "", *lines, "", END]) + tail, encoding="utf-8")
+    head, found, rest = text.partition(begin)
+    _, _, tail = rest.partition(end)
+    if not found or not tail:
+        raise RuntimeError(f"{PAGE.name} lacks the marker {begin} or {end}")
+    PAGE.write_text("\n".join([head + begin, "", *lines, "", end]) + tail, encoding="utf-8")
 
 
 def machine() -> str:

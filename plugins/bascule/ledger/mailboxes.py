@@ -3,8 +3,10 @@
 A run says: old UIDs a, a+1, ... became new UIDs c, c+1, ...; a folder of 100,000 messages costs a few rows.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -18,6 +20,8 @@ MailboxState = Literal["unknown", "copying", "verified", "problems", "kept on ol
 COPIED = "copied"  # Bascule appended it
 FOUND = "found"  # it was on the new side before: never removed by Bascule
 REPAIRED = "repaired"  # Bascule appended a repaired form, by decision
+
+RUNS_AT_ONCE = 1000  # read or written: a folder with many gaps has many runs
 
 
 class MailboxRow(Base):
@@ -187,23 +191,25 @@ def all_folders(session: Session) -> list[FolderRow]:
     return list(session.scalars(sa.select(FolderRow)))
 
 
-def runs_of(session: Session, folder_id: int) -> list[tuple[int, int, int, str]]:
-    """The map of one folder: (first old UID, first new UID, length, origin), by old UID."""
+def runs_of(session: Session, folder_id: int) -> Iterator[tuple[int, int, int, str]]:
+    """The map of one folder: (first old UID, first new UID, length, origin), by old UID; read in slices."""
     query = (
         sa.select(RunRow.old_first, RunRow.new_first, RunRow.length, RunRow.origin)
         .where(RunRow.folder_id == folder_id)
         .order_by(RunRow.old_first)
     )
-    return [(row[0], row[1], row[2], row[3]) for row in session.execute(query)]
+    for row in session.execute(query.execution_options(yield_per=RUNS_AT_ONCE)):
+        yield row[0], row[1], row[2], row[3]
 
 
-def add_runs(session: Session, folder_id: int, runs: list[tuple[int, int, int, str]]) -> None:
-    """Add what one batch copied."""
-    if runs:
-        session.execute(sa.insert(RunRow), [_run(folder_id, run) for run in runs])
+def add_runs(session: Session, folder_id: int, runs: Iterable[tuple[int, int, int, str]]) -> None:
+    """Add what was copied; written in slices."""
+    waiting = iter(runs)
+    while some := [_run(folder_id, run) for run in islice(waiting, RUNS_AT_ONCE)]:
+        session.execute(sa.insert(RunRow), some)
 
 
-def replace_runs(session: Session, folder_id: int, runs: list[tuple[int, int, int, str]]) -> None:
+def replace_runs(session: Session, folder_id: int, runs: Iterable[tuple[int, int, int, str]]) -> None:
     """Write the folder's map anew, compacted by the caller."""
     session.execute(sa.delete(RunRow).where(RunRow.folder_id == folder_id))
     add_runs(session, folder_id, runs)

@@ -5,8 +5,9 @@ import re
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterable
+
+from bascule.mailbox.columns import ascending
 
 SYSTEM = {flag.lower(): flag for flag in (b"\\Seen", b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Draft")}
 # Keywords that may stand before a non-synchronising literal: a BAD there would let the server read the message's
@@ -73,24 +74,25 @@ class Memory:
     def __init__(self, packed: bytes | None = None) -> None:
         self.table = FlagTable()
         self._uids, self._old, self._new = array("I"), array("I"), array("I")
+        self._batches = array("I")  # where batches begin
+        self.changed = False  # since it was loaded
         if packed:
             self._load(packed)
         self._sorted = len(self._uids)
 
     def _load(self, packed: bytes) -> None:
-        head, _, body = zlib.decompress(packed).partition(b"\n")
-        described = json.loads(head)
+        text = zlib.decompress(packed)
+        body = text.index(b"\n") + 1
+        described = json.loads(text[:body])
         for flags in described["sets"]:
             self.table.number(frozenset(flag.encode("latin-1") for flag in flags))
         size = described["count"] * 4
         for position, column in enumerate((self._uids, self._old, self._new)):
-            column.frombytes(body[position * size : (position + 1) * size])
+            column.frombytes(memoryview(text)[body + position * size : body + (position + 1) * size])
 
     def pack(self, keep: Callable[[int], bool]) -> bytes:
         """For the ledger: sorted, only the UIDs that `keep` wants."""
-        kept = array("I")
-        for first, end in self._ascending_parts():
-            kept.extend(i for i in range(first, end) if keep(self._uids[i]))
+        kept = array("I", (i for i in ascending(self._uids, self._batches) if keep(self._uids[i])))
         sets = [sorted(flag.decode("latin-1") for flag in flags) for flags in self.table.sets]
         packer = zlib.compressobj(1)
         packed = [packer.compress(json.dumps({"sets": sets, "count": len(kept)}).encode() + b"\n")]
@@ -98,20 +100,15 @@ class Memory:
             packed.append(packer.compress(array("I", (column[i] for i in kept)).tobytes()))
         return b"".join([*packed, packer.flush()])
 
-    def _ascending_parts(self) -> list[tuple[int, int]]:
-        """Where the UIDs ascend, ordered by them.
-
-        Lanes add batches that don't overlap, so that half a million numbers need no sorting, which would cost 40 MB.
-        """
-        uids = self._uids
-        cuts = [0, *(i for i in range(1, len(uids)) if uids[i] < uids[i - 1]), len(uids)]
-        parts = sorted(((a, b) for a, b in pairwise(cuts) if a < b), key=lambda part: uids[part[0]])
-        if all(uids[one[1] - 1] < uids[other[0]] for one, other in pairwise(parts)):
-            return parts
-        return [(i, i + 1) for i in sorted(range(len(uids)), key=uids.__getitem__)]
+    def remember_batch(self, seen: Iterable[tuple[int, Flags, Flags]]) -> None:
+        """(UID, flags on old, flags on new) of messages by ascending UID."""
+        self._batches.append(len(self._uids))
+        for uid, old, new in seen:
+            self.remember(uid, old, new)
 
     def remember(self, uid: int, old: Flags, new: Flags | None) -> None:
         """What both sides have now; None: gone from new."""
+        self.changed = True
         at = self._index(uid)
         numbers = self.table.number(old), self.GONE if new is None else self.table.number(new)
         if at is None:

@@ -21,7 +21,7 @@ _USUAL = re.compile(
 _USUAL_FLAGS = re.compile(rb'\* \d+ FETCH \(UID (\d+) FLAGS \(([^()"{]*)\)(?: MODSEQ \(\d+\))?\)\r\n')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One message as a server lists it. `date` in seconds since 1970, `size` in bytes."""
 
@@ -119,18 +119,26 @@ class Selection(Sequence[Seen]):
 
 
 class Changes:
-    """Flags that a server says have changed, and the UIDs that it says have vanished (RFC 7162)."""
+    """Flags that a server says have changed, and the UIDs that it says have vanished (RFC 7162).
+
+    A server without CONDSTORE tells all flags of a folder: they are kept in columns.
+    """
 
     def __init__(self) -> None:
-        self.flags: dict[int, Flags] = {}
+        self.uids = array("I")
         self.vanished: list[tuple[int, int]] = []
-        self._table = FlagTable()
+        self._table, self._flags = FlagTable(), array("I")
+
+    def flags(self) -> Iterator[tuple[int, Flags]]:
+        """(UID, flags), in the server's order; of a message that it named twice, the last one counts."""
+        return ((uid, self._table.sets[number]) for uid, number in zip(self.uids, self._flags, strict=True))
 
     def take_usual(self, line: bytes) -> bool:
         """Take a line of the usual form; False when it has another."""
         found = _USUAL_FLAGS.fullmatch(line)
         if found:
-            self.flags[int(found[1])] = self._table.sets[self._table.number_of_text(found[2])]
+            self.uids.append(int(found[1]))
+            self._flags.append(self._table.number_of_text(found[2]))
         return found is not None
 
     def take(self, values: list[Any]) -> None:
@@ -140,7 +148,8 @@ class Changes:
             return
         items = fetch_items(values)
         if items and b"UID" in items and b"FLAGS" in items:
-            self.flags[int(items[b"UID"])] = clean(items[b"FLAGS"] or [])
+            self.uids.append(int(items[b"UID"]))
+            self._flags.append(self._table.number(clean(items[b"FLAGS"] or [])))
 
 
 def fetch_items(values: list[Any]) -> dict[bytes, Any] | None:

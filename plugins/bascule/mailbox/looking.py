@@ -2,9 +2,10 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from bascule.mailbox.columns import in_order
 from bascule.mailbox.errors import TransientError
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
@@ -98,8 +99,7 @@ class SideLook:
         for seen in self.listing.select(self._maps):
             if seen.flags != self._remembered(seen.uid):
                 look.flags[seen.uid] = seen.flags
-        there = array("I", sorted(self.listing.uids))
-        look.vanished = [uid for uid in self._mapped_uids() if not _contains(there, uid)]
+        look.vanished = self._mapped_but(self.listing.uids)
 
     def _remembered(self, uid: int) -> Flags | None:
         if self.is_old:
@@ -110,13 +110,14 @@ class SideLook:
     def _delta(self, look: Look) -> None:
         # `n:*` also returns the last message when there is none from n on (RFC 3501 6.4.8).
         look.unmapped = self.listing.select(lambda uid: uid >= self.uidnext and not self._maps(uid))
-        look.flags = {uid: flags for uid, flags in self.changes.flags.items() if self._maps(uid)}
+        told = ((uid, flags) for uid, flags in self.changes.flags() if self._maps(uid))
+        look.flags = {uid: flags for uid, flags in told if flags != self._remembered(uid)}
         newer = sum(1 for uid in self.listing.uids if uid >= self.uidnext)
         if self.modseq and self.session.has("QRESYNC"):
             gone = self.changes.vanished
             look.vanished = [uid for a, b in gone for uid in self._mapped_between(a, b)]
         elif not self.modseq:
-            look.vanished = [uid for uid in self._mapped_uids() if uid < self.uidnext and uid not in self.changes.flags]
+            look.vanished = self._mapped_but(self.changes.uids, self.uidnext)
         elif look.status.messages - newer != self.messages:
             look.vanished = self._compare_uids()
 
@@ -126,13 +127,18 @@ class SideLook:
         known = b"1:%d" % (self.uidnext - 1)
         handler = Listing().handler(self.session.wire, there)
         self.session.run(b"UID FETCH", known, b"(FLAGS)", handler=handler)
-        return [uid for uid in self._mapped_uids() if uid < self.uidnext and uid not in there.flags]
+        return self._mapped_but(there.uids, self.uidnext)
 
     def _maps(self, uid: int) -> bool:
         return uid in self.folder.map if self.is_old else self.folder.map.old_of(uid) is not None
 
-    def _mapped_uids(self) -> list[int]:
-        return [old if self.is_old else new for old, new, _ in self.folder.map]
+    def _mapped_uids(self) -> Iterator[int]:
+        return (old if self.is_old else new for old, new, _ in self.folder.map)
+
+    def _mapped_but(self, there: "array[int]", below: int = 2**63) -> list[int]:
+        """The mapped messages below this UID that are not there."""
+        ordered = in_order(there)
+        return [uid for uid in self._mapped_uids() if uid < below and not _contains(ordered, uid)]
 
     def _mapped_between(self, first: int, last: int) -> list[int]:
         if last - first < 1000:
@@ -175,7 +181,7 @@ def find_unlistable(lane: Lane, raw: bytes, first: int) -> list[int]:
     lane.old.select(raw)
     handler = Listing().handler(lane.old.wire, there)
     lane.old.run(b"UID FETCH", b"%d:*" % first, b"(FLAGS)", handler=handler)
-    waiting, bad = [sorted(there.flags)], []
+    waiting, bad = [sorted(set(there.uids))], []
     while waiting:
         uids = waiting.pop()
         try:

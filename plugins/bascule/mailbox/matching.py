@@ -14,7 +14,7 @@ from bascule.mailbox.wire import LITERAL
 HASHED_AT_ONCE = 500  # messages asked for in one command
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Match:
     """One message on both sides."""
 

@@ -104,6 +104,7 @@ class FolderState:
     def forget_map(self) -> None:
         """UIDs have lost their meaning (UIDVALIDITY changed): messages are matched by content again."""
         self.map, self.memory, self.exceptions = UidMap(), Memory(), {}
+        self.map.changed = True
         self.row.finished, self.row.doubt_from = False, 1
         if self.row.id is not None:
             with self.ledger.session() as session:
@@ -116,8 +117,7 @@ class FolderState:
         """Messages are on new: (old UID, new UID) and (old UID, flags on old, flags on new). Saved soon."""
         with self.lock:
             self._unsaved += self.map.add(pairs, origin)
-            for uid, old, new in flags:
-                self.memory.remember(uid, old, new)
+            self.memory.remember_batch(flags)
             self.touched = True
             if time.monotonic() - self._saved_at > SAVE_SECONDS:
                 self.save_runs()
@@ -146,8 +146,10 @@ class FolderState:
             with self.ledger.session() as session:
                 self.row = session.merge(self.row)
                 session.flush()
-                mailboxes.replace_runs(session, self.row.id, self.map.runs)
-                mailboxes.set_flags(session, self.row.id, self.memory.pack(self.map.__contains__))
+                if self.map.changed:
+                    mailboxes.replace_runs(session, self.row.id, self.map.runs)
+                if self.map.changed or self.memory.changed:
+                    mailboxes.set_flags(session, self.row.id, self.memory.pack(self.map.__contains__))
 
     def _remember_statuses(self, old: FolderStatus, new: FolderStatus) -> None:
         row = self.row

@@ -1,30 +1,64 @@
 """Which old UID became which new UID, in runs."""
 
-from bisect import bisect_right
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 
-from bascule.ledger.mailboxes import COPIED
+from bascule.ledger.mailboxes import COPIED, FOUND, REPAIRED
+from bascule.mailbox.columns import ascending, in_order
 
 Run = tuple[int, int, int, str]  # first old UID, first new UID, length, origin
+
+ORIGINS = (COPIED, FOUND, REPAIRED)
+NUMBERS = {origin: number for number, origin in enumerate(ORIGINS)}
+
+
+class Runs:
+    """Runs in columns, 13 bytes each; a run that goes on where the last one ends makes that one longer."""
+
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        self.old, self.new, self.length, self.origin = array("I"), array("I"), array("I"), array("B")
+        for run in runs:
+            self.append(run)
+
+    def __len__(self) -> int:
+        return len(self.old)
+
+    def __getitem__(self, i: int) -> Run:
+        return self.old[i], self.new[i], self.length[i], ORIGINS[self.origin[i]]
+
+    def __iter__(self) -> Iterator[Run]:
+        return (self[i] for i in range(len(self.old)))
+
+    def append(self, run: Run) -> None:
+        old, new, length, origin = run
+        number = NUMBERS[origin]
+        if self.old:
+            before = self.length[-1]
+            if (self.old[-1] + before, self.new[-1] + before, self.origin[-1]) == (old, new, number):
+                self.length[-1] += length
+                return
+        self.old.append(old)
+        self.new.append(new)
+        self.length.append(length)
+        self.origin.append(number)
 
 
 class UidMap:
     """The map of one folder. Reading sees what was there at `load` or at the last `settle`."""
 
-    def __init__(self, runs: list[Run] | None = None) -> None:
-        self._runs: list[Run] = []
-        self._firsts: list[int] = []
-        self._by_new: list[tuple[int, int, int]] = []
-        self._added: list[Run] = []
-        self._load(runs or [])
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        self._added, self._batches = Runs(), array("I")
+        self.changed = False  # since it was made
+        self._load(Runs(runs))
 
-    def _load(self, runs: list[Run]) -> None:
-        self._runs = compact(runs)
-        self._firsts = [run[0] for run in self._runs]
-        self._by_new = sorted((new, old, length) for old, new, length, _ in self._runs)
+    def _load(self, runs: Runs, starts: "array[int] | None" = None) -> None:
+        self._runs = Runs(runs[i] for i in ascending(runs.old, starts or ()))
+        self._size = sum(self._runs.length)
+        self._by_new: array[int] | None = None
 
     def __len__(self) -> int:
-        return sum(run[2] for run in self._runs)
+        return self._size
 
     def __contains__(self, old: int) -> bool:
         return self.find(old) is not None
@@ -36,56 +70,67 @@ class UidMap:
                 yield old + i, new + i, origin
 
     @property
-    def runs(self) -> list[Run]:
-        return self._runs
+    def runs(self) -> Iterator[Run]:
+        """By old UID."""
+        return iter(self._runs)
 
     def find(self, old: int) -> tuple[int, str] | None:
         """The new UID and its origin."""
-        at = bisect_right(self._firsts, old) - 1
-        if at >= 0 and old < self._runs[at][0] + self._runs[at][2]:
-            return self._runs[at][1] + old - self._runs[at][0], self._runs[at][3]
+        runs = self._runs
+        at = bisect_right(runs.old, old) - 1
+        if at >= 0 and old < runs.old[at] + runs.length[at]:
+            return runs.new[at] + old - runs.old[at], ORIGINS[runs.origin[at]]
         return None
 
     def old_of(self, new: int) -> int | None:
         """The old UID of a new one."""
-        at = bisect_right(self._by_new, (new, 2**62, 0)) - 1
-        if at >= 0 and new < self._by_new[at][0] + self._by_new[at][2]:
-            return self._by_new[at][1] + new - self._by_new[at][0]
+        runs = self._runs
+        if self._by_new is None:
+            self._by_new = array("I", ascending(runs.new))
+        place = bisect_right(self._by_new, new, key=runs.new.__getitem__) - 1
+        at = self._by_new[place] if place >= 0 else -1
+        if at >= 0 and new < runs.new[at] + runs.length[at]:
+            return runs.old[at] + new - runs.new[at]
         return None
 
     def add(self, pairs: list[tuple[int, int]], origin: str = COPIED) -> list[Run]:
         """Add what one batch copied; return it as runs, for the ledger."""
-        runs = compact([(old, new, 1, origin) for old, new in pairs])
-        self._added += runs
+        runs = list(Runs((old, new, 1, origin) for old, new in sorted(pairs)))
+        self.changed = self.changed or bool(runs)
+        self._batches.append(len(self._added))
+        for run in runs:
+            self._added.append(run)
         return runs
 
     def settle(self) -> None:
         """Let readers see what was added."""
-        if self._added:
-            runs, self._added = self._runs + self._added, []
-            self._load(runs)
+        if not len(self._added):
+            return
+        runs, known = self._runs, len(self._runs)
+        for run in self._added:
+            runs.old.append(run[0])
+            runs.new.append(run[1])
+            runs.length.append(run[2])
+            runs.origin.append(NUMBERS[run[3]])
+        starts = array("I", (known + start for start in self._batches))
+        self._added, self._batches = Runs(), array("I")
+        self._load(runs, starts)
 
-    def remove(self, olds: list[int]) -> None:
+    def remove(self, olds: Iterable[int]) -> None:
         """Forget these messages."""
-        gone = set(olds)
         self.settle()
-        kept: list[Run] = []
-        for old, new, length, origin in self._runs:
-            if gone.isdisjoint(range(old, old + length)):
-                kept.append((old, new, length, origin))
-            else:
-                kept += [(old + i, new + i, 1, origin) for i in range(length) if old + i not in gone]
-        self._load(kept)
+        gone = in_order(array("I", olds))
+        self.changed = self.changed or bool(gone)
+        self._load(Runs(piece for run in self._runs for piece in _without(run, gone)))
 
 
-def compact(runs: list[Run]) -> list[Run]:
-    """By old UID, with neighbours joined that go on in both UIDs."""
-    joined: list[Run] = []
-    for run in sorted(runs):
-        if joined:
-            old, new, length, origin = joined[-1]
-            if (old + length, new + length, origin) == (run[0], run[1], run[3]):
-                joined[-1] = (old, new, length + run[2], origin)
-                continue
-        joined.append(run)
-    return joined
+def _without(run: Run, gone: "array[int]") -> Iterator[Run]:
+    """What is left of a run."""
+    old, new, length, origin = run
+    first = old
+    for at in range(bisect_left(gone, old), bisect_left(gone, old + length)):
+        if gone[at] > first:
+            yield first, new + first - old, gone[at] - first, origin
+        first = gone[at] + 1
+    if first < old + length:
+        yield first, new + first - old, old + length - first, origin

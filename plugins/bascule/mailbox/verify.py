@@ -9,13 +9,14 @@ from bascule.mailbox import dates
 from bascule.mailbox.endpoints import VerifyLevel
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
-from bascule.mailbox.listing import ITEMS, Listing, Seen
+from bascule.mailbox.listing import ITEMS, Listing, Seen, write_set
 from bascule.mailbox.looking import span
 from bascule.mailbox.matching import digests
 from bascule.mailbox.session import Session
 from bascule.mailbox.uidmap import UidMap
 
 WINDOW = 2000  # messages compared at once: it bounds the memory
+SPARSE = 4  # a window is asked for as one span unless that names so many times more messages
 Pair = tuple[int, int, str]  # old UID, new UID, origin
 
 
@@ -95,13 +96,20 @@ def _list_both(
     old.session.ensure_selected(old.raw)
     for side, column_uids in ((old, [o for o, _, _ in pairs]), (new, [n for _, n, _ in pairs])):
         listing = Listing()
-        uids = span(column_uids, avoided if side is old else ())
+        uids = _set(column_uids, avoided if side is old else ())
         asked.append(side.session.begin(b"UID FETCH", uids, ITEMS, handler=listing.handler(side.session.wire)))
         side.session.wire.flush()
         listings.append(listing)
     for side, pending in zip((old, new), asked, strict=True):
         side.session.finish(pending)
     return {s.uid: s for s in listings[0]}, {s.uid: s for s in listings[1]}
+
+
+def _set(uids: list[int], avoided: Collection[int]) -> bytes:
+    """From the first to the last, unless most of what lies between was not asked for."""
+    if max(uids) - min(uids) < SPARSE * len(uids):
+        return span(uids, avoided)
+    return write_set(uid for uid in uids if uid not in avoided)
 
 
 def _compare(result: Verified, old: Seen, new: Seen | None, new_uid: int, origin: str, level: VerifyLevel) -> None:

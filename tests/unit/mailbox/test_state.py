@@ -1,6 +1,10 @@
 """The small structures that hold a folder's state."""
 
+import tracemalloc
+from array import array
+
 from bascule.mailbox import dates
+from bascule.mailbox.columns import ascending, in_order
 from bascule.mailbox.flags import Memory, afterwards, clean, inline
 from bascule.mailbox.listing import parse_set, write_set
 from bascule.mailbox.looking import all_but, span
@@ -25,14 +29,56 @@ def test_a_hundred_thousand_messages_are_one_run() -> None:
     for first in range(1, 100_000, 100):
         uid_map.add([(uid, uid + 7) for uid in range(first, first + 100)])
     uid_map.settle()
-    assert uid_map.runs == [(1, 8, 100_000, "copied")]
+    assert list(uid_map.runs) == [(1, 8, 100_000, "copied")]
 
 
 def test_removing_splits_a_run() -> None:
     uid_map = UidMap([(1, 11, 5, "copied")])
     uid_map.remove([3])
-    assert uid_map.runs == [(1, 11, 2, "copied"), (4, 14, 2, "copied")]
+    assert list(uid_map.runs) == [(1, 11, 2, "copied"), (4, 14, 2, "copied")]
     assert uid_map.find(3) is None and uid_map.old_of(13) is None
+
+
+@given(st.permutations(range(40)), st.integers(1, 12))
+def test_batches_of_several_lanes_end_in_one_run(order: list[int], per_batch: int) -> None:
+    uid_map, memory = UidMap(), Memory()
+    seen = frozenset((b"\\Seen",))
+    for number in order:
+        uids = range(1 + number * per_batch, 1 + (number + 1) * per_batch)
+        uid_map.add([(uid, uid + 7) for uid in uids])
+        memory.remember_batch([(uid, seen, seen) for uid in uids])
+    uid_map.settle()
+    assert list(uid_map.runs) == [(1, 8, 40 * per_batch, "copied")]
+    again = Memory(memory.pack(uid_map.__contains__))
+    assert all(again.old(uid) == seen for uid, _, _ in uid_map)
+
+
+@given(st.lists(UIDS), st.sets(st.integers(0, 60)))
+def test_indexes_by_ascending_value(numbers: list[int], starts: set[int]) -> None:
+    keys = array("I", numbers)
+    assert [keys[i] for i in ascending(keys, sorted(start for start in starts if start < len(keys)))] == sorted(numbers)
+    assert list(in_order(keys)) == sorted(numbers)
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.integers(1, 9)), max_size=20), st.sets(st.integers(1, 600)))
+def test_what_is_removed_and_no_more_leaves_the_map(pieces: list[tuple[int, int]], gone: set[int]) -> None:
+    olds = sorted({uid for first, length in pieces for uid in range(first, first + length)})
+    uid_map = UidMap((old, 10_000 - old, 1, "found") for old in olds)
+    uid_map.remove(gone)
+    assert {old: (new, origin) for old, new, origin in uid_map} == {
+        old: (10_000 - old, "found") for old in olds if old not in gone
+    }
+    assert all(uid_map.old_of(10_000 - old) == (None if old in gone else old) for old in olds)
+
+
+def test_a_folder_of_scattered_uids_costs_a_few_bytes_each() -> None:
+    tracemalloc.start()
+    uid_map = UidMap((old, 3_000_000 - old, 1, "found") for old in range(1, 200_000, 2))
+    found = [uid_map.old_of(3_000_000 - old) for old in (1, 199_999)]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == [1, 199_999]
+    assert held < 100_000 * 24
 
 
 @given(st.dictionaries(UIDS, st.sets(st.sampled_from([b"\\Seen", b"\\Flagged", b"work", b"\xe9"])), max_size=30))
