@@ -209,6 +209,20 @@ class CalendarsPart(Part):
     new_main: str = "personal"
     parallel: int = Field(default=4, ge=1, le=32)
 
+class RightsFilePart(Part):
+    """Radicale's file of rights, which says who may see and change whose collections; read over SSH."""
+
+    host: str
+    path: AbsolutePath = "/etc/radicale/rights"
+
+
+class SogoToolPart(Part):
+    """`sogo-tool backup` on old and `sogo-tool restore` on new, over SSH, where both are SOGo."""
+
+    old: str
+    new: str
+
+
 
 class IsolationPart(Part):
     """A firewall on one host: its mail ports can be reached from `allow` only."""
@@ -217,6 +231,8 @@ class IsolationPart(Part):
     ports: list[Port] = Field(min_length=1)
     allow: list[IpNetwork] = Field(min_length=1)
     refused_from: list[str] = []  # hosts from which it is tried, and must fail
+    rights: RightsFilePart | None = None  # where old is Radicale
+    sogo_tool: SogoToolPart | None = None  # where old is SOGo too
     template: str = "isolation.nft.j2"
     path: AbsolutePath = "/etc/nftables.d/bascule.nft"
 
@@ -377,7 +393,7 @@ def _host_references(part: BaseModel, path: str = "") -> list[tuple[str, str]]:
         value, here = getattr(part, key), f"{path}.{key}".lstrip(".")
         if isinstance(value, BaseModel):
             found += _host_references(value, here)
-        elif key in HOST_KEYS or (isinstance(part, QueuesPart) and key in ("mx", "old")):
+        elif key in HOST_KEYS or isinstance(part, SogoToolPart) or (isinstance(part, QueuesPart) and key in ("mx", "old")):
             found += [(here, name) for name in (value if isinstance(value, list) else [value]) if name is not None]
     return found
 

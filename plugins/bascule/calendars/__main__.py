@@ -16,6 +16,7 @@ from bascule.calendars.account import CalendarsFailed, sync_accounts
 from bascule.calendars.carry import Counts
 from bascule.directory import accounts, parse_selection
 from bascule.ledger import Ledger, LedgerError, problems
+from bascule.ledger.calendars import by_hand_lines
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,6 +50,12 @@ def _problems(given: argparse.Namespace) -> int:
     return 2 if _print_problems(ledger, problems.accounts_with_open(ledger, "calendar")) else 0
 
 
+def _shares(given: argparse.Namespace) -> int:
+    lines = by_hand_lines(Ledger.from_environment())
+    print("\n".join(lines) or "no share is to be given by hand")
+    return 2 if lines else 0
+
+
 def _print_problems(ledger: Ledger, names: Sequence[str]) -> bool:
     found = [item for item in problems.problems(ledger, room="calendar") if item.account in set(names)]
     for item in found:
@@ -66,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
     sync.add_argument("--parallel", type=int, help="accounts at once (default: as the site file says)")
     sync.set_defaults(run=_sync)
+    shares = commands.add_parser("shares", help="list the shares that a person has to give by hand")
+    shares.set_defaults(run=_shares)
     listed = commands.add_parser("problems", help="list what waits for a person's decision")
     listed.set_defaults(run=_problems)
     return parser

@@ -1,21 +1,30 @@
 """Carry all calendars and address books of accounts: many accounts side by side, each by itself."""
 
+import contextlib
+import os
 import re
+import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import structlog
 
+from bascule import directory
 from bascule.access import Access, AccessError
 from bascule.calendars import servers, xml
 from bascule.calendars.carry import Carrier, Counts
 from bascule.calendars.dav import Collection, Kind, Session
 from bascule.calendars.preferences import set_preferences
 from bascule.calendars.servers import Server, Source
+from bascule.calendars.shares import SharesDone, carry_shares
+from bascule.calendars.sogo_tool import bring_over
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import CalendarRow, calendars, count_items, problem_ids, save_calendar
+from bascule.ledger.leases import LeaseHeld, lease
 from bascule.ledger.problems import decisions, withdraw_unseen
 
 log = structlog.get_logger(__name__)
@@ -29,22 +38,33 @@ class CalendarsFailed(AccessError):
 
 
 def sync_accounts(
-    access: Access, ledger: Ledger, accounts: Sequence[str], *, dry_run: bool = False, parallel: int = 4
+    access: Access,
+    ledger: Ledger,
+    accounts: Sequence[str],
+    *,
+    dry_run: bool = False,
+    parallel: int = 4,
+    owner: str | None = None,
 ) -> dict[str, Counts]:
-    """Carry the collections of all these accounts; what each pass did, by account.
+    """Carry the collections of all these accounts, and then their shares; what each pass did, by account.
 
-    One account that fails holds back no other. Raises CalendarsFailed at the end. Then SOGo gets the preferences that
-    the site file derives from the directory.
+    `owner` is who holds the leases meanwhile: a task's next try may take over what its last one held. One account that
+    fails holds back no other. Raises CalendarsFailed at the end. Then SOGo gets the preferences that the site file
+    derives from the directory.
     """
+    owner = owner or _this_run()
     done: dict[str, Counts] = {}
     failed: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="calendars") as pool:
-        running = {pool.submit(sync_account, access, ledger, account, dry_run=dry_run): account for account in accounts}
+        running = {
+            pool.submit(sync_account, access, ledger, account, dry_run=dry_run, owner=owner): account
+            for account in accounts
+        }
         for ended in as_completed(running):
             account = running[ended]
             try:
                 done[account] = ended.result()
-            except AccessError as error:
+            except (AccessError, LeaseHeld) as error:
                 failed[account] = str(error)
                 log.error("calendars failed", account=account, why=str(error))
             except Exception as error:  # a mistake of ours in one account must not hold back the others
@@ -55,13 +75,45 @@ def sync_accounts(
     if failed:
         lines = "\n".join(f"  {account}: {why}" for account, why in sorted(failed.items()))
         raise CalendarsFailed(f"the calendars of {len(failed)} of {len(accounts)} account(s) failed:\n{lines}")
+    sync_shares(access, ledger, accounts, dry_run=dry_run, owner=owner)
     set_preferences(access, ledger, accounts, dry_run=dry_run)
     return done
 
 
-def sync_account(access: Access, ledger: Ledger, account: str, *, dry_run: bool = False) -> Counts:
-    """One pass over all collections of one account. Raises AccessError when a server stays away or refuses."""
+def sync_shares(
+    access: Access, ledger: Ledger, accounts: Sequence[str], *, dry_run: bool = False, owner: str | None = None
+) -> SharesDone:
+    """Share the collections of these accounts on new as on old. Raises AccessError, or LeaseHeld: one at a time."""
+
+    @cache
+    def people() -> dict[str, directory.Account]:
+        return {account.name: account for account in directory.accounts(access)}
+
+    with lease(ledger, "everybody", owner or _this_run(), of="calendar shares"):
+        return carry_shares(access, ledger, accounts, people, dry_run=dry_run)
+
+
+def sync_account(
+    access: Access, ledger: Ledger, account: str, *, dry_run: bool = False, owner: str | None = None
+) -> Counts:
+    """One pass over all collections of one account, under its lease.
+
+    Raises AccessError when a server stays away or refuses, LeaseHeld when another run is at this account.
+    """
+    with lease(ledger, account, owner or _this_run(), of="calendars"):
+        return _sync_account(access, ledger, account, dry_run=dry_run)
+
+
+def _this_run() -> str:
+    """A name that no other run has."""
+    return f"process {os.getpid()} on {socket.gethostname()} ({uuid4()})"
+
+
+def _sync_account(access: Access, ledger: Ledger, account: str, *, dry_run: bool) -> Counts:
     site = access.site.calendars
+    if site.sogo_tool:
+        with contextlib.closing(access.again()) as own:  # SSH sessions of this thread
+            bring_over(own, ledger, account, dry_run=dry_run)
     with servers.opened_source(access, account) as old, servers.opened(access, site.new, account) as new:
         return _Account(access, ledger, account, old, new, dry_run=dry_run).run()
 

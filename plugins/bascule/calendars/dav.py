@@ -4,7 +4,7 @@ The libraries for CalDAV keep etags to themselves and know no address books, so 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -23,6 +23,7 @@ Kind = Literal["calendar", "addressbook"]
 TRIES = 4
 FIRST_PAUSE = 0.5  # seconds, doubled at each further try
 PASSING = {429, 502, 503, 504}  # statuses that pass by themselves
+NO_ROLES = {"None", "Authenticated"}  # SOGo's names for no role at all
 CONTENT_TYPES = {"calendar": "text/calendar; charset=utf-8", "addressbook": "text/vcard; charset=utf-8"}
 
 
@@ -183,6 +184,47 @@ class Session:
                 self.request("PROPPATCH", href, content=xml.set_property(name, value), headers=xml.CONTENT)
             except DavRefused as error:
                 log.warning("a property of a collection was refused", href=href, property=name, words=error.words)
+
+    def property(self, href: str, name: str) -> etree._Element | None:
+        """One property of whatever is at `href`; None when there is no such thing or it may not be seen."""
+        try:
+            answers = self._propfind(href, xml.one_property(name), depth=0)
+        except DavRefused as error:
+            if error.status in (401, 407):
+                raise
+            return None
+        return answers[0].found.get(name) if answers else None
+
+    def acl_users(self, collection: str) -> list[str]:
+        """Who has roles of his own in a collection of a SOGo. Raises DavRefused, as on a server that is none."""
+        found = self._acl_query(collection, xml.acl_query("user-list", params="nocn,noemail"))
+        if found is None or etree.QName(found).localname != "user-list":
+            raise DavRefused("REPORT", collection, 501, "the server is no SOGo")
+        return [each.text or "" for each in found.iter("{*}id")]
+
+    def roles(self, collection: str, who: str) -> frozenset[str]:
+        """What somebody (or `<default>`) may do in a collection of a SOGo. Raises DavRefused."""
+        found = self._acl_query(collection, xml.acl_query("roles", user=who))
+        return frozenset(etree.QName(each).localname for each in found) - NO_ROLES if found is not None else frozenset()
+
+    def set_roles(self, collection: str, who: str, roles: Set[str]) -> None:
+        """Give somebody exactly these roles in a collection of a SOGo; no roles: take all away. Raises DavRefused."""
+        if roles:
+            self._acl_query(collection, xml.acl_query("set-roles", sorted(roles), user=who))
+        else:
+            self._acl_query(collection, xml.acl_query("remove-user", user=who))
+
+    def subscribe(self, collection: str, *, wanted: bool, users: str = "") -> None:
+        """Put another one's collection among one's own in SOGo, or take it away from there. Raises DavRefused."""
+        act = "subscribe" if wanted else "unsubscribe"
+        self.request("POST", collection, content=xml.subscription(act, users), headers=xml.CONTENT)
+
+    def _acl_query(self, collection: str, body: bytes) -> etree._Element | None:
+        response = self.request("REPORT", collection, content=body, headers=xml.CONTENT)
+        try:
+            return xml.root(response.content) if response.content.strip() else None
+        except etree.XMLSyntaxError:
+            raise DavRefused("REPORT", collection, 501, "the server is no SOGo") from None
 
     def request(
         self, method: str, url: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None

@@ -10,12 +10,14 @@ from lxml import etree
 from lxml.builder import ElementMaker
 
 DAV, CAL, CARD = "DAV:", "urn:ietf:params:xml:ns:caldav", "urn:ietf:params:xml:ns:carddav"
+INVERSE = "urn:inverse:params:xml:ns:inverse-dav"  # SOGo's own
 CS, APPLE = "http://calendarserver.org/ns/", "http://apple.com/ns/ical/"
 NAMES = {"d": DAV, "c": CAL, "cr": CARD, "cs": CS, "a": APPLE}
 CONTENT = {"Content-Type": "application/xml; charset=utf-8"}
 
 DATA = {"calendar": f"{{{CAL}}}calendar-data", "addressbook": f"{{{CARD}}}address-data"}
 NAME = f"{{{DAV}}}displayname"
+ACL = f"{{{DAV}}}acl"
 PRINCIPAL = f"{{{DAV}}}current-user-principal"
 HOME: dict[Literal["calendar", "addressbook"], str] = {
     "calendar": f"{{{CAL}}}calendar-home-set",
@@ -37,6 +39,7 @@ CARRIED = {
 _d = ElementMaker(namespace=DAV, nsmap=NAMES)
 _c = ElementMaker(namespace=CAL, nsmap=NAMES)
 _cr = ElementMaker(namespace=CARD, nsmap=NAMES)
+_sogo = ElementMaker(namespace=INVERSE, nsmap={None: INVERSE})
 _parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, recover=False)
 
 
@@ -70,13 +73,17 @@ class Answer:
 
 def answers(body: bytes) -> Iterator[tuple[str, dict[str, etree._Element]]]:
     """(href, properties found) of each response in a multistatus. Raises XMLSyntaxError."""
-    root = etree.fromstring(body, _parser)
-    for response in root.iterfind(f"{{{DAV}}}response"):
+    for response in root(body).iterfind(f"{{{DAV}}}response"):
         found: dict[str, etree._Element] = {}
         for part in response.iterfind(f"{{{DAV}}}propstat"):
             if " 200" in (part.findtext(f"{{{DAV}}}status") or ""):
                 found |= {element.tag: element for element in part.find(f"{{{DAV}}}prop")}
         yield (response.findtext(f"{{{DAV}}}href") or "").strip(), found
+
+
+def root(body: bytes) -> etree._Element:
+    """Any answer in XML. Raises XMLSyntaxError."""
+    return etree.fromstring(body, _parser)
 
 
 def words(text: str) -> str:
@@ -146,6 +153,23 @@ def make_collection(kind: str, properties: Mapping[str, str]) -> bytes:
         return _text(_c.mkcalendar(_d.set(prop)))
     prop.insert(0, _d.resourcetype(_d.collection(), _cr.addressbook()))
     return _text(_d.mkcol(_d.set(prop)))
+
+
+def one_property(name: str) -> bytes:
+    """Ask for one property."""
+    return _propfind([name])
+
+
+def acl_query(act: str, roles: Sequence[str] = (), **attributes: str) -> bytes:
+    """SOGo's question about the rights in a collection, or a change of them."""
+    return _text(
+        getattr(_sogo, "acl-query")(getattr(_sogo, act)(attributes, *(getattr(_sogo, role)() for role in roles)))
+    )
+
+
+def subscription(act: str, users: str = "") -> bytes:
+    """SOGo's `subscribe` or `unsubscribe`: for whoever is logged in, or by a superuser for `users`."""
+    return _text(getattr(_sogo, act)({"users": users} if users else {}))
 
 
 def set_property(name: str, value: str) -> bytes:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
+from bascule.text import harmless
 
 
 class CalendarRow(Base):
@@ -47,6 +48,26 @@ class CalendarItemRow(Base):
     problem_id: Mapped[int | None] = mapped_column(sa.ForeignKey("problem.id"))
 
 
+class ShareRow(Base):
+    """What somebody else may do with a collection (`old_href`; empty: with all collections of everybody).
+
+    `state`: given (on new, as `roles`); kept (on new its owner says otherwise, which stays); by_hand (`words` say what
+    a person has to do, and where).
+    """
+
+    __tablename__ = "calendar_share"
+    __table_args__ = (sa.UniqueConstraint("account", "old_href", "who"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    account: Mapped[str] = mapped_column(sa.String(255), index=True)
+    old_href: Mapped[str] = mapped_column(sa.String(1024))
+    who: Mapped[str] = mapped_column(sa.String(255))
+    roles: Mapped[list[Any]]
+    state: Mapped[str] = mapped_column(sa.String(16))
+    words: Mapped[str] = mapped_column(sa.Text, default="")
+    seen_at: Mapped[datetime]
+
+
 class PreferenceRow(Base):
     """A preference in SOGo that was looked at: set by us, or found set. It is the user's own from then on."""
 
@@ -66,6 +87,35 @@ def preferences(ledger: Ledger) -> set[tuple[str, str]]:
 def save_preference(session: Session, account: str, key: str) -> None:
     """This preference is the user's own from now on."""
     session.merge(PreferenceRow(account=account, key=key, seen_at=now()))
+
+
+def shares(ledger: Ledger, account: str | None = None, state: str | None = None) -> list[ShareRow]:
+    """Shares, by account and in the order in which they were found."""
+    query = sa.select(ShareRow).order_by(ShareRow.account, ShareRow.id)
+    if account is not None:
+        query = query.where(ShareRow.account == account)
+    if state is not None:
+        query = query.where(ShareRow.state == state)
+    with ledger.reading() as session:
+        return list(session.scalars(query))
+
+
+def by_hand_lines(ledger: Ledger) -> list[str]:
+    """What a person has to do about shares that could not be carried, a line for each."""
+    return [harmless(row.words) for row in shares(ledger, state="by_hand")]
+
+
+def save_share(ledger: Ledger, row: ShareRow) -> None:
+    """Write a share down, new or changed."""
+    row.seen_at = now()
+    with ledger.session() as session:
+        session.add(row)
+
+
+def forget_share(ledger: Ledger, row: ShareRow) -> None:
+    """A share that old no longer has."""
+    with ledger.session() as session:
+        session.execute(sa.delete(ShareRow).where(ShareRow.id == row.id))
 
 
 def calendars(ledger: Ledger, account: str) -> list[CalendarRow]:

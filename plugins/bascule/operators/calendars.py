@@ -23,12 +23,16 @@ class MigrateCalendars(BasculeOperator):
     def act(self, run: Run, context: "Context") -> list[str]:
         from bascule.calendars import sync_accounts
         from bascule.ledger import problems
+        from bascule.ledger.calendars import by_hand_lines
         from bascule.operators.standing import take_standing
 
         parallel = run.site.calendars.parallel
-        sync_accounts(run.access, run.ledger, self.accounts, dry_run=run.dry_run, parallel=parallel)
+        owner = _owner(run)
+        sync_accounts(run.access, run.ledger, self.accounts, dry_run=run.dry_run, parallel=parallel, owner=owner)
         if decided := take_standing(run, "calendar", self.accounts):
-            sync_accounts(run.access, run.ledger, decided, dry_run=False, parallel=parallel)
+            sync_accounts(run.access, run.ledger, decided, dry_run=False, parallel=parallel, owner=owner)
+        for line in by_hand_lines(run.ledger):
+            self.log.warning(line)
         waiting = set(problems.accounts_with_open(run.ledger, "calendar"))
         return [] if run.dry_run else [account for account in self.accounts if account in waiting]
 
@@ -47,10 +51,15 @@ class SettleCalendar(BasculeOperator):
         from bascule.calendars import sync_accounts
         from bascule.ledger import problems
 
-        sync_accounts(run.access, run.ledger, [self.account], dry_run=run.dry_run, parallel=1)
+        sync_accounts(run.access, run.ledger, [self.account], dry_run=run.dry_run, parallel=1, owner=_owner(run))
         left = problems.problems(run.ledger, account=self.account, room="calendar")
         if left and not run.dry_run:
             raise AirflowFailException(
                 f"{len(left)} problem(s) of the calendars of {self.account} are still open: `review_again` asks with "
                 "what is new. If that was here already: run `problems` for this account, then clear this task."
             )
+
+
+def _owner(run: Run) -> str:
+    """Who holds the leases: this task, whichever try it is."""
+    return f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"

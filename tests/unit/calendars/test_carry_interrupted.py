@@ -25,7 +25,7 @@ def changed(servers: Any, access: Any, ledger: Ledger) -> Any:
     new.make("/zoe/personal/", "calendar", "Personal")
     for number in range(3):
         old.put(f"/zoe/agenda/e{number}.ics", event(f"e{number}"))
-    sync_account(access, ledger, "zoe")
+    sync_account(access, ledger, "zoe", owner="a task and its next tries")
     old.put("/zoe/agenda/e0.ics", event("e0", "Reportée"))
     old.request("DELETE", "/zoe/agenda/e1.ics")
     new.put("/zoe/personal/e2.ics", event("e2", "The user's"))
@@ -49,13 +49,15 @@ EXPECTED = {
 
 
 def check_the_end(access: Any, ledger: Ledger, new: Any) -> None:
-    sync_account(access, ledger, "zoe")
+    sync_account(access, ledger, "zoe", owner="a task and its next tries")
     found = contents(new)
     assert found.keys() == EXPECTED.keys()
     assert [path for path in found if not meaning.same(found[path], EXPECTED[path])] == []
     assert problems.problems(ledger) == []
     new.faults.requests.clear()
-    assert sync_account(access, ledger, "zoe") == Counts(collections=2, items=4, unchanged=4)
+    assert sync_account(access, ledger, "zoe", owner="a task and its next tries") == Counts(
+        collections=2, items=4, unchanged=4
+    )
     assert not {method for method, _ in new.faults.requests} & WRITES
 
 
@@ -74,7 +76,7 @@ def test_a_fault_at_each_request(access: Any, ledger: Ledger, changed: Any, numb
     new.faults.requests.clear()
     new.faults.plan = lambda method, path, count: (fault if count == number else "cut") if count >= number else None
     with contextlib.suppress(AccessError):
-        sync_account(access, ledger, "zoe")
+        sync_account(access, ledger, "zoe", owner="a task and its next tries")
     new.faults.plan = None
     check_the_end(access, ledger, new)
 
@@ -86,12 +88,12 @@ def test_an_answer_lost_once_is_made_good_in_the_same_pass(
     _, new = changed
     new.faults.requests.clear()
     new.faults.plan = lambda method, path, count: "cut after" if count == number else None
-    sync_account(access, ledger, "zoe")
+    sync_account(access, ledger, "zoe", owner="a task and its next tries")
     new.faults.plan = None
     check_the_end(access, ledger, new)
 
 
-@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("number", range(1, 12))
 def test_the_process_dies_at_each_write_to_the_ledger(
     access: Any, ledger: Ledger, changed: Any, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,6 @@ def test_the_process_dies_at_each_write_to_the_ledger(
 
     monkeypatch.setattr(ledger, "session", dying)
     with contextlib.suppress(Interruption):
-        sync_account(access, ledger, "zoe")
+        sync_account(access, ledger, "zoe", owner="a task and its next tries")
     monkeypatch.setattr(ledger, "session", session)
     check_the_end(access, ledger, new)

@@ -15,7 +15,7 @@ def test_one_account_that_fails_holds_back_no_other(
 ) -> None:
     done = []
 
-    def sync(access: Any, ledger: Ledger, name: str, *, dry_run: bool) -> Counts:
+    def sync(access: Any, ledger: Ledger, name: str, *, dry_run: bool, owner: str) -> Counts:
         if name == "bad":
             raise trouble
         done.append(name)

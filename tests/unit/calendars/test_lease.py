@@ -1,0 +1,57 @@
+"""Two runs never work on the calendars of one account at the same time."""
+
+import threading
+from typing import Any
+
+import pytest
+from bascule.calendars import CalendarsFailed, sync_account, sync_accounts
+from bascule.ledger import Ledger, leases
+from calendar_items import event
+
+
+def test_a_second_run_is_refused_while_the_first_is_at_it(servers: Any, access: Any, ledger: Ledger) -> None:
+    old, new = servers
+    old.make("/zoe/agenda/", "calendar")
+    old.put("/zoe/agenda/e.ics", event("e"))
+    met, go_on = threading.Event(), threading.Event()
+
+    def hold(method: str, path: str, count: int) -> None:
+        if method == "PUT" and not met.is_set():
+            met.set()
+            assert go_on.wait(20)
+
+    new.faults.plan = hold
+    first = threading.Thread(target=sync_account, args=(access, ledger, "zoe"))
+    first.start()
+    assert met.wait(20)
+    try:
+        with pytest.raises(leases.LeaseHeld, match="calendars/zoe is being worked on"):
+            sync_account(access, ledger, "zoe")
+    finally:
+        go_on.set()
+        first.join()
+    assert sync_account(access, ledger, "zoe").copied == 0
+    assert new.names("/zoe/personal/") == ["e.ics"]
+
+
+def test_the_mailbox_of_the_account_is_another_matter(servers: Any, access: Any, ledger: Ledger) -> None:
+    servers[0].make("/zoe/agenda/", "calendar")
+    with leases.lease(ledger, "zoe", "another run"):
+        assert sync_account(access, ledger, "zoe").collections == 1
+
+
+def test_a_tasks_next_try_takes_its_own_lease_over(servers: Any, access: Any, ledger: Ledger) -> None:
+    servers[0].make("/zoe/agenda/", "calendar")
+    leases._take(ledger, "calendars/zoe", "transfer/day/calendars", 90)  # a try that died
+    assert sync_account(access, ledger, "zoe", owner="transfer/day/calendars").collections == 1
+
+
+def test_an_account_that_is_held_holds_back_no_other(servers: Any, access: Any, ledger: Ledger) -> None:
+    for name in ("anne", "zoe"):
+        servers[0].make(f"/{name}/agenda/", "calendar")
+    with (
+        leases.lease(ledger, "anne", "another run", of="calendars"),
+        pytest.raises(CalendarsFailed, match=r"1 of 2 account\(s\) failed:\n  anne: "),
+    ):
+        sync_accounts(access, ledger, ["anne", "zoe"])
+    assert servers[1].names("/zoe/") != []
