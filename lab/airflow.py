@@ -29,6 +29,7 @@ STOP_SECONDS = 60
 BUSY_SECONDS = 60  # SQLite has one writer at a time: how long a process waits for its turn
 TRIES, PAUSE_SECONDS = 6, 2  # of a call that Airflow could not serve just now, as a person tries again
 MAILBOXES_AT_ONCE = 4
+OWNER = "BASCULE_LAB_AIRFLOW"  # in the environment of Airflow's processes alone: whose they are
 
 
 class AirflowNotReady(Exception):
@@ -123,7 +124,9 @@ def start(
     _write_private(home.path / "environment.json", json.dumps({"port": port, "site_file": str(site_file)}))
     if running(home):
         return env
-    _write_private(home.passwords, json.dumps({USER: secrets.token_urlsafe(12), "helpdesk": secrets.token_urlsafe(12)}))
+    if not home.passwords.exists():
+        users = (USER, "helpdesk")
+        _write_private(home.passwords, json.dumps({user: secrets.token_urlsafe(12) for user in users}))
     say("Airflow: preparing its database")
     _airflow(["db", "migrate"], env, home)
     say("Airflow: starting api-server, scheduler, dag-processor and triggerer")
@@ -131,7 +134,8 @@ def start(
         process = subprocess.Popen(
             [sys.executable, "-m", "lab", "--instance", home.instance.name, "exec", sys.executable, "-m", "honcho",
              "--no-colour", "-f", str(CHECKOUT / "lab" / "Procfile"), "start"],
-            env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=home.path,
+            env={**env, OWNER: str(home.path)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True, cwd=home.path,
         )  # fmt: skip
     home.pid_file.write_text(str(process.pid))
     return env
@@ -162,8 +166,8 @@ def stop(home: Home) -> None:
 
 
 def processes(home: Home) -> list[int]:
-    """Every process of this home: it carries the home in its environment."""
-    mark = b"AIRFLOW_HOME=" + str(home.path).encode()
+    """Every process of this Airflow: it carries the home in its environment."""
+    mark = f"{OWNER}={home.path}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):

@@ -18,7 +18,10 @@ THINKING_SECONDS = 4
 
 @dataclass(frozen=True)
 class Rule:
-    """One prepared answer: for which question it is, and what it says."""
+    """One prepared answer: for which question it is, and what it says.
+
+    `values`: what is written into the form, by the end of a field's title ("INBOX.~archives").
+    """
 
     dag: str
     task: str
@@ -28,8 +31,13 @@ class Rule:
 
     def fits(self, question: dict[str, Any]) -> bool:
         ti = question["task_instance"]
-        named = ti.get("rendered_map_index") in (None, self.account) or self.account is None
+        named = self.account in (None, ti.get("rendered_map_index"))
         return ti["dag_id"] == self.dag and ti["task_id"] == self.task and named
+
+    def written(self, params: dict[str, Any]) -> dict[str, str]:
+        """What this rule changes in a question's form, by field."""
+        titles = {key: str((param.get("schema") or {}).get("title", "")) for key, param in params.items()}
+        return {key: new for key, title in titles.items() for end, new in self.values.items() if title.endswith(end)}
 
 
 def read_rules(path: Path) -> list[Rule]:
@@ -53,11 +61,11 @@ class Answerer:
             first_seen = self._seen.setdefault(ti["id"], time.monotonic())
             rule = next((rule for rule in self._rules if rule.fits(question)), None)
             if rule is not None and time.monotonic() - first_seen >= THINKING_SECONDS:
-                self._give(question, rule)
+                self.give(question, rule)
 
-    def _give(self, question: dict[str, Any], rule: Rule) -> None:
-        params = question.get("params") or {}
-        values = {key: new for key in params for end, new in rule.values.items() if key.endswith(end)}
+    def give(self, question: dict[str, Any], rule: Rule) -> None:
+        """Answer one question as the rule says."""
+        values = rule.written(question.get("params") or {})
         try:
             self._rest.answer(question, rule.option, values)
         except requests.HTTPError as error:

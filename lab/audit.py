@@ -8,9 +8,9 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imapclient import IMAPClient
@@ -18,7 +18,7 @@ from imapclient import IMAPClient
 from lab import inventory
 from lab.inventory import Entry, Holdings, Inventory, digest_of
 from lab.paths import CHECKOUT, Instance
-from lab.store import Side, Stores
+from lab.store import Side, Stores, folders_to_read, is_damaged
 
 WORKERS = 4
 FETCH_AT_ONCE = 50
@@ -32,6 +32,7 @@ class Decisions:
     renamed: Mapping[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
     messages: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (folder, size) -> what was decided
+    dropped: frozenset[tuple[str, str]] = frozenset()  # (folder, keyword that new does not take)
     kept_on_old: bool = False
 
     def name_of(self, old: str) -> str:
@@ -92,20 +93,14 @@ def audit(instance: Instance, held: Inventory, decisions: Mapping[str, Decisions
     stores = Stores(instance)
 
     def one(holdings: Holdings) -> Verdict:
-        client = stores.reader(side, holdings.account)
-        try:
-            found, subscribed = mailbox(client), {name for _, _, name in client.list_sub_folders()}
-        finally:
-            client.logout()
+        decided = decisions.get(holdings.account, Decisions())
         if side == "old":
-            verdict, wanted = compare(holdings.account, holdings.old, {}, found), set(holdings.subscribed)
-        else:
-            decided = decisions.get(holdings.account, Decisions())
-            verdict = compare_with_decisions(holdings, decided, found)
-            wanted = subscriptions(holdings, decided)
-        verdict.differences += [
-            f"{holdings.account}: {name!r} is not subscribed" for name in sorted(wanted - subscribed)
-        ]
+            return _audit_old(stores, holdings)
+        found, subscribed = _look(stores, "new", holdings.account)
+        verdict = compare_with_decisions(holdings, decided, found)
+        verdict.differences += _not_subscribed(holdings.account, subscriptions(holdings, decided) - subscribed)
+        if decided.kept_on_old:
+            verdict.add(_audit_old(stores, holdings))
         return verdict
 
     total = Verdict()
@@ -113,6 +108,28 @@ def audit(instance: Instance, held: Inventory, decisions: Mapping[str, Decisions
         for verdict in pool.map(one, held.accounts.values()):
             total.add(verdict)
     return total
+
+
+def _look(stores: Stores, side: Side, account: str) -> tuple[dict[str, list[Found]], set[str]]:
+    """What the mailbox holds, and which of its folders are subscribed."""
+    client = stores.reader(side, account)
+    try:
+        return mailbox(client), {name for _, _, name in client.list_sub_folders()}
+    finally:
+        client.logout()
+
+
+def _audit_old(stores: Stores, holdings: Holdings) -> Verdict:
+    """Is the mailbox on old as it was filled? What can't be read there was never counted."""
+    found, subscribed = _look(stores, "old", holdings.account)
+    readable = {name: entries for name, entries in holdings.old.items() if not is_damaged(name)}
+    verdict = compare(holdings.account, readable, {}, found)
+    verdict.differences += _not_subscribed(holdings.account, set(holdings.subscribed) - subscribed)
+    return verdict
+
+
+def _not_subscribed(account: str, missing: Collection[str]) -> list[str]:
+    return [f"{account}: {name!r} is not subscribed" for name in sorted(missing)]
 
 
 def compare_with_decisions(holdings: Holdings, decisions: Decisions, found: Mapping[str, list[Found]]) -> Verdict:
@@ -127,11 +144,17 @@ def compare_with_decisions(holdings: Holdings, decisions: Decisions, found: Mapp
         if folder in decisions.left_out:
             excused += [f"{holdings.account}: {folder}: {len(entries)} message(s) left out with their folder"]
             continue
-        expected[decisions.name_of(folder)] += entries
+        dropped = {keyword for place, keyword in decisions.dropped if place == folder}
+        expected[decisions.name_of(folder)] += [without_keywords(entry, dropped) for entry in entries]
     decided = {(decisions.name_of(folder), size): what for (folder, size), what in decisions.messages.items()}
     verdict = compare(holdings.account, expected, holdings.new, found, decided)
     verdict.by_decision += excused
     return verdict
+
+
+def without_keywords(entry: Entry, dropped: Collection[str]) -> Entry:
+    """The message as it must be on new when these keywords are left behind by decision."""
+    return replace(entry, flags=tuple(flag for flag in entry.flags if flag not in dropped)) if dropped else entry
 
 
 def subscriptions(holdings: Holdings, decisions: Decisions) -> set[str]:
@@ -220,12 +243,11 @@ def new_name(old: str) -> str:
 
 
 def mailbox(client: IMAPClient) -> dict[str, list[Found]]:
-    """Everything that one mailbox holds, by folder."""
+    """Everything that can be read of one mailbox, by folder."""
     found = {}
-    for flags, _, name in client.list_folders():
-        if b"\\Noselect" not in flags and b"\\NonExistent" not in flags:
-            client.select_folder(name, readonly=True)
-            found[name] = list(_messages(client))
+    for name in folders_to_read(client):
+        client.select_folder(name, readonly=True)
+        found[name] = list(_messages(client))
     return found
 
 
@@ -260,24 +282,29 @@ def read_decisions(instance: Instance, url: str | None) -> dict[str, Decisions]:
     if url is None and not path.exists():
         return {}
     ledger = Ledger(url or f"sqlite:///{path}")
-    accounts = {problem.account for problem in problems.problems(ledger, room="mailbox", states=("decided", "settled"))}
-    return {account: _decided(problems.decisions(ledger, account, "mailbox")) for account in accounts}
+    kept = problems.kept_on_old(ledger)
+    decided = {problem.account for problem in problems.problems(ledger, room="mailbox", states=("decided", "settled"))}
+    return {
+        account: _decided(problems.decisions(ledger, account, "mailbox"), account in kept)
+        for account in decided | kept.keys()
+    }
 
 
-def _decided(pairs: list[Any]) -> Decisions:
-    renamed, left_out, messages, kept = {}, set(), {}, False
+def _decided(pairs: list[Any], kept: bool) -> Decisions:
+    renamed, left_out, messages, dropped = {}, set(), {}, set()
     for problem, decision in pairs:
         action = str(decision.values.get("action") or problem.proposal.get("action") or "")
         leaves_out = decision.option == "Leave these out" or action == "leave out"
-        kept = kept or decision.option == "Keep this mailbox on the old server"
         if problem.kind.startswith("message"):
             what = f"{'left out' if leaves_out else action} ({problem.facts.get('message_id') or 'no Message-Id'})"
             messages[problem.facts["folder"], int(problem.facts["size"])] = what
+        elif problem.kind == "keyword-refused":
+            dropped.add((problem.facts["folder"], problem.facts["keyword"]))
         elif problem.kind.startswith("folder") and leaves_out:
             left_out.add(problem.facts["folder"])
         elif problem.kind.startswith("folder"):
             renamed[problem.facts["folder"]] = str(decision.values.get("name") or problem.proposal.get("name") or "")
-    return Decisions(renamed, frozenset(left_out), messages, kept)
+    return Decisions(renamed, frozenset(left_out), messages, frozenset(dropped), kept)
 
 
 def as_json(held: Inventory, verdict: Verdict) -> dict[str, Any]:

@@ -46,6 +46,12 @@ SOMETIMES = (
 # What old keeps and new refuses, or would take for something else: made over IMAP, except the last.
 REFUSED_FOLDERS = ("~archives", "Budget 2019/2020", "dbox-Mails")
 ON_DISK_FOLDER = "Essais\tgamma"  # CREATE refuses it on old too: a program wrote the directory
+LOCKED_FOLDER = "Sauvegarde 2011"  # listed, but the mail server has no right to look into it
+BROKEN_FOLDER = "Essais&AOk"  # no modified UTF-7: the shift never ends; Dovecot lists it and does not find it again
+DAMAGED_FOLDER = "Mémoire 2006"  # one of its messages can't be read
+LONG_KEYWORD_FOLDER = "Étiquettes"
+LONG_KEYWORD = "campagne-d-observation-2009-telescope-de-80-cm-nuits-de-service"  # more than 50: a program wrote it
+TOO_LARGE = 4_000_000  # bytes of an attachment: encoded more than `largest_message` of lab/site.yaml
 NEW_FOLDERS = ("Sent", "Réunions/2026 automne", "À lire", "Essai du nouveau serveur")
 
 
@@ -57,6 +63,7 @@ class Message:
     flags: tuple[str, ...]
     date: datetime
     refused: bool = False  # IMAP's APPEND doesn't take it as it is: it is written as a file
+    damaged: bool = False  # the old server knows of it and can't read its file
 
     @property
     def served(self) -> bytes:
@@ -66,16 +73,28 @@ class Message:
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder by its name on its server. `on_disk`: IMAP's CREATE refuses the name, its directory is written."""
+    """One folder by its name on its server. `on_disk`: IMAP's CREATE refuses the name, its directory is written.
+
+    `locked`: the mail server may not look into it. `directory`: as it is written, when no name leads to it.
+    """
 
     name: str
     messages: list[Message] = field(default_factory=list)
     subscribed: bool = True
     on_disk: bool = False
+    locked: bool = False
+    directory: str = ""
+
+    @property
+    def opens(self) -> bool:
+        """Whether the old server opens it."""
+        return not (self.locked or self.directory)
 
     @property
     def maildir(self) -> str:
         """Its directory in a Maildir++ (`.` for INBOX itself)."""
+        if self.directory:
+            return self.directory
         inner = self.name.removeprefix(PREFIX)
         return "." if self.name == "INBOX" else "." + imap_utf7.encode(inner).decode()
 
@@ -128,6 +147,11 @@ class _Maker:
             folders.append(self._folder(PREFIX + ON_DISK_FOLDER, 3, on_disk=True))
         if self.person.trouble == "messages":
             folders[0].messages.extend(self._refused())
+            folders += [self._with_damage(), self._with_long_keyword()]
+        if self.person.trouble in ("lost folders", "stays on old"):
+            folders.append(self._unopened(LOCKED_FOLDER, locked=True))
+        if self.person.trouble == "lost folders":
+            folders.append(self._unopened(BROKEN_FOLDER, directory=f".{BROKEN_FOLDER}"))
         return folders
 
     def new_folders(self, old_inbox: Folder) -> list[Folder]:
@@ -174,10 +198,28 @@ class _Maker:
         inbox.messages.append(Message(other, self._flags(), second.date + timedelta(seconds=2)))
 
     def _refused(self) -> Iterator[Message]:
-        """A message of no bytes, and one with a NUL in its body."""
+        """A message of no bytes, one with a NUL in its body, and one that is larger than the site allows."""
         yield Message(b"", ("\\Seen",), self._date(None), refused=True)
         with_nul = self._message()
         yield Message(with_nul.data + b"\r\nnul: \0 here\r\n", ("\\Seen",), with_nul.date, refused=True)
+        yield self._message(size=TOO_LARGE)
+
+    def _with_damage(self) -> Folder:
+        folder = self._folder(PREFIX + DAMAGED_FOLDER, 3)
+        damaged = self._message()
+        folder.messages.append(Message(damaged.data, ("\\Seen",), damaged.date, refused=True, damaged=True))
+        return folder
+
+    def _with_long_keyword(self) -> Folder:
+        folder = self._folder(PREFIX + LONG_KEYWORD_FOLDER, 2, on_disk=True)
+        marked = [
+            Message(message.data, ("\\Seen", LONG_KEYWORD), message.date, refused=True) for message in folder.messages
+        ]
+        return Folder(folder.name, marked, subscribed=False, on_disk=True)
+
+    def _unopened(self, name: str, *, locked: bool = False, directory: str = "") -> Folder:
+        inside = self._folder(PREFIX + name, 1, on_disk=True)
+        return Folder(inside.name, inside.messages, subscribed=False, on_disk=True, locked=locked, directory=directory)
 
 
 FLAG_SHARES = (("\\Seen", 0.8), ("\\Answered", 0.2), ("\\Flagged", 0.1), ("\\Draft", 0.03), ("\\Deleted", 0.02))

@@ -14,7 +14,7 @@ from imapclient import IMAPClient
 from lab import driver
 from lab.paths import Instance
 from lab.shell import LabError
-from lab.store import Side, StoreError, Stores
+from lab.store import Side, StoreError, Stores, folders_to_read
 
 HEADER = "X-Bascule-Number"
 WORKERS = 4
@@ -43,22 +43,27 @@ def look(instance: Instance, accounts: Collection[str]) -> Looked:
     return Looked(sides["new"], sides["old"], queued, sorted(set(unseen)))
 
 
-def judge(accepted: Mapping[int, Collection[str]], doubtful: Collection[int], found: Looked) -> dict[str, Any]:
+def judge(
+    accepted: Mapping[int, Collection[str]], doubtful: Collection[int], found: Looked, kept: Collection[str] = ()
+) -> dict[str, Any]:
     """Compare where the numbers are with where they must be.
 
-    `accepted`: number -> accounts that it must be in, once each. `doubtful`: the MX never answered.
+    `accepted`: number -> accounts that it must be in, once each. `doubtful`: the MX never answered. `kept`: accounts
+    that stay on old by decision: theirs must be there, once; what an earlier pass has copied lies unused on new.
     """
+    places = {number: _places(number, found, kept) for number in accepted}
     result: dict[str, Any] = {
         "injected": len(accepted), "delivered_once": 0, "lost": [], "duplicated": [], "misplaced": [], "waiting": {},
         "only_on_old": [], "unseen": list(found.unseen), "doubtful": sorted(set(doubtful) & set(found.new)),
+        "kept_on_old": sorted(kept),
     }  # fmt: skip
     for number, wanted in sorted(accepted.items()):
-        copies = Counter(account for account, _ in found.new.get(number, ()))
+        copies = Counter(account for account, _ in places[number])
         missing = [account for account in wanted if not copies[account]]
         if any(count > 1 for count in copies.values()):
-            result["duplicated"].append(_sentence(number, found.new[number]))
+            result["duplicated"].append(_sentence(number, places[number]))
         elif set(copies) - set(wanted):
-            result["misplaced"].append(_sentence(number, found.new[number]))
+            result["misplaced"].append(_sentence(number, places[number]))
         elif not missing:
             result["delivered_once"] += 1
         elif number in found.queued:
@@ -67,8 +72,14 @@ def judge(accepted: Mapping[int, Collection[str]], doubtful: Collection[int], fo
             result["only_on_old"].append(number)
         else:
             result["lost"].append(f"number {number}, accepted by the MX, is not in the mailbox of {', '.join(missing)}")
-    result["numbers"] = {number: [list(place) for place in found.new.get(number, ())] for number in sorted(accepted)}
+    result["numbers"] = {number: [list(place) for place in places[number]] for number in sorted(accepted)}
     return result
+
+
+def _places(number: int, found: Looked, kept: Collection[str]) -> list[tuple[str, str]]:
+    """Where the number counts: on new, and of an account that stays on old there."""
+    on_new = [place for place in found.new.get(number, ()) if place[0] not in kept]
+    return on_new + [place for place in found.old.get(number, ()) if place[0] in kept]
 
 
 def sentences(result: Mapping[str, Any]) -> str:
@@ -76,10 +87,12 @@ def sentences(result: Mapping[str, Any]) -> str:
     counts = {name: len(result[name]) for name in ("lost", "duplicated", "misplaced", "waiting", "only_on_old")}
     lines = [
         f"{result['injected']} messages accepted by the MX",
-        f"{result['delivered_once']} are in the right mailbox on new, once",
+        f"{result['delivered_once']} are in the right mailbox, once",
         "{lost} lost, {duplicated} twice, {misplaced} in a wrong mailbox, {waiting} waiting in queues, "
         "{only_on_old} on old only".format_map(counts),
     ]
+    if result["kept_on_old"]:
+        lines.append(f"  kept on old by decision, and looked for there: {', '.join(result['kept_on_old'])}")
     for kind in ("lost", "duplicated", "misplaced", "unseen"):
         lines += [f"  {kind}: {line}" for line in result[kind]]
     return "\n".join(lines)
@@ -112,9 +125,7 @@ def _mailboxes(stores: Stores, side: Side, accounts: Collection[str], unseen: li
 
 def _numbers(client: IMAPClient) -> Iterator[tuple[str, int]]:
     """(folder, number) of every numbered message of the mailbox."""
-    for flags, _, folder in client.list_folders():
-        if b"\\Noselect" in flags or b"\\NonExistent" in flags:
-            continue
+    for folder in folders_to_read(client):
         client.select_folder(folder, readonly=True)
         uids = client.search(["HEADER", HEADER, ""])
         wanted = f"BODY.PEEK[HEADER.FIELDS ({HEADER})]"

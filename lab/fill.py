@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
@@ -169,6 +169,8 @@ class _File:
     path: str
     content: bytes | str
     changed: float = corpus.EVE.timestamp()
+    mode: int = 0o600
+    locked: bool = False  # nobody but root may look into its directory
 
 
 class _Filler:
@@ -217,14 +219,24 @@ def _mail_files(mailbox: Mailbox) -> Iterator[_File]:
     """Maildir files of the messages that APPEND refuses or alters, and of folders that CREATE refuses."""
     for folder in mailbox.old:
         refused = [message for message in folder.messages if message.refused]
+        keywords = sorted({flag for message in refused for flag in message.flags if flag not in SYSTEM_LETTERS})
+        home = f"{mailbox.person.account}/Maildir/{folder.maildir}"
+        if keywords:
+            lines = "".join(f"{number} {keyword}\n" for number, keyword in enumerate(keywords))
+            yield _File(HOMES, f"{home}/dovecot-keywords", lines.encode())
         for number, message in enumerate(refused):
-            path = f"{mailbox.person.account}/Maildir/{folder.maildir}/cur/{_maildir_name(message, number)}"
-            yield _File(HOMES, path, message.data.replace(b"\r\n", b"\n"), message.date.timestamp())
+            path = f"{home}/cur/{_maildir_name(message, number, keywords)}"
+            content, mode = message.data.replace(b"\r\n", b"\n"), 0 if message.damaged else 0o600
+            yield _File(HOMES, path, content, message.date.timestamp(), mode, locked=folder.locked)
 
 
-def _maildir_name(message: Message, number: int) -> str:
-    letters = "".join(sorted(SYSTEM_LETTERS[flag] for flag in message.flags if flag in SYSTEM_LETTERS))
-    return f"{int(message.date.timestamp())}.M{number}P1.old:2,{letters}"
+def _maildir_name(message: Message, number: int, keywords: Sequence[str]) -> str:
+    """With the sizes that Dovecot writes, so that it knows them of a file that it can't read too."""
+    letters = sorted(SYSTEM_LETTERS[flag] for flag in message.flags if flag in SYSTEM_LETTERS)
+    letters += [chr(ord("a") + keywords.index(flag)) for flag in message.flags if flag in keywords]
+    without_returns = message.data.replace(b"\r\n", b"\n")
+    sizes = f"S={len(without_returns)},W={len(message.data)}"
+    return f"{int(message.date.timestamp())}.M{number}P1.old,{sizes}:2,{''.join(letters)}"
 
 
 def _calendar_files(mailbox: Mailbox) -> Iterator[_File]:
@@ -245,12 +257,15 @@ def _write_files(instance: Instance, files: list[_File]) -> None:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for directory, inside in _by_directory([file for file in files if file.place == place]).items():
-                archive.addfile(_member(directory, tarfile.DIRTYPE, mode=0o700))
+                locked = any(file.locked for file in inside)
+                archive.addfile(_member(directory, tarfile.DIRTYPE, mode=0 if locked else 0o700))
                 for file in inside:
                     if isinstance(file.content, str):
                         archive.addfile(_member(file.path, tarfile.SYMTYPE, file.changed, target=file.content))
                     else:
-                        member = _member(file.path, tarfile.REGTYPE, file.changed, size=len(file.content))
+                        member = _member(
+                            file.path, tarfile.REGTYPE, file.changed, mode=file.mode, size=len(file.content)
+                        )
                         archive.addfile(member, io.BytesIO(file.content))
         as_owner = ["runuser", "-u", place.user, "--"]
         _on_host(instance, place.host, [*as_owner, "mkdir", "-p", place.directory])

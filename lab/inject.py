@@ -23,7 +23,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from lab import delivered, driver, inventory
+from lab import audit, delivered, driver, inventory
 from lab.facts import DOMAIN
 from lab.inventory import Inventory
 from lab.paths import CHECKOUT, Instance
@@ -109,6 +109,7 @@ def report(instance: Instance, asked: argparse.Namespace) -> int:
         {record.number: record.accounts for record in accepted(instance)},
         {record.number for record in records(instance).values() if record.state in ("sending", "uncertain")},
         found,
+        kept_on_old(instance),
     )
     (instance.state / "injected.json").write_text(json.dumps(result, indent=1, ensure_ascii=False))
     if asked.json:
@@ -116,6 +117,12 @@ def report(instance: Instance, asked: argparse.Namespace) -> int:
     else:
         print(delivered.sentences(result))
     return 0
+
+
+def kept_on_old(instance: Instance) -> list[str]:
+    """The accounts whose mailbox stays on old by decision: the one thing that this takes from Bascule's ledger."""
+    decided = audit.read_decisions(instance, None)
+    return sorted(account for account, decisions in decided.items() if decisions.kept_on_old)
 
 
 def run(instance: Instance, asked: argparse.Namespace) -> int:

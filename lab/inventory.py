@@ -64,7 +64,7 @@ def numbers_of(instance: Instance) -> Path:
 
 
 def holdings_of(mailbox: Mailbox) -> Holdings:
-    """What will be in one account's places once the lab is filled."""
+    """What will be in one account's places once the lab is filled: what nobody can read there does not count."""
     return Holdings(
         account=mailbox.person.account,
         address=mailbox.person.address,
@@ -72,7 +72,7 @@ def holdings_of(mailbox: Mailbox) -> Holdings:
         trouble=mailbox.person.trouble,
         old=_entries(mailbox.old),
         new=_entries(mailbox.new),
-        subscribed=[folder.name for folder in mailbox.old if folder.subscribed],
+        subscribed=[folder.name for folder in mailbox.old if folder.subscribed and folder.opens],
         filters=mailbox.filters,
         active_filter=mailbox.active_filter,
         events=[item.uid for item in mailbox.events],
@@ -112,8 +112,10 @@ def _entries(folders: list[Folder]) -> dict[str, list[Entry]]:
                 int(message.date.timestamp()),
             )
             for message in folder.messages
+            if not message.damaged
         ]
         for folder in folders
+        if folder.opens
     }
 
 

@@ -1,7 +1,7 @@
 """Who works at the observatory: accounts, their names and addresses, made from a seed.
 
 Some accounts are always the same, whatever the seed and the number, because the day's prepared answers, the site file
-and the tests name them: the role accounts, two beta testers and the four problem mailboxes.
+and the tests name them: the role accounts, two beta testers and the problem mailboxes.
 """
 
 import random
@@ -15,8 +15,15 @@ from lab.facts import DOMAIN
 from lab.secrets import PROBE_ACCOUNT
 
 Kind = Literal["person", "role"]
-Trouble = Literal["folders", "messages", "filter that never matches", "filter that is no Sieve"]
-MINIMUM = 9  # the fixed accounts below
+Trouble = Literal[
+    "folders",
+    "messages",
+    "filter that never matches",
+    "filter that is no Sieve",
+    "lost folders",
+    "stays on old",
+]
+MINIMUM = 11  # the fixed accounts below
 
 # name, given name, surname, beta tester, trouble
 FIXED: tuple[tuple[str, str, str, bool, Trouble | None], ...] = (
@@ -26,6 +33,8 @@ FIXED: tuple[tuple[str, str, str, bool, Trouble | None], ...] = (
     ("cdaubigne", "Chloé", "d'Aubigné", False, "messages"),
     ("fstjean", "François-Xavier", "Saint-Jean", False, "filter that never matches"),
     ("zkovacs", "Zoé", "Kovács", False, "filter that is no Sieve"),
+    ("mlacour", "Maëlle", "Lacour", False, "lost folders"),
+    ("rzeller", "René", "Zeller", False, "stays on old"),
 )
 ROLES = (("accueil", "Accueil"), ("direction", "Direction"), (PROBE_ACCOUNT, "Sonde"))
 

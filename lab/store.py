@@ -9,6 +9,7 @@ from typing import Literal
 
 from imapclient import IMAPClient, imap_utf7
 
+from lab.corpus import BROKEN_FOLDER, DAMAGED_FOLDER, LOCKED_FOLDER, PREFIX
 from lab.facts import HOSTS
 from lab.paths import Instance
 from lab.secrets import MASTER_USER, Secrets, load_or_make
@@ -54,6 +55,19 @@ class Stores:
 
     def _login(self, side: Side, account: str) -> tuple[str, str]:
         return f"{account}*{MASTER_USER}", self._secrets.master_old if side == "old" else self._secrets.master_new
+
+
+def folders_to_read(client: IMAPClient) -> list[str]:
+    """The mailbox's folders, without those in which the old server breaks off."""
+    listed = client.list_folders()
+    on_old = any(name.startswith(PREFIX) for _, _, name in listed)
+    closed = {b"\\Noselect", b"\\NonExistent"}
+    return [name for flags, _, name in listed if not closed & {*flags} and not (on_old and is_damaged(name))]
+
+
+def is_damaged(name: str) -> bool:
+    """Whether this folder of old can't be read as a whole: the lab has made it so."""
+    return name in {PREFIX + damaged for damaged in (LOCKED_FOLDER, BROKEN_FOLDER, DAMAGED_FOLDER)}
 
 
 class Writer:

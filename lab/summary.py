@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +33,7 @@ def summarise(
         "bytes": sum(state.bytes for state in states.values()),
         "problems": [problem_line(item) for item in problems.problems(ledger, states=("open", "decided", "settled"))],
         "decisions": decision_lines(ledger),
+        "kept_on_old": sorted(problems.kept_on_old(ledger)),
         "answers": answers,
         "injected": injected["injected"],
         "delivered_once": injected["delivered_once"],
@@ -149,7 +151,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     print(f"  problems           {len(summary['problems'])}")
     for problem in summary["problems"]:
         print(f"    {problem['account']}: {problem['kind']}: {problem['subject']!r}: {problem['state']}")
-    print(f"  decisions          {len(summary['decisions'])}")
+    sources = Counter(decision.get("source", "gate") for decision in summary["decisions"])
+    print(f"  decisions          {', '.join(f'{count} by {source}' for source, count in sorted(sources.items()))}")
+    print(f"  kept on old        {', '.join(summary['kept_on_old']) or 'no mailbox'}")
     print(
         f"  injected           {summary['injected']} numbered messages, {summary['delivered_once']} in exactly one "
         f"place, {len(summary['lost'])} lost, {len(summary['duplicated'])} twice"

@@ -108,6 +108,13 @@ def test_a_mailbox_kept_on_old_by_decision_is_excused() -> None:
     assert (result.lost, result.kept_on_old) == ([], ["jdoe"])
 
 
+def test_a_keyword_that_was_left_behind_by_decision_is_no_difference() -> None:
+    old, new = {"INBOX.x": [entry("one", "\\Seen", "long")]}, {"x": [entry("one", "\\Seen")]}
+    assert len(verdict(old, new).differences) == 1
+    assert verdict(old, new, decisions=Decisions(dropped=frozenset({("INBOX.x", "long")}))).differences == []
+    assert len(verdict(old, new, decisions=Decisions(dropped=frozenset({("INBOX.y", "long")}))).differences) == 1
+
+
 def test_subscriptions_follow_renamed_folders_and_not_those_left_out() -> None:
     holdings = Holdings("jdoe", "J.Doe@obs.test", False, None, {}, {}, ["INBOX.a.b", "INBOX.~c", "INBOX.d"])
     decisions = Decisions(renamed={"INBOX.~c": "c"}, left_out=frozenset({"INBOX.d"}))
@@ -143,3 +150,15 @@ def test_a_number_for_two_is_lost_when_one_has_it_not() -> None:
 def test_a_doubtful_number_that_arrived_is_told_but_not_counted() -> None:
     result = judge({}, [9], Looked(new={9: [("a", "INBOX")]}))
     assert (result["injected"], result["doubtful"]) == (0, [9])
+
+
+def test_the_numbers_of_an_account_that_is_kept_on_old_must_be_there_once() -> None:
+    looked = Looked(
+        new={1: [("a", "INBOX")], 3: [("a", "INBOX"), ("b", "INBOX")], 4: [("b", "INBOX")]},
+        old={1: [("a", "INBOX")], 2: [("a", "INBOX")] * 2, 3: [("a", "INBOX")]},
+    )
+    result = judge({1: ("a",), 2: ("a",), 3: ("a", "b"), 4: ("a", "b")}, [], looked, kept=["a"])
+    assert result["delivered_once"] == 2
+    assert [line.split()[1] for line in result["duplicated"]] == ["2"]
+    assert [line.split(",")[0] for line in result["lost"]] == ["number 4"]
+    assert result["numbers"][3] == [["b", "INBOX"], ["a", "INBOX"]]

@@ -8,10 +8,26 @@ from collections import Counter
 
 import icalendar
 import pytest
+from bascule import site
 from bascule.sieve.syntax import SieveSyntaxError, parse
 
 from lab import seed_filters
-from lab.corpus import ON_DISK_FOLDER, PREFIX, REFUSED_FOLDERS, Mailbox, Message, mailbox_of
+from lab.corpus import (
+    BROKEN_FOLDER,
+    DAMAGED_FOLDER,
+    LOCKED_FOLDER,
+    LONG_KEYWORD,
+    LONG_KEYWORD_FOLDER,
+    ON_DISK_FOLDER,
+    PREFIX,
+    REFUSED_FOLDERS,
+    Mailbox,
+    Message,
+    mailbox_of,
+)
+from lab.fill import _mail_files
+from lab.inventory import holdings_of
+from lab.paths import SITE_FILE
 from lab.people import Person, people
 
 SITE = people(24)
@@ -101,7 +117,7 @@ def test_every_mailbox_has_an_empty_folder_or_more(mailboxes: dict[str, Mailbox]
 
 def test_flags_and_keywords_are_atoms(mailboxes: dict[str, Mailbox]) -> None:
     for message in all_messages(mailboxes):
-        assert all(re.fullmatch(r"\\?[$A-Za-z0-9-]{1,50}", flag) for flag in message.flags)
+        assert all(re.fullmatch(r"\\?[$A-Za-z0-9-]{1,50}", flag) or flag == LONG_KEYWORD for flag in message.flags)
 
 
 def test_beta_testers_alone_have_mail_on_new(mailboxes: dict[str, Mailbox]) -> None:
@@ -122,9 +138,46 @@ def test_refused_folder_names(mailboxes: dict[str, Mailbox]) -> None:
 
 def test_refused_messages(mailboxes: dict[str, Mailbox]) -> None:
     refused = [message for message in with_trouble(mailboxes, "messages").old[0].messages if message.refused]
-    assert [len(message.data) == 0 for message in refused] == [True, False]
+    assert [len(message.data) == 0 for message in refused] == [True, False]  # the large one comes by IMAP
     assert b"\0" in refused[1].data
     assert b"\0" not in refused[1].served
+
+
+def test_one_message_alone_is_larger_than_the_site_allows(mailboxes: dict[str, Mailbox]) -> None:
+    allowed = site.load(SITE_FILE).mailboxes.largest_message
+    sizes = [len(message.data) for message in all_messages(mailboxes) if len(message.data) > allowed]
+    assert sizes == [
+        len(message.data)
+        for message in with_trouble(mailboxes, "messages").old[0].messages
+        if len(message.data) > allowed
+    ]
+    assert len(sizes) == 1
+
+
+def test_what_old_can_not_read_is_written_so_and_stands_in_no_inventory(mailboxes: dict[str, Mailbox]) -> None:
+    mailbox = with_trouble(mailboxes, "messages")
+    files = {file.path: file for file in _mail_files(mailbox)}
+    (damaged,) = [path for path, file in files.items() if file.mode == 0]
+    assert re.search(r"/cur/\d+\.M0P1\.old,S=[1-9]\d*,W=[1-9]\d*:2,S$", damaged)
+    assert len(holdings_of(mailbox).old[PREFIX + DAMAGED_FOLDER]) == 3
+
+
+def test_a_keyword_that_is_too_long_is_written_as_dovecot_keeps_keywords(mailboxes: dict[str, Mailbox]) -> None:
+    mailbox = with_trouble(mailboxes, "messages")
+    files = {
+        file.path: file.content for file in _mail_files(mailbox) if "tiquettes" in file.path or "&AMk-" in file.path
+    }
+    assert f"0 {LONG_KEYWORD}\n".encode() in files.values()
+    assert sum(path.endswith(":2,Sa") for path in files) == len(holdings_of(mailbox).old[PREFIX + LONG_KEYWORD_FOLDER])
+
+
+def test_folders_that_old_does_not_open(mailboxes: dict[str, Mailbox]) -> None:
+    mailbox = with_trouble(mailboxes, "lost folders")
+    unopened = {folder.name: folder for folder in mailbox.old if not folder.opens}
+    assert unopened.keys() == {PREFIX + LOCKED_FOLDER, PREFIX + BROKEN_FOLDER}
+    assert unopened[PREFIX + BROKEN_FOLDER].maildir == f".{BROKEN_FOLDER}"
+    assert not unopened.keys() & holdings_of(mailbox).old.keys()
+    assert [file.locked for file in _mail_files(mailbox)] == [True, False]
 
 
 def test_a_filter_that_never_matches(mailboxes: dict[str, Mailbox]) -> None:

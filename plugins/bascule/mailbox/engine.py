@@ -130,8 +130,10 @@ class MailboxPass:
         return True
 
     def _at_rest(self, state: FolderState) -> bool:
-        waiting = self.troubles.open_keywords(state.shown) or state.has_exceptions()
-        return unchanged(state) and not waiting
+        if not unchanged(state) or self.troubles.open_keywords(state.shown) or state.has_exceptions():
+            return False
+        self.troubles.dropped_keywords(state.shown)  # nothing is left to do for what was decided about these
+        return True
 
     def _first_lane(self) -> Lane:
         old, new = in_parallel(lambda: Session(self.job.old), lambda: Session(self.job.new))
