@@ -24,7 +24,7 @@ from lab.corpus import Folder, Mailbox, Message
 from lab.facts import DOMAIN, HOSTS, PEOPLE_BASE
 from lab.inventory import Holdings, numbers_of
 from lab.paths import Instance
-from lab.people import ROLE_ALIASES, Person, people
+from lab.people import LISTS, ROLE_ALIASES, Person, people
 from lab.secrets import LDAP_ADMIN_DN, Secrets, load_or_make
 from lab.shell import LabError
 from lab.store import Appended, Side, StoreError, Stores
@@ -125,6 +125,7 @@ def _write_aliases(instance: Instance, everybody: list[Person]) -> None:
             lines.append(f"{person.account}@{DOMAIN} {person.account}@{HOSTS['new' if person.beta else 'old'].fqdn}")
     for address, accounts in ROLE_ALIASES.items():
         lines.append(f"{address} {', '.join(f'{account}@{DOMAIN}' for account in accounts)}")
+    lines += [f"{address} {', '.join(members)}" for address, members in LISTS.items()]
     _on_host(instance, "mx", ["dd", f"of={ALIAS_MAP}", "status=none"], ("\n".join(lines) + "\n").encode())
     _on_host(instance, "mx", ["postmap", f"hash:{ALIAS_MAP}"])
 

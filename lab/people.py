@@ -45,7 +45,11 @@ ROLE_ALIASES = {
     f"postmaster@{DOMAIN}": (PROBE_ACCOUNT,),
     f"directeur@{DOMAIN}": ("direction",),
     f"bureau@{DOMAIN}": ("accueil", "direction"),
+    f"essais@{DOMAIN}": (PROBE_ACCOUNT,),
 }
+
+# Lists with members outside of the house. No numbered messages are sent to them: those are looked for in mailboxes.
+LISTS = {f"liste-essais@{DOMAIN}": (f"{PROBE_ACCOUNT}@{DOMAIN}", "visiteur@outside.test")}
 
 GIVEN_NAMES = (Path(__file__).parent / "given_names.txt").read_text(encoding="utf-8").split()
 SURNAMES = (Path(__file__).parent / "surnames.txt").read_text(encoding="utf-8").split()

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from bascule.access import Access
-from bascule.checks import certificates, client, directory, hosts, names, pop3, webmail
+from bascule.changes.probes import wait_for
+from bascule.checks import by_mail, certificates, client, directory, hosts, names, pop3, webmail
 from bascule.checks.functional import run_functional_test
 from bascule.checks.preflight import preflight
 from bascule.directory import accounts
@@ -130,3 +131,11 @@ def test_the_certificate_is_checked_for_the_name_that_users_have(lab: Any) -> No
 def test_submission_and_the_way_out(access: Access) -> None:
     evidence = run_functional_test(access, "mail-to-outside")
     assert evidence.ok, evidence.sentence
+
+
+def test_mail_to_a_list_reaches_the_probe_and_the_member_outside_once(lab: Any, access: Access) -> None:
+    counted = "grep -rlF 'To: liste-essais@obs.test' /var/mail/outside | wc -l"
+    before = int(lab.ssh("client", counted))
+    evidence = by_mail.mail_to("list", access)
+    assert evidence.ok, evidence.sentence
+    assert wait_for(lambda: int(lab.ssh("client", counted)) == before + 1, 30)

@@ -9,7 +9,7 @@ import pytest
 from bascule import site
 from bascule.directory import ACCOUNT_NAME
 
-from lab.people import MINIMUM, ROLE_ALIASES, Trouble, fold, people
+from lab.people import LISTS, MINIMUM, ROLE_ALIASES, Trouble, fold, people
 
 
 def test_the_same_seed_makes_the_same_people() -> None:
@@ -72,6 +72,5 @@ def test_aliases_lead_to_accounts_of_every_site() -> None:
 
 def test_the_labs_site_file_has_the_same_aliases() -> None:
     written = site.load(Path(__file__).parents[2] / "lab" / "site.yaml").aliases.extra
-    assert written == {
-        address: [f"{account}@obs.test" for account in accounts] for address, accounts in ROLE_ALIASES.items()
-    }
+    roles = {address: [f"{account}@obs.test" for account in accounts] for address, accounts in ROLE_ALIASES.items()}
+    assert written == roles | {address: list(members) for address, members in LISTS.items()}
