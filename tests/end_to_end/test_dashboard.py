@@ -5,14 +5,17 @@ import os
 
 import pytest
 import requests
-from bascule.ledger import mailboxes
+from bascule.ledger import filters, mailboxes
+from markupsafe import escape
 
 from lab.airflow import USER, Home, Rest
 from lab.paths import Instance
 from tests.end_to_end.conftest import Day
 
 
-def dashboard(rest: Rest, user: str | None = None, token: str | None = None) -> requests.Response:
+def dashboard(
+    rest: Rest, user: str | None = None, token: str | None = None, *, page: str = "", **asked: str
+) -> requests.Response:
     """The page as this user gets it, by the cookie that the UI uses; without a user as anybody gets it."""
     if user:
         passwords = json.loads(Home(Instance(os.environ["BASCULE_LAB_INSTANCE"])).passwords.read_text())
@@ -20,12 +23,14 @@ def dashboard(rest: Rest, user: str | None = None, token: str | None = None) -> 
         answer = requests.post(f"{rest.base}/auth/token", json=login, timeout=30)
         answer.raise_for_status()
         token = answer.json()["access_token"]
-    return requests.get(f"{rest.base}/bascule/", cookies={"_token": token} if token else None, timeout=60)
+    cookies = {"_token": token} if token else None
+    return requests.get(f"{rest.base}/bascule/{page}", params=asked, cookies=cookies, timeout=60)
 
 
 def test_nobody_reads_the_dashboard_without_login(rest: Rest) -> None:
     assert dashboard(rest).status_code == 401
     assert dashboard(rest, token="not.a.token").status_code in (401, 403)
+    assert dashboard(rest, page="filters", account="sonde").status_code == 401
 
 
 @pytest.mark.parametrize("user", [USER, "helpdesk"])
@@ -50,3 +55,13 @@ def test_the_dashboard_shows_the_day(day: Day) -> None:
     assert [account for account in first_of_the_first_page if f"<td>{account}<td" not in text] == []
     assert "The chain holds" in text
     assert "go_no_go" in text
+
+
+def test_the_dashboard_shows_what_became_of_a_filter(day: Day) -> None:
+    edited = next(status for status in filters.filters(day.ledger) if status.report["edits"] and status.active)
+
+    text = dashboard(day.rest, USER, page="filters", account=edited.account).text
+
+    assert f"Filters of {edited.account}" in text
+    assert escape(edited.report["edits"][0]["reason"]) in text
+    assert "No difference in what the old and the new filter do." in text or "does otherwise" in text

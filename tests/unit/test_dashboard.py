@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from bascule.dashboard import overview
 from bascule.dashboard.app import for_airflow, make_app
-from bascule.ledger import Ledger, LedgerError, journal, phases, problems
+from bascule.ledger import Ledger, LedgerError, filters, journal, phases, problems
 from bascule.ledger.mailboxes import set_mailbox
 from bascule.ledger.problems import Option, Problem
 from fastapi.testclient import TestClient
@@ -30,6 +30,18 @@ def ledger(tmp_path: Path) -> Ledger:
 def client(ledger: Ledger) -> Iterator[TestClient]:
     with TestClient(make_app(lambda: ledger, lambda: None)) as client:
         yield client
+
+
+class Tags(HTMLParser):
+    """Every tag's name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.add(tag)
 
 
 class Tables(HTMLParser):
@@ -235,13 +247,79 @@ def test_hostile_names_stay_text(client: TestClient, ledger: Ledger) -> None:
     assert answer.text.count("&lt;script&gt;") >= 8
 
 
-def test_the_page_loads_nothing_and_runs_nothing(client: TestClient) -> None:
-    answer = client.get("/")
+def put_filter(ledger: Ledger, account: str, name: str, text: str) -> None:
+    """A filter that was carried over, with its page."""
+    with ledger.session() as session:
+        filters.keep_original(session, account, name, text.encode(), active=True)
+        difference = {"message": text, "before": [text], "after": ["keep"]}
+        edit = {"line": 1, "column": 2, "rule": "folder-name", "reason": text, "before": text, "after": "after"}
+        filters.set_report(
+            session,
+            account,
+            name,
+            {
+                "before": text, "after": "after it", "on_new": "what stands there", "proposed": text, "edits": [edit],
+                "findings": [{"line": 1, "message": text}], "server_words": "the compiler's " + text, "proved": "x",
+                "behaviour": [difference], "repaired_behaviour": [difference], "not_compared": "", "vacation": text,
+            },
+        )  # fmt: skip
+
+
+def test_an_accounts_filters_have_a_page_that_the_overview_links(client: TestClient, ledger: Ledger) -> None:
+    with ledger.session() as session:
+        set_mailbox(session, "anna&co", "verified")
+    put_filter(ledger, "anna&co", "main", "first line\n\tsecond line")
+
+    assert 'href="filters?account=anna%26co"' in client.get("/").text
+    page = client.get("/filters", params={"account": "anna&co"}).text
+
+    assert "first line\n\tsecond line" in page
+    assert "what stands there" in page
+    assert "the compiler&#39;s first line" in page
+    assert "The new filter does otherwise" in page
+
+
+def test_a_problem_of_a_filter_leads_to_its_page(client: TestClient, ledger: Ledger) -> None:
+    with ledger.session() as session:
+        problems.report(
+            session, Problem("anna", "sieve", "filter needs a look", "main", "why", details={"global": "text of it"})
+        )
+
+    assert '<a href="filters?account=anna">filter needs a look</a>' in client.get("/").text
+    assert "text of it" in client.get("/filters?account=anna").text
+
+
+def test_hostile_filters_stay_text(client: TestClient, ledger: Ledger) -> None:
+    put_filter(ledger, HOSTILE, HOSTILE, HOSTILE)
+    with ledger.session() as session:
+        problems.report(session, Problem(HOSTILE, "sieve", HOSTILE[:60], "x", HOSTILE, details={HOSTILE: HOSTILE}))
+
+    answer = client.get("/filters", params={"account": HOSTILE})
+
+    assert answer.status_code == 200
+    assert "\u202e" not in answer.text
+    assert "<script" not in answer.text
+    assert answer.text.count("&lt;script&gt;") >= 16
+
+
+def test_an_account_without_filters_has_a_page_too(client: TestClient) -> None:
+    assert "no filter of this account" in client.get("/filters?account=nobody").text
+
+
+@pytest.mark.parametrize("question", ["/filters", f"/filters?account={'a' * 300}"])
+def test_a_senseless_question_about_filters_is_refused(client: TestClient, question: str) -> None:
+    assert client.get(question).status_code == 422
+
+
+@pytest.mark.parametrize("question", ["/", "/filters?account=anna"])
+def test_the_page_loads_nothing_and_runs_nothing(client: TestClient, question: str, ledger: Ledger) -> None:
+    put_filter(ledger, "anna", "main", "keep;")
+    answer = client.get(question)
 
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; style-src 'nonce-")
     assert "unsafe" not in policy
-    assert not Tables(answer.text).tags & {"script", "img", "link", "iframe", "object"}
+    assert not Tags(answer.text).found & {"script", "img", "link", "iframe", "object"}
     assert "http://" not in answer.text and "https://" not in answer.text
 
 
@@ -259,16 +337,16 @@ def test_a_ledger_that_cannot_be_opened_is_said_without_its_url() -> None:
 
 def test_without_login_nothing_is_shown() -> None:
     with TestClient(for_airflow()) as client:
-        answers = [client.get(path) for path in ("/", "/?state=problems")]
+        answers = [client.get(path) for path in ("/", "/?state=problems", "/filters?account=anna")]
 
-    assert [answer.status_code for answer in answers] == [401, 401]
+    assert [answer.status_code for answer in answers] == [401, 401, 401]
     assert "Bascule" not in answers[0].text
 
 
 def test_there_are_no_pages_beside_the_guarded_ones() -> None:
     app = for_airflow()
 
-    assert [getattr(route, "path", None) for route in app.routes] == ["/"]
+    assert [getattr(route, "path", None) for route in app.routes] == ["/", "/filters"]
 
 
 def test_the_plugin_imports_nothing_heavy() -> None:

@@ -1,4 +1,5 @@
-"""The dashboard as a FastAPI app: one page, rendered on the server, behind Airflow's login."""
+"""The dashboard as a FastAPI app: the overview and a page of each account's filters, rendered on the server, behind
+Airflow's login."""
 
 import secrets
 from collections.abc import Callable
@@ -50,6 +51,18 @@ def make_app(open_ledger: Callable[[], Ledger], may_read: Callable[..., Any]) ->
             return _html(templates, "no_ledger.html", 503)
         return _html(templates, "overview.html", 200, asked=asked, **found)
 
+    @app.get("/filters")
+    def show_filters(account: Words) -> Response:
+        from bascule.sieve.page import render
+
+        nonce = secrets.token_urlsafe(16)
+        try:
+            text = render(ledger(), account, nonce=nonce)
+        except LedgerError as error:
+            log.error("the dashboard can't open the ledger", reason=str(error))
+            return _html(templates, "no_ledger.html", 503)
+        return Response(text, 200, _headers(nonce), media_type="text/html")
+
     return app
 
 
@@ -68,15 +81,18 @@ def _look(ledger: Ledger, chain: overview.ChainCheck, asked: dict[str, Any]) -> 
 
 def _html(templates: Environment, name: str, status: int, **values: Any) -> Response:
     nonce = secrets.token_urlsafe(16)
-    headers = {
+    text = templates.get_template(name).render(nonce=nonce, **values)
+    return Response(text, status, _headers(nonce), media_type="text/html")
+
+
+def _headers(nonce: str) -> dict[str, str]:
+    return {
         "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'self'",
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
-    text = templates.get_template(name).render(nonce=nonce, **values)
-    return Response(text, status, headers, media_type="text/html")
 
 
 def _templates() -> Environment:
