@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +88,25 @@ def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Acc
     if not isinstance(selection, str) and (missing := set(selection) - {account.name for account in found}):
         raise DirectoryError(f"the directory has no account {', '.join(sorted(missing))}")
     return sorted(found, key=lambda account: account.name)
+
+
+def known(access: Access, names: Collection[str]) -> set[str]:
+    """Those of the names that are accounts of the site. Raises DirectoryError."""
+    possible = [name for name in names if ACCOUNT_NAME.match(name)]
+    if not possible:
+        return set()
+    site, attribute = access.site, access.site.directory.account.lower()
+    with connected(access) as connection:
+        found = search(connection, site, selection_filter(site, possible))
+        values = [item["raw_attributes"] for item in found]
+    told = {
+        value.decode(errors="replace").lower()
+        for entry in values
+        for name, several in entry.items()
+        if name.lower() == attribute
+        for value in several
+    }
+    return {name for name in possible if name.lower() in told}
 
 
 def parse_selection(text: str) -> str | list[str]:

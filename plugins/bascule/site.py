@@ -182,6 +182,7 @@ class MailboxesPart(Part):
     connections_per_mailbox: int = Field(default=2, ge=1, le=8)
     acl: bool = False
     metadata: bool = False
+    identifiers: dict[str, str] = {}  # in access rights: old identifier -> new one, beyond the accounts' own names
     largest_message: int = Field(default=200_000_000, ge=1)  # bytes
 
 

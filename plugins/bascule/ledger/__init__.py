@@ -1,7 +1,18 @@
 """The ledger: the state of all mailboxes, filters, calendars, problems, and the journal."""
 
 # Every module with tables is imported here, so that whoever opens the ledger makes all of them.
-from bascule.ledger import calendars, filters, journal, leases, letters, mailboxes, problems
+from bascule.ledger import calendars, carried, filters, journal, leases, letters, mailboxes, problems
 from bascule.ledger.base import Ledger, LedgerError
 
-__all__ = ["Ledger", "LedgerError", "calendars", "filters", "journal", "leases", "letters", "mailboxes", "problems"]
+__all__ = [
+    "Ledger",
+    "LedgerError",
+    "calendars",
+    "carried",
+    "filters",
+    "journal",
+    "leases",
+    "letters",
+    "mailboxes",
+    "problems",
+]

@@ -8,6 +8,7 @@ from bascule.ledger.mailboxes import VerificationRow
 from bascule.mailbox import names
 from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.errors import Refused
+from bascule.mailbox.extras_audit import ExtrasAudit
 from bascule.mailbox.flags import Memory
 from bascule.mailbox.folders import look_around
 from bascule.mailbox.looking import UNLISTABLE
@@ -55,6 +56,7 @@ def audit(job: MailboxJob, ledger: Ledger) -> Audit:
     old, new = Session(job.old), Session(job.new)
     try:
         there = look_around(old).folders
+        extras = ExtrasAudit(job, ledger, old, new)
         with ledger.reading() as session:
             rows = {row.old_hash: row for row in mailboxes.folders_of(session, job.account)}
         for raw in sorted(there):
@@ -67,7 +69,9 @@ def audit(job: MailboxJob, ledger: Ledger) -> Audit:
                 result.folders.append(FolderAudit(names.display(raw), 0, 0, 0, words))
             else:
                 sides = Side(old, raw), Side(new, names.encode(row.new_name))
-                result.folders.append(_audit_folder(job, ledger, row.id, sides, folder.status.messages))
+                found = _audit_folder(job, ledger, row.id, sides, folder.status.messages)
+                found.differences.extend(extras.folder(raw, sides[1].raw))
+                result.folders.append(found)
     finally:
         old.close()
         new.close()

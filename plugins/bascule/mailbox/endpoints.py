@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bascule.access import Access, Endpoint, Login
+from bascule.access import Access, AccessError, Endpoint, Login
+from bascule.mailbox.errors import TransientError
 
 if TYPE_CHECKING:
     from bascule.site import MailServerPart
 
+Known = Callable[[Collection[str]], set[str]]  # of these names, those that the directory knows
 VerifyLevel = Literal["none", "counts", "attributes", "content"]
 
 
@@ -37,6 +40,9 @@ class Options:
     replace: dict[str, str] = field(default_factory=dict)
     acl: bool = False
     metadata: bool = False
+    identifiers: dict[str, str] = field(default_factory=dict)  # in access rights: old's -> new's
+    domain: str = ""  # an identifier that ends with @ and this is an account
+    known_accounts: Known | None = None  # None: nobody can say whom an identifier means
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,20 @@ def job_for(access: Access, account: str) -> MailboxJob:
             replace=dict(part.folders.replace),
             acl=part.acl,
             metadata=part.metadata,
+            identifiers=dict(part.identifiers),
+            domain=access.site.domain,
+            known_accounts=lambda names: _known(access, names),
         ),
     )
+
+
+def _known(access: Access, names: Collection[str]) -> set[str]:
+    from bascule import directory  # needs LDAP, which few passes do
+
+    try:
+        return directory.known(access, names)
+    except AccessError as error:
+        raise TransientError(str(error)) from None
 
 
 def _server(access: Access, part: MailServerPart, account: str) -> Server:

@@ -13,6 +13,7 @@ from bascule.mailbox.context import PassContext, Progress, Tell
 from bascule.mailbox.copying import QuotaReached
 from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.errors import MailboxFailed, Refused, SourceBroke, TransientError
+from bascule.mailbox.extras import begin_anew, carry_extras
 from bascule.mailbox.folders import look_around
 from bascule.mailbox.folderwork import FolderWork
 from bascule.mailbox.lanes import Lane, WorkQueue, work_off
@@ -96,16 +97,16 @@ class MailboxPass:
             raise
 
     def _run(self, lane: Lane) -> PassResult:
-        if self.job.options.acl or self.job.options.metadata:
-            log.warning("the site file asks for ACLs or METADATA, which are not carried yet", account=self.job.account)
         old, new = in_parallel(lambda: look_around(lane.old), lambda: look_around(lane.new))
         planner = Planner(self.job, self.ledger, old, new, self.troubles)
         planned = planner.plan()
         if not self.dry_run:
             if not all(unchanged(state) for state in planned):
                 _mark_copying(self.ledger, self.job.account)
+            begin_anew(self.context, planned)
             planned = planner.create(lane.new, planned)
             carry_subscriptions(lane.new, planned)
+        carry_extras(self.context, lane, old, planned)
         complete = self._work(lane, planned)
         if not self.dry_run:
             complete = remove_folders(self.context, lane, old, new, planned) and complete

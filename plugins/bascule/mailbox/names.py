@@ -151,9 +151,10 @@ def quote(raw: bytes) -> bytes | None:
 
 @dataclass(frozen=True)
 class Literal:
-    """An argument that only a literal can carry."""
+    """An argument that only a literal can carry; `binary` when it may hold NUL (literal8, RFC 3516)."""
 
     data: bytes
+    binary: bool = False
 
 
 def argument(raw: bytes) -> bytes | Literal:

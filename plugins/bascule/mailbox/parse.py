@@ -89,6 +89,8 @@ class _Tokens:
             literal = LITERAL.match(self._line, self._at)
             if literal:
                 return self._literal(int(literal[1]))
+        if octet == b"~" and (literal := LITERAL.match(self._line, self._at + 1)):  # literal8 (RFC 3516)
+            return self._literal(int(literal[1]))
         found = _ATOM.match(self._line, self._at)
         if not found:
             raise ProtocolError(f"a response can't be read: {self._line[self._at : self._at + 60]!r}")

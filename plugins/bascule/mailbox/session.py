@@ -74,11 +74,11 @@ class Session:
         self.wire.write(tag)
         for part in parts:
             if isinstance(part, names.Literal):
-                if not self._agree(pending, len(part.data)):
+                if not self._agree(pending, len(part.data), b"~" if part.binary else b""):
                     return pending
                 self.wire.write(part.data)
             else:
-                self.wire.write(b" " + part)
+                self.wire.write(part if part == b")" else b" " + part)
         self.wire.write(b"\r\n")
         return pending
 
@@ -99,9 +99,9 @@ class Session:
         """Send a command and wait for its answer."""
         return self.finish(self.begin(*parts, handler=handler, shown=shown))
 
-    def _agree(self, pending: Pending, size: int) -> bool:
+    def _agree(self, pending: Pending, size: int, mark: bytes = b"") -> bool:
         self._continued = False
-        self.wire.write(b" {%d}\r\n" % size)
+        self.wire.write(b" %s{%d}\r\n" % (mark, size))
         self.wire.flush()
         while not self._continued and pending.status is None:
             self.pump()

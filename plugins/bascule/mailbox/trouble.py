@@ -84,6 +84,11 @@ class Troubles:
         found = self._decided.get((kind, subject))
         return found[1] if found else None
 
+    def left_out(self, kind: str, subject: str) -> tuple[Problem, Decision] | None:
+        """The problem as it was decided about, when a person chose to do without what it names."""
+        found = self._decided.get((kind, subject))
+        return found if found and found[1].option in (Option.APPLY, Option.LEAVE_OUT) else None
+
     def keep_on_old(self) -> Decision | None:
         """Whether a person chose that this mailbox stays where it is."""
         chosen = (decision for _, decision in self._decided.values() if decision.option is Option.KEEP_ON_OLD)
@@ -174,6 +179,37 @@ class Troubles:
                 details={"messages": messages},
                 server_words=words,
                 proposal={"action": "drop", "keyword": keyword},
+            )
+        )
+
+    def unknown_identifier(self, name: str, rights: dict[str, str], words: str) -> None:
+        """Access rights for somebody whom the directory or the new server does not know. `rights`: by folder."""
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                "acl-unknown",
+                name,
+                f"{name!r} has rights on {len(rights)} folder(s) of this mailbox and can't be given them on the new "
+                "server. Everything else of the folders is carried.",
+                facts={"identifier": name, "rights": rights},
+                details={"rights": "; ".join(f"{folder}: {letters}" for folder, letters in list(rights.items())[:10])},
+                server_words=words,
+                proposal={"action": "leave out"},
+            )
+        )
+
+    def annotation(self, folder: str, entry: str, token: str, words: str) -> None:
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                "metadata-refused",
+                f"{folder}: {entry}",
+                f"The annotation {entry!r} of the folder {folder!r} can't be carried to the new server.",
+                facts={"folder": folder, "entry": entry, "value": token},
+                server_words=words,
+                proposal={"action": "leave out"},
             )
         )
 
