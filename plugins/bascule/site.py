@@ -148,6 +148,8 @@ class MailServerPart(Part):
     login: Literal["master", "authzid", "secret"] = "master"
     master_login: str = "{account}*{master}"  # for login: master
     connections: int = Field(default=8, ge=1)  # at most so many at once, all tasks together
+    messages_per_second: int = Field(default=0, ge=0)  # copied by all tasks together; 0: no limit
+    bytes_per_second: int = Field(default=0, ge=0)
     storage: AbsolutePath | None = None  # where the mail lies on the host, for the check of disk space
 
     @model_validator(mode="after")
@@ -173,6 +175,13 @@ class PopPart(Part):
     new_port: Port = 995
 
 
+class QuotaPart(Part):
+    """The attribute of an account's directory entry from which the new server reads its quota; `value` over `bytes`."""
+
+    attribute: Annotated[str, _like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailQuota")]
+    value: Template = "{{ bytes }}"
+
+
 class MailboxesPart(Part):
     old: MailServerPart
     new: MailServerPart
@@ -183,6 +192,7 @@ class MailboxesPart(Part):
     acl: bool = False
     metadata: bool = False
     identifiers: dict[str, str] = {}  # in access rights: old identifier -> new one, beyond the accounts' own names
+    quota: QuotaPart | None = None
     largest_message: int = Field(default=200_000_000, ge=1)  # bytes
 
 
@@ -201,15 +211,6 @@ class CalendarServerPart(Part):
     discover: bool = False  # `url` is the account's principal or any page; the server says where the homes are
 
 
-class CalendarsPart(Part):
-    """Calendars and address books. `main`: names of old collections that go into the one that new gives everybody."""
-
-    old: CalendarServerPart
-    new: CalendarServerPart
-    main: list[str] = ["agenda", "calendar", "personal", "default", "contacts", "addressbook"]
-    new_main: str = "personal"
-    parallel: int = Field(default=4, ge=1, le=32)
-
 class RightsFilePart(Part):
     """Radicale's file of rights, which says who may see and change whose collections; read over SSH."""
 
@@ -224,6 +225,17 @@ class SogoToolPart(Part):
     new: str
 
 
+class CalendarsPart(Part):
+    """Calendars and address books. `main`: names of old collections that go into the one that new gives everybody."""
+
+    old: CalendarServerPart
+    new: CalendarServerPart
+    main: list[str] = ["agenda", "calendar", "personal", "default", "contacts", "addressbook"]
+    new_main: str = "personal"
+    parallel: int = Field(default=4, ge=1, le=32)
+    rights: RightsFilePart | None = None  # where old is Radicale
+    sogo_tool: SogoToolPart | None = None  # where old is SOGo too
+
 
 class IsolationPart(Part):
     """A firewall on one host: its mail ports can be reached from `allow` only."""
@@ -232,8 +244,6 @@ class IsolationPart(Part):
     ports: list[Port] = Field(min_length=1)
     allow: list[IpNetwork] = Field(min_length=1)
     refused_from: list[str] = []  # hosts from which it is tried, and must fail
-    rights: RightsFilePart | None = None  # where old is Radicale
-    sogo_tool: SogoToolPart | None = None  # where old is SOGo too
     template: str = "isolation.nft.j2"
     path: AbsolutePath = "/etc/nftables.d/bascule.nft"
 
@@ -394,7 +404,7 @@ def _host_references(part: BaseModel, path: str = "") -> list[tuple[str, str]]:
         value, here = getattr(part, key), f"{path}.{key}".lstrip(".")
         if isinstance(value, BaseModel):
             found += _host_references(value, here)
-        elif key in HOST_KEYS or isinstance(part, SogoToolPart) or (isinstance(part, QueuesPart) and key in ("mx", "old")):
+        elif key in HOST_KEYS or (isinstance(part, QueuesPart | SogoToolPart) and key in ("mx", "old", "new")):
             found += [(here, name) for name in (value if isinstance(value, list) else [value]) if name is not None]
     return found
 
