@@ -30,6 +30,7 @@ listen = 127.0.0.1
 first_valid_uid = 1
 mail_location = {location}
 mail_fsync = {fsync}
+{logins}
 passdb {{
   driver = static
   args = password={password}
@@ -129,9 +130,13 @@ def dovecot(
     without: str = "",
     capability: str = "",
     certificate: tuple[Path, Path] | None = None,
+    logins: str = "",
     extra: str = "",
 ) -> Iterator[Dovecot]:
-    """A private Dovecot until the end of the block. `capability` replaces what it announces."""
+    """A private Dovecot until the end of the block. `capability` replaces what it announces.
+
+    `logins`: passdb and userdb blocks that are asked before those by which every user exists.
+    """
     home.mkdir(parents=True, exist_ok=True)
     (home / "mail").mkdir(exist_ok=True)
     account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
@@ -148,7 +153,7 @@ def dovecot(
             home=home, ssl="yes" if certificate else "no", tls=tls, users=users, location=location, fsync=fsync,
             password=PASSWORD, uid=account.pw_uid, gid=account.pw_gid, port=port, tls_port=tls_port,
             capability=f"imap_capability = {capability}" if capability else "", separator=separator, prefix=prefix,
-            special=_SPECIAL if special else "", extra=extra,
+            special=_SPECIAL if special else "", logins=logins, extra=extra,
         )
     )  # fmt: skip
     binary = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin") or "dovecot"

@@ -1,5 +1,7 @@
 """Hostile and broken mail and folder names: everything ends on the new side or among the problems, by name."""
 
+import email
+import email.policy
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 from bascule.ledger import Ledger, journal, mailboxes, problems
 from bascule.ledger.problems import Option, Problem
-from bascule.mailbox import MailboxJob, Options, folderwork, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, folderwork, rejects, sync_mailbox
 
 from tests.mail_servers import Dovecot, dovecot, mail_directory
 from tests.mailbox_states import Account
@@ -140,6 +142,40 @@ def test_nul_is_found_named_and_repaired_by_decision(old: Dovecot, new: Dovecot,
         again = sync_mailbox(job(old, new, user), ledger)
         assert (again.copied, again.removed, again.problems) == (0, 0, 0)
     assert len(_bodies(new, user)) == 2
+
+
+def test_a_repaired_message_is_from_the_sites_postmaster_and_comes_once(
+    old: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the APPEND of the repaired message and the ledger's knowing of it."""
+    with Account(old.port, user, "/") as account:
+        append(account, b"Subject: large\r\n\r\n" + b"x" * 9000 + b"\r\n")
+    small = "protocol imap {\n mail_plugins = $mail_plugins quota\n}\nplugin {\n quota_max_mail_size = 8k\n}\n"
+    options = Options(verify="content", postmaster="Postmaster <postmaster@obs.test>")
+    with mail_directory() as home:
+        with dovecot(
+            home / "new", extra=f"{small}plugin {{\n quota = count:User quota\n quota_vsizes = yes\n}}\n"
+        ) as new:
+            work = MailboxJob(user, old.server(user), new.server(user), options)
+            assert sync_mailbox(work, ledger).problems == 1
+            (found,) = open_problems(ledger, user)
+            assert (found.kind, found.proposal) == ("message-refused", {"action": "repair"})
+        decide(ledger, found, Option.APPLY)
+        with dovecot(home / "new") as new:
+            work = MailboxJob(user, old.server(user), new.server(user), options)
+            with monkeypatch.context() as patched:
+                patched.setattr(rejects.Rejects, "_replace", killed)
+                with pytest.raises(KeyboardInterrupt):
+                    sync_mailbox(work, ledger)
+            assert sync_mailbox(work, ledger).problems == 0
+            (body,) = _bodies(new, user)
+    repaired = email.message_from_bytes(body, policy=email.policy.default)
+    assert repaired["From"] == "Postmaster <postmaster@obs.test>"
+    assert found.server_words and found.server_words in repaired.get_body().get_content()  # type: ignore[union-attr]
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _bodies(server: Dovecot, user: str) -> list[bytes]:

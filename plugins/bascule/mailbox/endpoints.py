@@ -26,6 +26,9 @@ class Server:
     messages_per_second: int = 0
     compress: bool = False
     without: frozenset[str] = frozenset()  # capabilities that are not to be used
+    side: str = ""  # "old" or "new", for messages to people
+    connection: str = ""  # the id of the Airflow connection with the login, for messages to people
+    shared_login: bool = False  # other accounts' mailboxes are opened with the same secret
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Options:
     replace: dict[str, str] = field(default_factory=dict)
     acl: bool = False
     metadata: bool = False
+    postmaster: str = "postmaster@localhost"  # who writes repaired messages
     identifiers: dict[str, str] = field(default_factory=dict)  # in access rights: old's -> new's
     domain: str = ""  # an identifier that ends with @ and this is an account
     known_accounts: Known | None = None  # None: nobody can say whom an identifier means
@@ -60,8 +64,8 @@ def job_for(access: Access, account: str) -> MailboxJob:
     part = access.site.mailboxes
     return MailboxJob(
         account=account,
-        old=_server(access, part.old, account),
-        new=_server(access, part.new, account),
+        old=_server(access, part.old, account, "old"),
+        new=_server(access, part.new, account, "new"),
         options=Options(
             verify=part.verify,
             lanes=part.connections_per_mailbox,
@@ -71,6 +75,7 @@ def job_for(access: Access, account: str) -> MailboxJob:
             replace=dict(part.folders.replace),
             acl=part.acl,
             metadata=part.metadata,
+            postmaster=access.site.postmaster,
             identifiers=dict(part.identifiers),
             domain=access.site.domain,
             known_accounts=lambda names: _known(access, names),
@@ -87,7 +92,7 @@ def _known(access: Access, names: Collection[str]) -> set[str]:
         raise TransientError(str(error)) from None
 
 
-def _server(access: Access, part: MailServerPart, account: str) -> Server:
+def _server(access: Access, part: MailServerPart, account: str, side: str) -> Server:
     connection = access.connections.get(part.connection)
     limits = connection.extra
     endpoint = Endpoint(part.address, part.port, part.security, ca_file=connection.extra.get("ca_file"))
@@ -103,4 +108,7 @@ def _server(access: Access, part: MailServerPart, account: str) -> Server:
         bytes_per_second=int(limits.get("bytes_per_second", 0)),
         messages_per_second=int(limits.get("messages_per_second", 0)),
         compress=bool(limits.get("compress", False)),
+        side=side,
+        connection=part.connection,
+        shared_login=part.login != "secret",
     )

@@ -12,9 +12,16 @@ from bascule.ledger import Ledger, mailboxes
 from bascule.mailbox.context import PassContext, Progress, Tell
 from bascule.mailbox.copying import QuotaReached
 from bascule.mailbox.endpoints import MailboxJob
-from bascule.mailbox.errors import MailboxFailed, Refused, SourceBroke, TransientError
+from bascule.mailbox.errors import (
+    LoginBroken,
+    MailboxFailed,
+    NoMailbox,
+    Refused,
+    SourceBroke,
+    TransientError,
+)
 from bascule.mailbox.extras import begin_anew, carry_extras
-from bascule.mailbox.folders import look_around
+from bascule.mailbox.folders import Surroundings, look_around
 from bascule.mailbox.folderwork import FolderWork
 from bascule.mailbox.lanes import Lane, WorkQueue, work_off
 from bascule.mailbox.limits import Pace
@@ -32,6 +39,7 @@ B = TypeVar("B")
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 6  # of one pass, with growing pauses; an attempt that copied something is not counted
+LOGIN_ATTEMPTS = 3  # of logins that a server does not refuse and does not let in either
 FIRST_PAUSE = 0.5  # seconds
 SECOND_LANE_FROM = 200  # messages to look through: fewer are not worth another connection
 
@@ -56,6 +64,9 @@ def sync_mailbox(
             raise
         except (TransientError, Refused) as error:
             attempt = 0 if counts.copied > copied_before or isinstance(error, SourceBroke) else attempt + 1
+            if isinstance(error, LoginBroken) and attempt >= LOGIN_ATTEMPTS:
+                _note(ledger, job, dry_run, "failed", str(error))
+                raise
             if attempt >= ATTEMPTS:
                 _note(ledger, job, dry_run, "copying", str(error))
                 raise TransientError(str(error)) from error
@@ -98,6 +109,8 @@ class MailboxPass:
 
     def _run(self, lane: Lane) -> PassResult:
         old, new = in_parallel(lambda: look_around(lane.old), lambda: look_around(lane.new))
+        _insist_on_mailbox(lane.old, old)
+        _insist_on_mailbox(lane.new, new)
         planner = Planner(self.job, self.ledger, old, new, self.troubles)
         planned = planner.plan()
         if not self.dry_run:
@@ -171,6 +184,16 @@ class MailboxPass:
                 octets=sum(state.row.bytes for state in planned), problems=result.problems, seconds=result.seconds,
                 verified=verified,
             )  # fmt: skip
+
+
+def _insist_on_mailbox(session: Session, found: Surroundings) -> None:
+    """Raises NoMailbox when the server lists no folder that can be opened, and does not open an INBOX either."""
+    if any(folder.selectable for folder in found.folders.values()):
+        return
+    try:
+        session.select(b"INBOX")
+    except Refused as error:
+        raise NoMailbox(session.server, error.words) from None
 
 
 def _mark_copying(ledger: Ledger, account: str) -> None:

@@ -1,5 +1,10 @@
 """What can go wrong in a pass, told apart by who has to act: nobody (try again), a person, or a decision."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bascule.mailbox.endpoints import Server
+
 
 class TransientError(Exception):
     """Raised when the trouble passes by itself: connection lost, try later, throttled. Run the pass again."""
@@ -7,6 +12,37 @@ class TransientError(Exception):
 
 class MailboxFailed(Exception):
     """Raised when a person is needed before any pass can work: login refused, no such mailbox, no quota."""
+
+
+class LoginRefused(MailboxFailed):
+    """Raised when a server does not let us in for an account. `code`: the response code (RFC 5530), if any."""
+
+    def __init__(self, server: "Server", words: str, code: str = "") -> None:
+        super().__init__(f"{server.endpoint.host} refuses the login of `{server.login.user}`: {words}")
+        self.server, self.words, self.code = server, words, code
+
+
+class NoMailbox(MailboxFailed):
+    """Raised when a login works and there is no mailbox behind it, not even an INBOX."""
+
+    def __init__(self, server: "Server", words: str) -> None:
+        super().__init__(f"{server.endpoint.host} has no mailbox for `{server.login.user}`: {words}")
+        self.server, self.words = server, words
+
+
+class ClosedByServer(TransientError):
+    """Raised when the server ends the connection and says nothing."""
+
+
+class LoginBroken(TransientError):
+    """Raised when a server ends the connection, or says `try later`, in answer to a login.
+
+    Dovecot does so to a master login for an account that it does not know.
+    """
+
+    def __init__(self, server: "Server", words: str) -> None:
+        super().__init__(f"{server.endpoint.host}: login of {server.login.user}: {words}")
+        self.server, self.words = server, words
 
 
 class Refused(Exception):

@@ -76,6 +76,12 @@ class Rejects:
         subject = message_subject(self.folder.shown, uid)
         return next((d for kind in KINDS if (d := self.troubles.decision(kind, subject))), None)
 
+    def _words(self, uid: int) -> str:
+        """What was said to the person who decided about this message."""
+        subject = message_subject(self.folder.shown, uid)
+        found = next((p for kind in KINDS if (p := self.troubles.decided_problem(kind, subject))), None)
+        return (found.server_words or found.explanation) if found else ""
+
     @staticmethod
     def _leaves_out(decision: Decision) -> bool:
         return decision.option is Option.LEAVE_OUT or decision.values.get("action") == "leave out"
@@ -136,7 +142,9 @@ class Rejects:
         ).hexdigest()
         new_uid = self._find_repaired(lane, mark)
         if not new_uid:
-            text = repair.with_original_attached(message, original, mark, seen.date)
+            text = repair.with_original_attached(
+                message, original, self._words(seen.uid), seen.date, mark=mark, postmaster=self.job.options.postmaster
+            )
             try:
                 new_uid = CarefulCopy(lane.old, lane.new, self.folder).append(seen, text).new_uid
             except Refused as error:

@@ -11,15 +11,20 @@ from bascule.mailbox.trouble import Message
 READABLE = 20_000  # characters of the original that are shown in the text
 
 
-def with_original_attached(message: Message, original: bytes, words: str, seconds: int) -> bytes:
-    """A new message that names the old one, says why, and carries it octet for octet as an attachment."""
+def with_original_attached(
+    message: Message, original: bytes, words: str, seconds: int, *, mark: str, postmaster: str
+) -> bytes:
+    """A new message that names the old one, says why, and carries it octet for octet as an attachment.
+
+    `mark` is how a later pass finds it again.
+    """
     repaired = EmailMessage(policy=email.policy.SMTP)
     repaired["Subject"] = _header(message.subject) or "(message repaired at the move of the mail server)"
-    repaired["From"] = "postmaster@localhost"
+    repaired["From"] = postmaster
     repaired["Date"] = format_datetime(_date(seconds))
     if message.message_id.isascii() and message.message_id.startswith("<"):
         repaired["X-Bascule-Original-Message-Id"] = _header(message.message_id)
-    repaired["X-Bascule-Repaired"] = "yes"
+    repaired["X-Bascule-Repaired"] = mark
     shown = "".join(c for c in original[:READABLE].decode("utf-8", "replace") if c.isprintable() or c in "\n\t")
     repaired.set_content(
         "This message could not be stored by the new mail server as it was.\n"

@@ -10,7 +10,16 @@ import structlog
 
 from bascule.mailbox import names
 from bascule.mailbox.endpoints import Server
-from bascule.mailbox.errors import MailboxFailed, NotUnderstood, ProtocolError, Refused, TransientError
+from bascule.mailbox.errors import (
+    ClosedByServer,
+    LoginBroken,
+    LoginRefused,
+    MailboxFailed,
+    NotUnderstood,
+    ProtocolError,
+    Refused,
+    TransientError,
+)
 from bascule.mailbox.parse import Status, parse_status, parse_tagged, read_response
 from bascule.mailbox.wire import Wire
 
@@ -214,11 +223,10 @@ class Session:
                 done = self.run(b"LOGIN", user, password, shown="LOGIN")
         except Refused as error:
             if error.code in ("UNAVAILABLE", "INUSE", "LIMIT"):
-                raise TransientError(f"{self.server.endpoint.host}: login of {login.user}: {error.words}") from None
-            raise MailboxFailed(
-                f"{self.server.endpoint.host} refuses the login of `{login.user}`: {error.words}. "
-                "Check the connection's login and password, and that the account has a mailbox there"
-            ) from None
+                raise LoginBroken(self.server, error.words) from None
+            raise LoginRefused(self.server, error.words, error.code) from None
+        except ClosedByServer as error:
+            raise LoginBroken(self.server, "it closes the connection and says nothing") from error
         if done.status is None or not self._told_capabilities(done.status):
             self._ask_capabilities()
 

@@ -89,6 +89,11 @@ class Troubles:
         found = self._decided.get((kind, subject))
         return found if found and found[1].option in (Option.APPLY, Option.LEAVE_OUT) else None
 
+    def decided_problem(self, kind: str, subject: str) -> Problem | None:
+        """The problem about which a person has decided, as that person saw it."""
+        found = self._decided.get((kind, subject))
+        return found[0] if found else None
+
     def keep_on_old(self) -> Decision | None:
         """Whether a person chose that this mailbox stays where it is."""
         chosen = (decision for _, decision in self._decided.values() if decision.option is Option.KEEP_ON_OLD)

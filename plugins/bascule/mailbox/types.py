@@ -18,3 +18,4 @@ class PassResult:
     verified: int
     seconds: float
     dry_run: bool = False
+    failed: str = ""  # why no pass could be made at all

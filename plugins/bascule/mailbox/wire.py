@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 from bascule.access import Endpoint
-from bascule.mailbox.errors import MailboxFailed, ProtocolError, TransientError
+from bascule.mailbox.errors import ClosedByServer, MailboxFailed, ProtocolError, TransientError
 
 LONGEST_LINE = 4_000_000  # bytes: VANISHED of a huge folder is the longest honest line
 LARGEST_HELD_LITERAL = 1_000_000  # bytes of a literal that is kept in memory (names, headers); messages are streamed
@@ -127,7 +127,10 @@ class Wire:
         except OSError as error:
             raise self._broken(error) from None
         if not data:
-            raise self._broken("closed by the server")
+            self.close()
+            raise ClosedByServer(
+                f"the connection to {self.endpoint.host}:{self.endpoint.port} is lost: closed by the server"
+            )
         if self._inflate:
             data = self._inflate.decompress(data)
         self._buffer = self._buffer[self._position :] + data if self._position < len(self._buffer) else data

@@ -65,6 +65,10 @@ class SyncMailbox(BasculeOperator):
         last_try = context["ti"].try_number > context["ti"].max_tries
         result = pass_over(run, self.account, write_failure=self.needs_person and last_try)
         if result.problems and self.needs_person and not run.dry_run:
+            if result.failed:
+                raise AirflowFailException(
+                    f"{result.failed}. The task `review` beside this one asks what shall become of {self.account}."
+                )
             raise AirflowFailException(
                 f"{result.problems} problem(s) in the mailbox of {self.account} need a person; everything else has "
                 "been copied. The task `review` beside this one asks for the decision."
@@ -106,8 +110,8 @@ def asked_again(run: Run, account: str) -> int:
 def pass_over(run: Run, account: str, *, write_failure: bool) -> "PassResult":
     """Run the engine over one mailbox under its lease, once more when the site file decides about what it met.
 
-    A mailbox that is kept on old by decision is left alone. With `write_failure` a pass that can't be made at all
-    becomes a problem, so that a person is asked about it.
+    A mailbox that is kept on old by decision is left alone. A mailbox that can't be reached becomes a problem, so that
+    a person is asked about it; with `write_failure` also one over which the connections keep breaking.
     """
     from bascule.decisions import record
     from bascule.ledger import leases, problems
@@ -132,15 +136,16 @@ def one_pass(run: Run, account: str, *, write_failure: bool) -> "PassResult":
     from bascule.ledger import mailboxes, problems
     from bascule.ledger.base import now
     from bascule.mailbox import MailboxFailed, TransientError, job_for, sync_mailbox
+    from bascule.operators.unreachable import unreachable
 
     began = now()
     try:
         result = sync_mailbox(job_for(run.access, account), run.ledger, dry_run=run.dry_run, progress=tell)
     except (MailboxFailed, TransientError) as error:
-        if write_failure and not run.dry_run:
-            with run.ledger.session() as session:
-                problems.report(session, failed_pass(account, str(error)))
-                problems.reopen_unsettled(session, account, ("mailbox", "account"), since=began)
+        if not run.dry_run:
+            failed = unreachable(run, account, error, began, may_pass=not write_failure)
+            if failed is not None:
+                return failed
         if isinstance(error, MailboxFailed):
             raise AirflowFailException(str(error)) from None
         raise AirflowException(str(error)) from None
@@ -148,7 +153,8 @@ def one_pass(run: Run, account: str, *, write_failure: bool) -> "PassResult":
         return result
     with run.ledger.session() as session:
         again = problems.reopen_unsettled(session, account, ("mailbox",), since=began)
-        problems.withdraw_unseen(session, account, "account", seen=())
+        # A mailbox that was left out because there was none is there now.
+        problems.withdraw_unseen(session, account, "account", seen=(), states=("open", "decided", "settled"))
         if again:
             mailboxes.set_mailbox(session, account, "problems", problems=result.problems + again)
     return dataclasses.replace(result, problems=result.problems + again)
@@ -166,21 +172,6 @@ def leave_on_old(run: Run, account: str) -> "PassResult":
             problems.settle_kept(session, account)
     tell(kept_on_old=account, decided_by=decision.decided_by)
     return PassResult(account, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, run.dry_run)
-
-
-def failed_pass(account: str, words: str) -> Any:
-    """The problem of a mailbox over which no pass could be made."""
-    from bascule.ledger.problems import Problem
-
-    return Problem(
-        account=account,
-        room="account",
-        kind="pass failed",
-        subject=account,
-        explanation="The mailbox could not be copied at all. Mend the cause, then let Bascule look again.",
-        server_words=words,
-        proposal={"action": "look again"},
-    )
 
 
 def tell(**fields: Any) -> None:
