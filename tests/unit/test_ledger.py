@@ -1,11 +1,12 @@
 """The ledger: the journal's chain, problems and decisions, leases, phases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from bascule.ledger import Ledger, journal, leases, phases, problems
+from bascule.ledger import Ledger, journal, leases, phases, problems, rates
 from bascule.ledger.base import now
 from bascule.ledger.problems import Option, Problem
 
@@ -173,3 +174,28 @@ def test_after_a_rollback_the_day_may_begin_again_but_prepare_still_counts(ledge
     phases.require(ledger, "freeze")
     with pytest.raises(phases.PhaseRefused):
         phases.require(ledger, "transfer")
+
+
+def test_what_is_reserved_of_a_rate_begins_where_the_last_reservation_ends(ledger: Ledger) -> None:
+    waits = [rates.reserve(ledger, "old:993 bytes", seconds) for seconds in (100.0, 50.0, 1.0)]
+    assert waits == [0.0, pytest.approx(100, abs=20), pytest.approx(150, abs=20)]
+
+
+def test_rates_of_other_servers_and_kinds_are_schedules_of_their_own(ledger: Ledger) -> None:
+    rates.reserve(ledger, "old:993 bytes", 100.0)
+    assert rates.reserve(ledger, "old:993 messages", 100.0) == 0.0
+    assert rates.reserve(ledger, "new:993 bytes", 100.0) == 0.0
+
+
+def test_nobody_saves_up_what_was_not_used(ledger: Ledger) -> None:
+    rates.reserve(ledger, "old:993 bytes", 0.001)
+    with ledger.session() as session:
+        session.execute(sa.update(rates.RateRow).values(free_at=rates.RateRow.free_at - 1000))
+    assert rates.reserve(ledger, "old:993 bytes", 100.0) == 0.0
+    assert rates.reserve(ledger, "old:993 bytes", 1.0) == pytest.approx(100, abs=20)
+
+
+def test_reservations_made_at_once_do_not_overlap(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        waits = list(pool.map(lambda _: rates.reserve(ledger, "new:993 messages", 1000.0), range(8)))
+    assert [round(wait / 1000) for wait in sorted(waits)] == list(range(8))

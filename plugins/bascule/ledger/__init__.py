@@ -1,7 +1,7 @@
 """The ledger: the state of all mailboxes, filters, calendars, problems, and the journal."""
 
 # Every module with tables is imported here, so that whoever opens the ledger makes all of them.
-from bascule.ledger import calendars, carried, filters, journal, leases, letters, mailboxes, problems
+from bascule.ledger import calendars, carried, filters, journal, leases, letters, mailboxes, problems, rates
 from bascule.ledger.base import Ledger, LedgerError
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "letters",
     "mailboxes",
     "problems",
+    "rates",
 ]

@@ -203,6 +203,7 @@ class _Relaying:
         for chunk in wire.stream(size):
             suspect = suspect or b"\0" in chunk
             if taken:
+                self._copy.pace.wait(octets=len(chunk))
                 self._new.wire.write(chunk)
                 if size > CHUNK:
                     self._listen()
@@ -213,6 +214,7 @@ class _Relaying:
         if message is not None:
             taken = self._begin_message(message, len(text))
             if taken:
+                self._copy.pace.wait(octets=len(text))
                 self._new.wire.write(text)
             self._end_message(message, len(text), taken, b"\0" in text)
 
@@ -233,7 +235,7 @@ class _Relaying:
 
     def _begin_message(self, message: Seen, size: int) -> bool:
         """Send what stands before the message's text; False when new does not want it."""
-        self._copy.pace.wait(messages=1, octets=size)
+        self._copy.pace.wait(messages=1)
         if self._open is None:
             self._open = self._new.begin_append(argument(self._folder.new_raw))
         head = b" (" + flags.inline(message.flags) + b")"

@@ -18,7 +18,7 @@ VerifyLevel = Literal["none", "counts", "attributes", "content"]
 
 @dataclass(frozen=True)
 class Server:
-    """One IMAP server as one account sees it, and how much of it may be used. Rates per second; 0: no limit."""
+    """One IMAP server as one account sees it, and how much of it all tasks together may use (0: no limit)."""
 
     endpoint: Endpoint
     login: Login
@@ -94,7 +94,6 @@ def _known(access: Access, names: Collection[str]) -> set[str]:
 
 def _server(access: Access, part: MailServerPart, account: str, side: str) -> Server:
     connection = access.connections.get(part.connection)
-    limits = connection.extra
     endpoint = Endpoint(part.address, part.port, part.security, ca_file=connection.extra.get("ca_file"))
     if part.login == "master":
         login = Login(part.master_login.format(account=account, master=connection.login), connection.password)
@@ -105,9 +104,9 @@ def _server(access: Access, part: MailServerPart, account: str, side: str) -> Se
     return Server(
         endpoint,
         login,
-        bytes_per_second=int(limits.get("bytes_per_second", 0)),
-        messages_per_second=int(limits.get("messages_per_second", 0)),
-        compress=bool(limits.get("compress", False)),
+        bytes_per_second=part.bytes_per_second,
+        messages_per_second=part.messages_per_second,
+        compress=bool(connection.extra.get("compress", False)),
         side=side,
         connection=part.connection,
         shared_login=part.login != "secret",

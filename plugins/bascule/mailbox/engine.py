@@ -24,7 +24,7 @@ from bascule.mailbox.extras import begin_anew, carry_extras
 from bascule.mailbox.folders import Surroundings, look_around
 from bascule.mailbox.folderwork import FolderWork
 from bascule.mailbox.lanes import Lane, WorkQueue, work_off
-from bascule.mailbox.limits import Pace
+from bascule.mailbox.limits import pace_of
 from bascule.mailbox.looking import unchanged
 from bascule.mailbox.planning import Planner, carry_subscriptions
 from bascule.mailbox.removed import remove_folders
@@ -89,10 +89,7 @@ class MailboxPass:
     ) -> None:
         self.job, self.ledger, self.counts, self.dry_run, self.began = job, ledger, counts, dry_run, began
         self.troubles = Troubles(ledger, job.account)
-        pace = Pace(
-            min(filter(None, (job.old.messages_per_second, job.new.messages_per_second)), default=0),
-            min(filter(None, (job.old.bytes_per_second, job.new.bytes_per_second)), default=0),
-        )
+        pace = pace_of(job, ledger)
         self.context = PassContext(job, WorkQueue(), self.troubles, counts, pace, dry_run, Tell(counts, progress))
 
     def run(self) -> PassResult:

@@ -36,8 +36,8 @@ class Listing:
 
     def __init__(self) -> None:
         self.table = FlagTable()
-        self.uids, self.sizes = array("I"), array("Q")
-        self._dates, self._flags = array("q"), array("I")
+        self.uids, self.sizes = array("I"), array("I")
+        self._dates, self._flags = array("i"), array("H")
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -77,10 +77,22 @@ class Listing:
             changes.take(values)
 
     def _add(self, uid: int, flags: int, date: int, size: int) -> None:
+        try:
+            self._flags.append(flags)
+            self._dates.append(date)
+            self.sizes.append(size)
+        except OverflowError:
+            self._widen(len(self.uids))
+            self._flags.append(flags)
+            self._dates.append(date)
+            self.sizes.append(size)
         self.uids.append(uid)
-        self._flags.append(flags)
-        self._dates.append(date)
-        self.sizes.append(size)
+
+    def _widen(self, count: int) -> None:
+        """A message of 4 GB, a date after 2038, or the 65,537th set of flags: the columns get room for such numbers."""
+        self._flags = array("I", self._flags[:count])
+        self._dates = array("q", self._dates[:count])
+        self.sizes = array("Q", self.sizes[:count])
 
 
 class Selection(Sequence[Seen]):
