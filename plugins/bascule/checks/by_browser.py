@@ -3,7 +3,8 @@
 import os
 import re
 import tempfile
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,24 +12,40 @@ import httpx
 
 from bascule.access import Access
 from bascule.calendars.servers import trust
-from bascule.checks.client import Evidence, Trouble, probe
+from bascule.checks import on_old
+from bascule.checks.client import Evidence, Trouble, ask, login, probe
+from bascule.checks.on_old import OldEvent, OldMessage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 WAIT = 30_000  # milliseconds for each page
+FOLDER = ".sg-mailbox-list-item"
+DETAIL = ".view-detail"  # beside the list, which shows the subject too
+EVENT = ".sg-event:not(.sg-event--ghost)"
+AT_SYNC = "look at the probe's `mailbox.sync` in `transfer`"
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the webmail must show: folders by name, a message by its UID on new, an event."""
+
+    folders: list[str]
+    message: OldMessage | None
+    uid: int
+    event: OldEvent | None
+
+
 def webmail(access: Access) -> Evidence:
-    """Log in at the old webmail's name, see the folders, open a message, look at the calendar."""
+    """Log in at the old webmail's name; see the folders, a message and an event that the probe has on old."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
         raise Trouble("Python's playwright is missing here: install it, or leave `browser` out") from None
     site = access.site
     _check_certificate(access)
-    pictures = _place()
+    wanted, pictures = _wanted(access), _place()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=site.functional_tests.browser, args=FLAGS, env={"HOME": tempfile.mkdtemp(), **os.environ}
@@ -37,7 +54,7 @@ def webmail(access: Access) -> Evidence:
             # The certificate was checked just now, with the authority that the connection names.
             page = browser.new_page(ignore_https_errors=True, viewport={"width": 1280, "height": 800}, locale="en-GB")
             page.set_default_timeout(WAIT)
-            return _visit(access, page, pictures)
+            return _visit(access, page, pictures, wanted)
         except Error as error:
             page.screenshot(path=pictures / "stopped-here.png")
             words = str(error).split("\n", maxsplit=1)[0]
@@ -46,22 +63,64 @@ def webmail(access: Access) -> Evidence:
             browser.close()
 
 
-def _visit(access: Access, page: "Page", pictures: Path) -> Evidence:
+def _visit(access: Access, page: "Page", pictures: Path, wanted: Wanted) -> Evidence:
     base = _log_in(access, page, pictures)
-    page.goto(f"{base}/Mail/view#!/Mail/0/INBOX")
-    page.locator(".sg-mailbox-list-item").first.wait_for()
-    page.wait_for_load_state("networkidle")
-    folders = page.locator(".sg-mailbox-list-item").count()
+    lacking = _look_at_folders(page, base, wanted)
     page.screenshot(path=pictures / "2-folders.png")
-    subject = _open_first_message(page)
-    page.screenshot(path=pictures / "3-message.png")
-    page.goto(f"{base}/Calendar/view#!/calendar/month")
-    page.get_by_text(str(datetime.now().year)).first.wait_for()
+    if lacking:
+        return Evidence(False, f"the webmail doesn't show the folder(s) {', '.join(lacking)}: {AT_SYNC}", str(pictures))
+    seen = [f"{len(wanted.folders)} folders of old are there"]
+    if wanted.message:
+        wrong = _look_at_message(page, base, wanted.message, wanted.uid)
+        page.screenshot(path=pictures / "3-message.png")
+        if wrong:
+            return Evidence(False, f"{wrong}: {AT_SYNC}", str(pictures))
+        seen.append(f"the message {wanted.message.subject!r} opens with its text")
+    if wanted.event:
+        visible = _look_at_event(page, base, wanted.event)
+        page.screenshot(path=pictures / "4-calendar.png")
+        event = f"{wanted.event.title!r} on {wanted.event.day}"
+        if not visible:
+            return Evidence(
+                False, f"the calendar doesn't show {event}: look at `migrate_calendars` in `transfer`", str(pictures)
+            )
+        seen.append(f"the event {event} is in the calendar")
+    return Evidence(True, f"logged in through {access.site.webmail.url}: {'; '.join(seen)}", str(pictures))
+
+
+def _look_at_folders(page: "Page", base: str, wanted: Wanted) -> list[str]:
+    """Open the list of folders; which of those wanted aren't in it."""
+    page.goto(f"{base}/Mail/view#!/Mail/0/INBOX")
+    page.locator(FOLDER).first.wait_for()
     page.wait_for_load_state("networkidle")
-    events = page.locator(".sg-event:not(.sg-event--ghost)").count()
-    page.screenshot(path=pictures / "4-calendar.png")
-    seen = f"{folders} folders, {f'the message {subject!r} opened' if subject else 'INBOX is empty'}, {events} event(s)"
-    return Evidence(True, f"logged in through {access.site.webmail.url}: {seen}", str(pictures))
+    shown = {" ".join(text.split()) for text in page.locator(FOLDER).all_inner_texts()}
+    return [name for name in wanted.folders if not any(" ".join(name.split()) in text for text in shown)]
+
+
+def _look_at_message(page: "Page", base: str, message: OldMessage, uid: int) -> str:
+    """Open the message; what isn't as on old, or ""."""
+    page.goto(f"{base}/Mail/view#!/Mail/0/INBOX/{uid}")
+    body = page.locator(".msg-body")
+    body.first.wait_for()
+    page.wait_for_load_state("networkidle")
+    if page.locator(DETAIL).get_by_text(message.subject).count() == 0:
+        return f"the message {message.message_id} doesn't show its subject {message.subject!r}"
+    if message.word not in "\n".join(body.all_inner_texts()):
+        return f"the message {message.subject!r} opens without the word {message.word!r} of its text"
+    return ""
+
+
+def _look_at_event(page: "Page", base: str, event: OldEvent) -> bool:
+    page.goto(f"{base}/Calendar/view#!/calendar/day/{event.day:%Y%m%d}")
+    page.reload()  # an address that differs behind the # alone is no new page
+    shown = page.locator(EVENT).filter(has_text=event.title).first
+    from playwright.sync_api import TimeoutError as TooLate
+
+    try:
+        shown.wait_for(timeout=WAIT / 2)
+    except TooLate:
+        return False
+    return True
 
 
 def _log_in(access: Access, page: "Page", pictures: Path) -> str:
@@ -79,15 +138,18 @@ def _log_in(access: Access, page: "Page", pictures: Path) -> str:
     return f"{access.site.webmail.target.rstrip('/')}/so/{connection.login}"
 
 
-def _open_first_message(page: "Page") -> str:
-    """Open the first message of the list; its subject, or nothing when there is no message."""
-    messages = page.locator(".sg-message-list-item button.md-button")
-    if messages.count() == 0:
-        return ""
-    subject = messages.first.get_attribute("aria-label") or "without a subject"
-    messages.first.click()
-    page.locator(".msg-body").first.wait_for()
-    return subject
+def _wanted(access: Access) -> Wanted:
+    """What the probe has on old, and must see. Raises Trouble when the message isn't on new."""
+    message = on_old.newest_message(access)
+    uids = []
+    if message:
+        part = access.site.service_addresses.imap
+        request = {"host": part.name, "port": part.port, **login(access), "message_id": message.message_id}
+        uids = ask(access, "uids_in_inbox", request)["uids"]
+        if not uids:
+            raise Trouble(f"the probe's message {message.message_id} of old is not in INBOX on new: {AT_SYNC}")
+    event = on_old.event_near(access, datetime.now(UTC).date())
+    return Wanted(on_old.folder_names(access), message, uids[0] if uids else 0, event)
 
 
 def _check_certificate(access: Access) -> None:

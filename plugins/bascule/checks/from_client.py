@@ -114,6 +114,15 @@ def find_message(request):
     return {"folders": places}
 
 
+def uids_in_inbox(request):
+    """The UIDs in INBOX of the messages with this Message-Id."""
+    session = open_imap(request)
+    session.select("INBOX", readonly=True)
+    data = session.uid("SEARCH", "HEADER", "Message-ID", f'"{request["message_id"]}"')[1]
+    session.logout()
+    return {"uids": [int(uid) for uid in data[0].split()] if data and data[0] else []}
+
+
 def search_everywhere(session, message_id):
     places = []
     for name in folders_of(session):

@@ -7,8 +7,7 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import imapclient
-
+from bascule import imap
 from bascule.mailbox.endpoints import Server
 
 TIMEOUT = 120.0  # seconds; a large mailbox is opened slowly by POP3
@@ -43,28 +42,15 @@ def by_pop3(server: Server, port: int) -> list[Listed]:
 
 def by_imap(server: Server) -> list[tuple[int, int]]:
     """(UID, size) of the messages in INBOX, by UID. Raises ListingFailed."""
-    endpoint, login = server.endpoint, server.login
-    context = ssl.create_default_context(cafile=endpoint.ca_file)
     try:
-        client = imapclient.IMAPClient(
-            endpoint.host, endpoint.port, ssl=endpoint.security == "tls", ssl_context=context, timeout=TIMEOUT
-        )
-        try:
-            if endpoint.security == "starttls":
-                client.starttls(context)
-            if login.authorize_as:
-                client.plain_login(login.user, login.password, login.authorize_as)
-            else:
-                client.login(login.user, login.password)
+        with imap.opened(server, TIMEOUT) as client:
             client.select_folder("INBOX", readonly=True)
             uids = sorted(client.search())
             parts = [uids[first : first + AT_ONCE] for first in range(0, len(uids), AT_ONCE)]
             sizes = [client.fetch(part, ["RFC822.SIZE"]) for part in parts]
             return sorted((uid, data[b"RFC822.SIZE"]) for found in sizes for uid, data in found.items())
-        finally:
-            client.shutdown()
-    except (imapclient.exceptions.IMAPClientError, OSError) as error:
-        raise ListingFailed(f"IMAP at {endpoint.host}:{endpoint.port}: {error}") from None
+    except imap.ImapError as error:
+        raise ListingFailed(f"IMAP at {server.endpoint.host}:{server.endpoint.port}: {error}") from None
 
 
 @contextlib.contextmanager
