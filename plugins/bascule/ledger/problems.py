@@ -301,6 +301,18 @@ def accounts_with_open(ledger: Ledger, room: Room | None = None) -> list[str]:
         return list(session.scalars(query))
 
 
+def accounts_to_settle(ledger: Ledger) -> list[str]:
+    """The accounts whose mailbox waits for a pass that carries out what was decided, sorted."""
+    query = (
+        sa.select(ProblemRow.account)
+        .where(ProblemRow.state == "decided", ProblemRow.room.in_(("mailbox", "account")))
+        .distinct()
+        .order_by(ProblemRow.account)
+    )
+    with ledger.reading() as session:
+        return list(session.scalars(query))
+
+
 def _last_decision(session: Session, row: ProblemRow) -> DecisionRow | None:
     return session.scalars(
         sa.select(DecisionRow)

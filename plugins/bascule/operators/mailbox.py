@@ -29,7 +29,10 @@ class ListAccounts(BasculeOperator):
 
 
 class ListAccountsWithProblems(BasculeOperator):
-    """The accounts about which a person has to be asked."""
+    """The accounts about which a person has to be asked, or of which a decision waits to be carried out.
+
+    The latter are left by a task that was killed, or by an Airflow that was lost: nobody is asked about them again.
+    """
 
     ui_color = "#e3eef9"
 
@@ -40,7 +43,8 @@ class ListAccountsWithProblems(BasculeOperator):
         from bascule.ledger import problems
 
         chosen = {account.name for account in directory.accounts(run.access, run.selection)}
-        found = [name for name in problems.accounts_with_open(run.ledger) if name in chosen]
+        waiting = {*problems.accounts_with_open(run.ledger), *problems.accounts_to_settle(run.ledger)}
+        found = sorted(chosen & waiting)
         structlog.get_logger(__name__).info("accounts with open problems", count=len(found), accounts=found)
         return [] if run.dry_run else found
 
