@@ -111,6 +111,31 @@ if header :contains "Subject" "[Réunion]" {{{{
     fileinto "{{meetings}}";
 }}}}
 """
+# Includes a script for everybody and one of the account's own, files by a variable, sends copies to an address of old.
+INCLUDING = """\
+require ["include", "fileinto", "variables", "copy"];
+include :global "listes";
+include "commun";
+# rule:[Stages]
+set "dossier" "INBOX.À lire";
+if header :contains "Subject" "[Stage]"
+{{
+\tfileinto "${{dossier}}";
+\tstop;
+}}
+# rule:[Double]
+if header :contains "Subject" "[Double]"
+{{
+\tredirect :copy "direction@old.{domain}";
+}}
+"""
+COMMON_NAME = "commun"
+COMMON = """\
+require "fileinto";
+if header :contains "Subject" "[Personnel]" {
+    fileinto "INBOX.À lire";
+}
+"""
 DRAFT = 'require "fileinto";\nif header :contains "Subject" "à trier" { fileinto "INBOX.À lire"; }\n'
 
 
@@ -124,6 +149,8 @@ def filters(person: Person, rng: random.Random, meetings: str) -> tuple[dict[str
         meetings=meetings, domain=DOMAIN, name=person.name, address=person.address, account=person.account
     )
     scripts = {name: script.replace("\n", "\r\n")}
+    if f'include "{COMMON_NAME}"' in script:
+        scripts[COMMON_NAME] = COMMON.replace("\n", "\r\n")
     if rng.random() < 0.3:
         scripts["brouillon 2019"] = DRAFT.replace("\n", "\r\n")
     return scripts, name
@@ -132,6 +159,16 @@ def filters(person: Person, rng: random.Random, meetings: str) -> tuple[dict[str
 def folders_named(script: str) -> list[str]:
     """The folders of the old server that a script of this page files into."""
     return [part for part in script.split('"') if part.startswith("INBOX.")]
+
+
+# One of each kind for accounts that are always there; the others are drawn by lot.
+OF_ACCOUNT = {
+    "egarcon": SIMPLE,
+    "nlefevre": IMAPFLAGS,
+    "cdaubigne": VACATION,
+    "accueil": INCLUDING,
+    "direction": ROUNDCUBE,
+}
 
 
 def _template(person: Person, rng: random.Random) -> str | None:
@@ -143,4 +180,5 @@ def _template(person: Person, rng: random.Random) -> str | None:
         return RENAMED
     if person.account == PROBE_ACCOUNT:
         return PROBE.replace("{", "{{").replace("}", "}}")
-    return rng.choices((ROUNDCUBE, VACATION, SIMPLE, IMAPFLAGS, None), (35, 20, 20, 10, 15))[0]
+    drawn = rng.choices((ROUNDCUBE, VACATION, SIMPLE, IMAPFLAGS, None), (35, 20, 20, 10, 15))[0]
+    return OF_ACCOUNT.get(person.account, drawn)

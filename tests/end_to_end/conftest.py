@@ -20,6 +20,7 @@ from lab.answering import THINKING_SECONDS, Answerer, Rule
 from lab.demo import PHASES, lab
 from lab.following import RunFailed, Teller, follow
 from lab.paths import Instance
+from tests.end_to_end.absence import ask_before_the_day
 
 APPLY = "Apply the proposals"
 GO, NO_GO = "Go: take the addresses", "No go"
@@ -86,6 +87,7 @@ def day(rest: Rest) -> Iterator[Day]:
     try:
         _try_out_of_order(made, tell)
         _prepare(made, tell)
+        ask_before_the_day(instance)
         _decide_about_fifty(made, tell)
         _try_dry_run(made, tell)
         _freeze_and_roll_back(made, tell)

@@ -1,0 +1,47 @@
+"""Somebody who is away, and somebody who asks: before the day, so that old answers, and after it."""
+
+import smtplib
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping
+from email.message import EmailMessage
+
+from lab import driver
+from lab.facts import HOSTS
+from lab.paths import Instance
+from lab.people import people
+from lab.testing import ACCOUNTS, SEED
+
+ABSENT = "cdaubigne"  # whose filter answers for her
+ASKS_BEFORE = "curieuse@outside.test"
+WITHIN = 60  # seconds
+
+
+def send(account: str, subject: str, sender: str, headers: Mapping[str, str] | None = None) -> str:
+    """Send a message from outside through the MX to the account's address; return its Message-Id."""
+    address = next(person.address for person in people(ACCOUNTS, SEED) if person.account == account)
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender, address, subject
+    message["Message-ID"] = identifier = f"<{uuid.uuid4()}@outside.test>"
+    for name, value in (headers or {}).items():
+        message[name] = value
+    message.set_content("Voir la pièce jointe.\n")
+    with smtplib.SMTP(HOSTS["mx"].fqdn, 25, timeout=30) as session:
+        session.send_message(message)
+    return identifier
+
+
+def ask_before_the_day(instance: Instance) -> None:
+    """Ask the absent, and wait for old's answer (that there was one is for the tests to see)."""
+    send(ABSENT, "êtes-vous là ?", ASKS_BEFORE)
+    deadline = time.monotonic() + WITHIN
+    while not answers(instance, "old", ASKS_BEFORE) and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def answers(instance: Instance, host: str, to: str) -> int:
+    """How many vacation answers this host has sent to somebody since it was made, by its log."""
+    command = driver.ssh_command(instance, host, ["journalctl", "--no-pager", "-o", "cat", "-u", "dovecot"])
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return sum("sent vacation response" in line and f"<{to}>" in line for line in told.splitlines())
