@@ -1,5 +1,6 @@
 """DNS agrees with the site file, at every authoritative server."""
 
+import contextlib
 import ipaddress
 from collections.abc import Iterator
 
@@ -10,9 +11,12 @@ import dns.query
 import dns.rdatatype
 import dns.resolver
 import dns.reversename
+import structlog
 
 from bascule.access import Access
 from bascule.checks.finding import Finding, failure, ok, some, warning
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT = 10.0  # seconds
 LONGEST_TTL = 3600  # seconds; names whose meaning changes on the day should not be remembered longer
@@ -109,16 +113,16 @@ def _same_host(one: str, other: str) -> bool:
 
 
 def _addresses(name: str) -> list[str]:
-    try:
+    with contextlib.suppress(ValueError):  # it is a name, then
         return [str(ipaddress.ip_address(name))]
-    except ValueError:
-        pass
     found: list[str] = []
     for kind in ("A", "AAAA"):
         try:
             found += [record.to_text() for record in dns.resolver.resolve(name, kind, lifetime=TIMEOUT)]
-        except dns.exception.DNSException:
-            continue
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            continue  # it has no address of this kind, which the caller tells
+        except dns.exception.DNSException as error:  # nobody knows whether it has one
+            log.warning("name not looked up", name=name, kind=kind, why=str(error))
     return sorted(found)
 
 

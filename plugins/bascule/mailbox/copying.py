@@ -196,7 +196,7 @@ class _Relaying:
         wire = self._copy.old.wire
         if message is None:
             for _ in wire.stream(size):
-                pass
+                pass  # a text that was not asked for: read past it, or its lines would be taken for answers
             return
         taken = self._begin_message(message, size)
         suspect = False
