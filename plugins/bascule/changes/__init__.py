@@ -16,6 +16,7 @@ KINDS = {
     "firewall": "bascule.changes.firewall:Isolation",
     "directory": "bascule.changes.directory:Destination",
     "directory_kept": "bascule.changes.directory:KeptDestination",
+    "quota": "bascule.changes.quota:AccountQuota",
     "aliases": "bascule.changes.aliases:AliasMap",
     "address": "bascule.changes.address:ServiceAddress",
     "webmail": "bascule.changes.webmail:WebmailRedirect",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.lanes import WorkQueue
 from bascule.mailbox.limits import Pace
+from bascule.mailbox.quota import Gate
 from bascule.mailbox.state import Counts
 from bascule.mailbox.trouble import Troubles
 
@@ -41,3 +42,4 @@ class PassContext:
     pace: Pace
     dry_run: bool
     tell: Tell
+    gate: Gate | None = None  # copies wait here while it is not known whether new has the space for all of them

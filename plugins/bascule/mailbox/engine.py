@@ -27,6 +27,7 @@ from bascule.mailbox.lanes import Lane, WorkQueue, work_off
 from bascule.mailbox.limits import pace_of
 from bascule.mailbox.looking import unchanged
 from bascule.mailbox.planning import Planner, carry_subscriptions
+from bascule.mailbox.quota import Gate, Quota, Shortage, ask, at_most
 from bascule.mailbox.removed import remove_folders
 from bascule.mailbox.session import Session
 from bascule.mailbox.state import Counts, FolderState
@@ -131,14 +132,37 @@ class MailboxPass:
         if self.job.options.lanes > 1 and sum(_messages(state) for state in busy) >= SECOND_LANE_FROM:
             lanes += [Lane(self.job) for _ in range(self.job.options.lanes - 1)]
         try:
-            work_off(self.context.queue, lanes)
+            return self._work_off(lanes, busy)
         except QuotaReached as error:
-            self.troubles.quota(str(error))
+            self.troubles.quota(str(error), ask(lane.new))
             return False
         finally:
             for extra in lanes[1:]:
                 extra.close()
+
+    def _work_off(self, lanes: list[Lane], busy: list[FolderState]) -> bool:
+        """Look at the folders and copy; False when the copies wait because new has no space for all of them."""
+        new = ask(lanes[0].new) if busy else Quota()
+        if new.is_limited and not self._surely_fits(lanes[0].old, busy, new):
+            self.context.gate = Gate()
+        work_off(self.context.queue, lanes)
+        gate = self.context.gate
+        messages, octets = (gate.messages, gate.octets) if gate else (0, 0)
+        if self.dry_run:
+            messages, octets = self.counts.copied, self.counts.bytes
+        if not new.fits(octets, messages):
+            self.troubles.shortage(Shortage(octets, messages, ask(lanes[0].old), new))
+            return False
+        if gate is not None:
+            gate.open()
+            work_off(self.context.queue, lanes)
+        self.troubles.has_space()
         return True
+
+    def _surely_fits(self, old: Session, busy: list[FolderState], new: Quota) -> bool:
+        """Whether there is space for all that these folders hold on old, copied already or not."""
+        octets = at_most(old, [state.old for state in busy])
+        return octets is not None and new.fits(octets, sum(_messages(state) for state in busy))
 
     def _at_rest(self, state: FolderState) -> bool:
         if not unchanged(state) or self.troubles.open_keywords(state.shown) or state.has_exceptions():

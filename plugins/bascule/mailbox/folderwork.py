@@ -69,9 +69,10 @@ class FolderWork:
         todo = self._match(lane, todo)
         self._carry(lane)
         todo = self._set_aside(todo)
-        if todo:
-            folder.begin_copy(self.new.status.uidnext)
-        self._enqueue(todo)
+        if todo and self.context.gate is not None:
+            self.context.gate.hold(len(todo), todo.octets(), partial(self._begin_copy, todo))
+        else:
+            self._begin_copy(todo)
 
     def _set_unlistable_aside(self, lane: Lane) -> None:
         if self.context.dry_run:
@@ -153,6 +154,12 @@ class FolderWork:
         largest = self.context.job.options.largest_message
         self.careful = [seen for seen in todo if seen.uid in self.folder.exceptions or not 0 < seen.size <= largest]
         return todo.without({seen.uid for seen in self.careful})
+
+    def _begin_copy(self, todo: Selection) -> None:
+        assert self.new is not None
+        if todo:
+            self.folder.begin_copy(self.new.status.uidnext)
+        self._enqueue(todo)
 
     def _enqueue(self, todo: Selection) -> None:
         units = [todo[i : i + MESSAGES_PER_UNIT] for i in range(0, len(todo), MESSAGES_PER_UNIT)]

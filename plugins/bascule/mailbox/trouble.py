@@ -15,11 +15,13 @@ from bascule.mailbox.errors import Refused, TransientError
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import fetch_items
+from bascule.mailbox.quota import Quota, Shortage
 from bascule.mailbox.state import FolderState
 
 log = structlog.get_logger(__name__)
 
 ROOM: Room = "mailbox"
+QUOTA = "quota"  # the kind of this problem, and its subject: an account has one
 HEADERS = b"(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM SUBJECT DATE)])"
 SIZES = b"(UID INTERNALDATE RFC822.SIZE)"
 
@@ -218,19 +220,59 @@ class Troubles:
             )
         )
 
-    def quota(self, words: str) -> None:
+    def quota(self, words: str, new: Quota) -> None:
+        """New said that the quota is full, although it seemed to be large enough, or did not tell it before."""
         self.add(
             Problem(
                 self.account,
                 ROOM,
-                "quota",
-                "quota",
+                QUOTA,
+                QUOTA,
                 "The account's quota on the new server is full: the rest of the mailbox can't be copied. "
                 "Raise the quota there, then let Bascule look again.",
+                facts={"limit": new.limit},
+                details={"used on new": new.used} if new.limit is not None else {},
                 server_words=words,
-                proposal={"action": "raise the quota"},
+                proposal={"action": "look again"},
             )
         )
+
+    def shortage(self, short: Shortage) -> None:
+        """What is to be copied is more than the quota leaves; nothing of it was copied."""
+        by_size = short.new.left is not None and short.octets > short.new.left
+        what = (
+            f"{short.octets:,} bytes are to be copied, and the quota of {short.new.limit:,} bytes leaves "
+            f"{short.new.left:,}"
+            if by_size
+            else f"{short.messages:,} messages are to be copied, and the quota of {short.new.most_messages:,} messages "
+            f"leaves {short.new.messages_left:,}"
+        )
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                QUOTA,
+                QUOTA,
+                f"The mailbox does not fit into the account's quota on the new server: {what}. Nothing more is copied "
+                "until this is decided, since a full mailbox would take no new mail.",
+                facts={"limit": short.new.limit, "most messages": short.new.most_messages},
+                details={
+                    "bytes to copy": short.octets,
+                    "messages to copy": short.messages,
+                    "bytes used on new": short.new.used,
+                    "bytes used on old": short.old.used or None,
+                    "quota on old in bytes": short.old.limit,
+                },
+                proposal={"action": "raise the quota", "bytes": short.proposed}
+                if by_size
+                else {"action": "look again"},
+            )
+        )
+
+    def has_space(self) -> None:
+        """All fits into new's quota: what was decided about it has helped."""
+        if decision := self.decision(QUOTA, QUOTA):
+            self.carried_out(decision)
 
 
 def message_subject(folder: str, uid: int) -> str:

@@ -140,9 +140,11 @@ def one_pass(run: Run, account: str, *, write_failure: bool) -> "PassResult":
     from bascule.ledger import mailboxes, problems
     from bascule.ledger.base import now
     from bascule.mailbox import MailboxFailed, TransientError, job_for, sync_mailbox
+    from bascule.operators.quota import raise_quota
     from bascule.operators.unreachable import unreachable
 
     began = now()
+    raise_quota(run, account)
     try:
         result = sync_mailbox(job_for(run.access, account), run.ledger, dry_run=run.dry_run, progress=tell)
     except (MailboxFailed, TransientError) as error:

@@ -1,0 +1,121 @@
+"""The quota of one account: the attribute of its directory entry from which the new server reads it."""
+
+from typing import Any
+
+import ldap3
+import structlog
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+from ldap3.core.exceptions import LDAPException
+
+from bascule import directory
+from bascule.access import Access
+from bascule.changes.base import Change, ChangeFailed, State
+from bascule.directory import Account, DirectoryError
+
+log = structlog.get_logger(__name__)
+
+_templates = SandboxedEnvironment(undefined=StrictUndefined)
+
+
+class AccountQuota(Change):
+    """`mailboxes.quota.attribute` of one account's entry set for so many bytes, where it does not allow them already.
+
+    The modify names the values that were found, so that an entry which somebody else changes at the same moment is
+    refused by the directory and not overwritten. State: {"dn": the entry, "attribute": name, "values": its values}.
+    """
+
+    kind = "quota"
+
+    def __init__(self, access: Access, account: str, bytes: int) -> None:
+        super().__init__(access)
+        if access.site.mailboxes.quota is None:
+            raise ChangeFailed(
+                f"the site file names no attribute for quotas (`mailboxes.quota`): raise that of {account} by hand"
+            )
+        self.account, self.bytes = account, bytes
+        self.part = access.site.mailboxes.quota
+        self._found: State = {}
+        self._wanted = ""
+
+    @property
+    def subject(self) -> str:
+        return f"quota of {self.account}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"account": self.account, "bytes": self.bytes}
+
+    @property
+    def desired(self) -> State:
+        return self._found | {"values": [self._wanted]}
+
+    def is_desired(self, state: State) -> bool:
+        """The wanted value, or a larger one that somebody set: a quota is only ever raised."""
+        values = state["values"]
+        if values == [self._wanted]:
+            return True
+        return (
+            len(values) == 1 and values[0].isdigit() and self._wanted.isdigit() and int(values[0]) > int(self._wanted)
+        )
+
+    def observe(self) -> State:
+        with directory.connected(self.access) as connection:
+            account = self._read(connection)
+        self._wanted = self._render(account)
+        self._found = self._state(account)
+        return dict(self._found)
+
+    def apply(self) -> None:
+        with directory.connected(self.access) as connection:
+            self._exchange(connection, self._found["dn"], self._found["values"], [self._wanted])
+
+    def verify(self) -> None:
+        """Another connection reads the entry again; the pass that follows sees what the new server makes of it."""
+        state = self.observe()
+        if not self.is_desired(state):
+            raise ChangeFailed(f"{state['dn']}: `{self.part.attribute}` is {state['values']!r}, not {self._wanted!r}")
+
+    def revert(self, before: State) -> None:
+        state = self.observe()
+        if state["values"] == before["values"]:
+            return
+        if state["values"] != [self._wanted]:
+            raise ChangeFailed(
+                f"{state['dn']}: `{self.part.attribute}` is {state['values']!r}, which somebody set since; before it "
+                f"was {before['values']!r}. Set it by hand to what it shall be, then run this task again"
+            )
+        with directory.connected(self.access) as connection:
+            self._exchange(connection, state["dn"], state["values"], before["values"])
+        if (now := self.observe())["values"] != before["values"]:
+            raise ChangeFailed(f"{now['dn']}: `{self.part.attribute}` is {now['values']!r}, not {before['values']!r}")
+
+    def _read(self, connection: ldap3.Connection) -> Account:
+        site = self.access.site
+        found = list(directory.search(connection, site, directory.selection_filter(site, [self.account])))
+        if len(found) != 1:
+            raise DirectoryError(f"the directory has {len(found)} entries of the account {self.account}, not one")
+        return directory.account_of(site, found[0])
+
+    def _render(self, account: Account) -> str:
+        values = {"bytes": self.bytes, "account": account.name, "entry": account.entry}
+        try:
+            return _templates.from_string(self.part.value).render(values)
+        except TemplateError as error:
+            raise ChangeFailed(f"`mailboxes.quota.value` can't be filled from {account.dn!r}: {error}") from None
+
+    def _state(self, account: Account) -> State:
+        values = next((v for k, v in account.entry.items() if k.lower() == self.part.attribute.lower()), [])
+        return {"dn": account.dn, "attribute": self.part.attribute, "values": sorted(values)}
+
+    def _exchange(self, connection: ldap3.Connection, dn: str, present: list[str], wanted: list[str]) -> None:
+        """One modify for the entry. Raises ChangeFailed with the directory's words."""
+        steps = [(ldap3.MODIFY_DELETE, present)] * bool(present) + [(ldap3.MODIFY_ADD, wanted)] * bool(wanted)
+        try:
+            connection.modify(dn, {self.part.attribute: steps})
+        except LDAPException as error:
+            raise DirectoryError(f"the directory broke off at {dn!r}: {error}") from None
+        if connection.result["result"] != 0:
+            words = f"{connection.result['description']} {connection.result['message']}".strip()
+            raise ChangeFailed(f"{dn}: the directory refuses `{self.part.attribute}` {wanted!r}: {words}")
+        log.info("entry changed", dn=dn, attribute=self.part.attribute, was=present, now=wanted)
