@@ -180,10 +180,10 @@ def bascule_inside(bench: Bench, old_user: str, new_user: str) -> Cost:
     """The engine inside a process that runs already, as a task of Airflow does: without Python's start and imports."""
     from bascule.access import Endpoint, Login
     from bascule.ledger import Ledger
+    from bascule.logs import to_standard_error
     from bascule.mailbox import MailboxJob, Options, Server, sync_mailbox
-    from bascule.mailbox.cli import quiet
 
-    quiet(False)
+    to_standard_error(verbose=False)
     ledger = Ledger(f"sqlite:///{bench.home}/{new_user}.db")
     old, new = (
         Server(Endpoint("127.0.0.1", port, "plain"), Login(user, PASSWORD))

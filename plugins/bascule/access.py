@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import structlog
+from bascule.logs import get_logger
 
 if TYPE_CHECKING:  # who only reaches an IMAP server pays for neither
     import paramiko
 
     from bascule.site import Site
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Security = Literal["tls", "starttls", "plain"]
 LOGGED = 1500  # characters of each output of a command

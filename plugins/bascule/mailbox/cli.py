@@ -2,27 +2,26 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-
-import structlog
 
 from bascule.access import AccessError, Endpoint, Login, opened
 from bascule.ledger import Ledger, LedgerError, problems
-from bascule.mailbox.audit import Audit, audit
+from bascule.logs import to_standard_error
 from bascule.mailbox.endpoints import MailboxJob, Options, Server, job_for
 from bascule.mailbox.engine import sync_mailbox
 from bascule.mailbox.errors import MailboxFailed, TransientError
-from bascule.mailbox.survey import survey
 
 DONE, FAILED, USAGE, PROBLEMS = 0, 1, 2, 3
+if TYPE_CHECKING:
+    from bascule.mailbox.audit import Audit
+
 SECURITY = {"imap": ("plain", 143), "imap+starttls": ("starttls", 143), "imaps": ("tls", 993)}
 
 
@@ -33,7 +32,7 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     asked = _parser().parse_args(arguments)
-    quiet(asked.verbose)
+    to_standard_error(asked.verbose)
     try:
         ledger = _ledger(asked)
         jobs = _jobs(asked)
@@ -71,14 +70,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--verbose", action="store_true", help="log every step to the standard error")
     return parser
-
-
-def quiet(verbose: bool) -> None:
-    level = logging.INFO if verbose else logging.ERROR
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _ledger(asked: argparse.Namespace) -> Ledger:
@@ -177,6 +168,8 @@ def _problem(problem: problems.Problem) -> dict[str, Any]:
 
 
 def _verify(asked: argparse.Namespace, jobs: list[MailboxJob], ledger: Ledger) -> int:
+    from bascule.mailbox.audit import audit
+
     audits = [audit(job, ledger) for job in jobs]
     if asked.json:
         print(json.dumps({"mailboxes": [asdict(one) for one in audits]}, default=str))
@@ -186,7 +179,7 @@ def _verify(asked: argparse.Namespace, jobs: list[MailboxJob], ledger: Ledger) -
     return PROBLEMS if any(one.differences for one in audits) else DONE
 
 
-def _print_audit(one: Audit) -> None:
+def _print_audit(one: "Audit") -> None:
     print(f"{one.account}: {one.messages} message(s), {one.bytes} bytes are the same on both sides ({one.level})")
     for folder in one.folders:
         for difference in folder.differences:
@@ -194,6 +187,8 @@ def _print_audit(one: Audit) -> None:
 
 
 def _survey(asked: argparse.Namespace, jobs: list[MailboxJob], ledger: Ledger) -> int:
+    from bascule.mailbox.survey import survey
+
     forecasts = survey(jobs, ledger, connections=asked.connections or 4)
     if asked.json:
         print(json.dumps({"mailboxes": [asdict(one) for one in forecasts]}))

@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 
-import structlog
-
 from bascule.ledger.mailboxes import FOUND
+from bascule.logs import get_logger
 from bascule.mailbox import flags as flag_rules
 from bascule.mailbox.errors import NotUnderstood, Refused, passes_by_itself
 from bascule.mailbox.flags import Flags
@@ -13,7 +12,7 @@ from bascule.mailbox.looking import Look
 from bascule.mailbox.session import Session
 from bascule.mailbox.state import Counts, FolderState
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MESSAGES_AT_ONCE = 1000  # in one STORE
 DELETED: Flags = frozenset((b"\\Deleted",))  # a removal that was interrupted leaves this

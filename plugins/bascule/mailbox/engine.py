@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import structlog
-
 from bascule.ledger import Ledger, mailboxes
+from bascule.logs import get_logger
 from bascule.mailbox.context import PassContext, Progress, Tell
 from bascule.mailbox.copying import QuotaReached
 from bascule.mailbox.endpoints import MailboxJob
@@ -37,7 +36,7 @@ from bascule.mailbox.types import PassResult
 A = TypeVar("A")
 B = TypeVar("B")
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ATTEMPTS = 6  # of one pass, with growing pauses; an attempt that copied something is not counted
 LOGIN_ATTEMPTS = 3  # of logins that a server does not refuse and does not let in either

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
-
 from bascule.ledger import carried
 from bascule.ledger.carried import Carried, What
+from bascule.logs import get_logger
 from bascule.mailbox import annotations, rights
 from bascule.mailbox.annotations import Annotations
 from bascule.mailbox.context import PassContext
@@ -24,7 +23,7 @@ from bascule.mailbox.state import FolderState, name_hash
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session as LedgerSession
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 AT_ONCE = 25  # folders looked at together: it bounds the memory, and what may be unanswered on a connection
 CALLED = {"acl": "access rights (ACL, RFC 4314)", "metadata": "annotations (METADATA, RFC 5464)"}

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from functools import partial
 
-import structlog
-
 from bascule.ledger.mailboxes import COPIED, FOUND
+from bascule.logs import get_logger
 from bascule.mailbox import flags as flag_rules
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.copying import BulkCopy, Relay, batches
@@ -21,7 +20,7 @@ from bascule.mailbox.rejects import Rejects
 from bascule.mailbox.state import FolderState
 from bascule.mailbox.verifying import check_folder
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MESSAGES_PER_UNIT = 800  # what one lane takes at once of a folder
 

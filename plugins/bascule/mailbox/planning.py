@@ -1,9 +1,8 @@
 """Which old folder becomes which new one, and the making of those that are not there."""
 
-import structlog
-
 from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.problems import Decision, Option
+from bascule.logs import get_logger
 from bascule.mailbox import names
 from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.errors import Refused, TransientError, passes_by_itself
@@ -13,7 +12,7 @@ from bascule.mailbox.session import Pending, Session
 from bascule.mailbox.state import FolderState, name_hash
 from bascule.mailbox.trouble import Troubles
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Planner:

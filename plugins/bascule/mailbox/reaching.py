@@ -3,14 +3,13 @@
 import re
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from bascule.ledger.problems import Problem
+from bascule.logs import get_logger
 from bascule.mailbox.endpoints import Server
 from bascule.mailbox.errors import LoginBroken, LoginRefused, MailboxFailed, NoMailbox, TransientError
 from bascule.mailbox.session import Session
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NO_MAILBOX, LOGIN_REFUSED, PASS_FAILED = "no-mailbox", "login-refused", "pass failed"
 OTHERS = 3  # mailboxes of other accounts that are tried for comparison

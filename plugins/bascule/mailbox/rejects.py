@@ -2,11 +2,9 @@
 
 import hashlib
 
-import structlog
-
 from bascule.ledger.mailboxes import REPAIRED
 from bascule.ledger.problems import Decision, Option
-from bascule.mailbox import repair
+from bascule.logs import get_logger
 from bascule.mailbox.careful import CarefulCopy
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.delta import remove
@@ -19,7 +17,7 @@ from bascule.mailbox.state import FolderState
 from bascule.mailbox.trouble import describe, message_subject
 from bascule.mailbox.wire import LITERAL
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 KINDS = ("message-refused", "message-altered", "message-unreadable", "message-too-large")
 UNREADABLE_TRIES = 2  # how often a message that is read alone may break the old server's connection
@@ -135,6 +133,8 @@ class Rejects:
     # -- repair by decision
 
     def _repair(self, lane: Lane, seen: Seen, decision: Decision) -> None:
+        from bascule.mailbox import repair  # few passes have a message to repair
+
         message = describe(lane, self.folder, seen.uid)
         original = fetch_whole(lane, self.folder, seen.uid)
         mark = hashlib.sha256(

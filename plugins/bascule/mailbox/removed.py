@@ -1,8 +1,7 @@
 """Folders that were removed on old since the last pass: what Bascule put on new goes too, if nobody has changed it."""
 
-import structlog
-
 from bascule.ledger import mailboxes
+from bascule.logs import get_logger
 from bascule.mailbox import names
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.delta import Delta
@@ -12,7 +11,7 @@ from bascule.mailbox.lanes import Lane
 from bascule.mailbox.looking import Look, SideLook
 from bascule.mailbox.state import FolderState, name_hash
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def remove_folders(

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
+from bascule.logs import get_logger
 from bascule.mailbox import names
 from bascule.mailbox.endpoints import Server
 from bascule.mailbox.errors import (
@@ -23,7 +22,7 @@ from bascule.mailbox.errors import (
 from bascule.mailbox.parse import Status, parse_status, parse_tagged, read_response
 from bascule.mailbox.wire import Wire
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Handler = Callable[[bytes], None]
 _NUMBER = re.compile(rb"\d+")

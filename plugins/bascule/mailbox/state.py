@@ -6,16 +6,15 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-import structlog
-
 from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.mailboxes import COPIED, FolderRow
+from bascule.logs import get_logger
 from bascule.mailbox import names
 from bascule.mailbox.flags import Flags, Memory
 from bascule.mailbox.folders import Folder, FolderStatus
 from bascule.mailbox.uidmap import UidMap
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SAVE_SECONDS = 0.3  # what was copied in this time may have to be looked for after a crash (it is never sent twice)
 

@@ -1,15 +1,12 @@
 """The problems of one pass: collected, matched with the decisions in force, written to the ledger at the end."""
 
-import email
-import email.policy
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
 from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Decision, Option, Problem, Room
+from bascule.logs import get_logger
 from bascule.mailbox import dates
 from bascule.mailbox.errors import Refused, TransientError
 from bascule.mailbox.flags import Flags
@@ -18,7 +15,7 @@ from bascule.mailbox.listing import fetch_items
 from bascule.mailbox.quota import Quota, Shortage
 from bascule.mailbox.state import FolderState
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ROOM: Room = "mailbox"
 QUOTA = "quota"  # the kind of this problem, and its subject: an account has one
@@ -296,6 +293,8 @@ def describe(lane: Lane, folder: FolderState, uid: int) -> Message:
             if told and told.get(b"UID") == b"%d" % uid:
                 items |= told
     text = next((value for key, value in items.items() if key.startswith(b"BODY[")), b"") or b""
+    import email.policy  # few passes have a message to describe
+
     header = email.message_from_bytes(text, policy=email.policy.default.clone(raise_on_defect=False))
     return Message(
         folder=folder.shown,

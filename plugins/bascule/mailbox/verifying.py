@@ -1,10 +1,9 @@
 """Verification inside a pass: which folders' messages are compared, what becomes of differences, what is remembered."""
 
-import structlog
-
 from bascule.ledger import mailboxes
 from bascule.ledger.base import now
 from bascule.ledger.mailboxes import COPIED, VerificationRow
+from bascule.logs import get_logger
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.flags import SYSTEM, Flags
 from bascule.mailbox.folders import FolderStatus
@@ -14,7 +13,7 @@ from bascule.mailbox.rejects import Rejects
 from bascule.mailbox.state import FolderState
 from bascule.mailbox.verify import Difference, Side, Verified, verify_folder
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def check_folder(
