@@ -79,11 +79,16 @@ def main(arguments: list[str]) -> None:
 
 
 def fill(instance: Instance, secrets: Secrets, names: list[str], share: int) -> None:
-    """Give every account its collection on old, in one PUT each."""
+    """Give every account its collection on old, in one PUT each, and take away what the practice site gave it.
+
+    So both tools carry the same.
+    """
     trust = ssl.create_default_context(cafile=str(instance.ca_certificate))
     login = (CALENDAR_FILLER, secrets.calendars_filler)
     with httpx.Client(base_url="https://web.obs.test:5232", verify=trust, auth=login, timeout=300.0) as old:
         for name in names:
+            for seeded in ("agenda", "contacts"):
+                old.delete(f"/{name}/{seeded}/")
             inner = "".join(
                 event(name, number).split("PRODID:-//bench//\r\n")[1].removesuffix("END:VCALENDAR\r\n")
                 for number in range(share)

@@ -153,7 +153,7 @@ class Carrier:
     def _plan(self, row: CalendarItemRow, source: Content, present: str | None) -> Write | None:
         """What to write for one item, by its history and by what was decided. None: nothing."""
         text, decided = crlf(source.text), self._decision_on(source)
-        replaces, interrupted = None, row.state == "writing"
+        replaces, tried = None, row.state in ("writing", "refused")
         if decided:
             try:
                 chosen = self._as_decided(row, source, *decided)
@@ -174,32 +174,35 @@ class Carrier:
         elif row.state == "kept":
             self._conflict(row, source, removed=present is None)
             return None
-        elif interrupted and present is not None:
+        elif tried and present is not None:
             replaces = present if present == row.new_etag else None
         row.state, row.old_etag, row.problem_id = "writing", source.etag, None
         return Write(row, source, text, replaces, decided[0] if decided else None)
 
-    def _write(self, write: Write) -> bool:
-        """Write one item; False when it became a problem."""
+    def _write(self, write: Write, *, again: bool = True) -> bool:
+        """Write one item, once more after a refusal that left everything as it was; False when it became a problem."""
         row = write.row
         try:
             self.new.put(row.new_href, self._kind, write.text, if_match=write.replaces)
         except DavRefused as error:
-            return self._refused(write, error)
+            return self._refused(write, error, again=again)
         if write.replaces is None:
             self.counts.copied += 1
         else:
             self.counts.updated += 1
         return True
 
-    def _refused(self, write: Write, error: DavRefused) -> bool:
+    def _refused(self, write: Write, error: DavRefused, *, again: bool) -> bool:
         """Whether the item is there all the same (an answer was lost, the user had it already); else a problem."""
         if error.status in (401, 407):
             raise error
         present = self.new.get(write.row.new_href)
+        as_before = (present.etag if present else None) == write.replaces
+        if again and as_before and (error.status == 412 or error.status >= 500):
+            return self._write(write, again=False)
         if present is None and error.status in (403, 409, 412) and (uid := meaning.uid(write.text)):
             present = self.new.find_uid(self.calendar.new_href, self._kind, uid)
-        if present is None:
+        if present is None or (as_before and present.etag == write.replaces):
             self._report(write, *repairs.propose(write.text, error.status, error.words), words=str(error))
             return False
         if meaning.same(write.text, present.text, self.zone):

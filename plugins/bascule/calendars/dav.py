@@ -75,8 +75,16 @@ class Session:
         self._client.close()
 
     def collections(self, home: str, kind: Kind) -> list[Collection]:
-        """The calendars or address books directly below `home`, in the order of their names."""
-        found = [_collection(answer) for answer in self._propfind(home, xml.COLLECTION, depth=1)]
+        """The calendars or address books directly below `home`, in the order of their names.
+
+        Those of other people, which a server shows where they are shared with the owner of `home`, are left out.
+        """
+        answers = self._propfind(home, xml.COLLECTION, depth=1)
+        owner = f"{{{xml.DAV}}}owner"
+        own = next((answer.linked(owner) for answer in answers if answer.href.rstrip("/") == home.rstrip("/")), "")
+        found = [
+            _collection(answer) for answer in answers if not own or normal(answer.linked(owner) or own) == normal(own)
+        ]
         return sorted((item for item in found if item and item.kind == kind), key=lambda item: item.href)
 
     def collection(self, href: str) -> Collection | None:

@@ -30,6 +30,7 @@ class Rights:
 
     def __init__(self, text: str, people: Collection[str], own_login: str = "") -> None:
         self._rules = _parse(text)
+        self._for: dict[str, list[tuple[re.Pattern[str], str]]] = {}  # by person: paths, and the letters for them
         self._people = sorted({*people, *self._named()} - {own_login})
         self.over_everything = {
             who: level for who in self._people if (level := self._level(who, f"{NOBODY}-2/{NOBODY}")) is not None
@@ -54,12 +55,14 @@ class Rights:
 
     def permissions(self, who: str, path: str) -> str:
         """The letters that Radicale would find for this user and this path."""
+        if who not in self._for:
+            self._for[who] = [
+                (re.compile(_filled(rule, user, who)), rule.permissions)
+                for rule in self._rules
+                if (user := re.fullmatch(rule.user.format(), who))
+            ]
         inside = path.strip("/")
-        for rule in self._rules:
-            user = re.fullmatch(rule.user.format(), who)
-            if user and re.fullmatch(_filled(rule, user, who), inside):
-                return rule.permissions
-        return ""
+        return next((letters for pattern, letters in self._for[who] if pattern.fullmatch(inside)), "")
 
     def _named(self) -> set[str]:
         """The persons that rules name, where a rule is no pattern but a name or several."""

@@ -104,16 +104,12 @@ class _OwnerShares:
 
     def run(self) -> None:
         rows = calendars(self.ledger, self.owner)
-        site = self.access.site.calendars
-        if not rows or (self.rights is None and site.old.url.startswith("file:")):
+        granted = self._granted(rows) if rows else {}
+        known = {(row.old_href, row.who): row for row in shares(self.ledger, self.owner) if row.old_href}
+        if not known and not any(granted.values()):
             return
-        with (
-            servers.opened(self.access, site.old, self.owner) as old,
-            servers.opened(self.access, site.new, self.owner) as new,
-        ):
+        with servers.opened(self.access, self.access.site.calendars.new, self.owner) as new:
             self.new = new.session
-            granted = self._granted(old.session, rows)
-            known = {(row.old_href, row.who): row for row in shares(self.ledger, self.owner) if row.old_href}
             for calendar in rows:
                 for grant in granted[calendar.old_href]:
                     self._share(calendar, grant, known.pop((calendar.old_href, grant.who), None))
@@ -121,10 +117,18 @@ class _OwnerShares:
             for row in known.values():
                 self._take_back(by_href[row.old_href], row)
 
-    def _granted(self, old: Session, rows: Sequence[CalendarRow]) -> dict[str, list[Grant]]:
+    def _granted(self, rows: Sequence[CalendarRow]) -> dict[str, list[Grant]]:
         """Who else may do what with each collection, by its old href."""
         if self.rights:
             return {row.old_href: self.rights.grants(_radicale_path(row.old_href), self.owner) for row in rows}
+        part = self.access.site.calendars.old
+        if part.url.startswith("file:"):
+            return {row.old_href: [] for row in rows}
+        with servers.opened(self.access, part, self.owner) as old:
+            return self._told(old.session, rows)
+
+    def _told(self, old: Session, rows: Sequence[CalendarRow]) -> dict[str, list[Grant]]:
+        """What the old server itself says, by SOGo's own question or by RFC 3744."""
         read = sharing.grants_of_sogo if sharing.is_sogo(old, rows[0].old_href) else sharing.grants_by_acl
         own = {self.owner, _own_login(self.access)}
         found = {row.old_href: [each for each in read(old, row.old_href) if each.who not in own] for row in rows}

@@ -64,6 +64,8 @@ class Answer:
         names = {child.tag for child in types} if types is not None else set()
         if f"{{{CAL}}}calendar" in names:
             return "calendar"
+        if f"{{{CARD}}}directory" in names:  # a directory for all, nobody's own
+            return None
         return "addressbook" if f"{{{CARD}}}addressbook" in names else None
 
     def components(self) -> frozenset[str]:
@@ -111,6 +113,7 @@ ETAGS = _propfind([f"{{{DAV}}}getetag", f"{{{DAV}}}resourcetype"])
 COLLECTION = _propfind(
     [
         f"{{{DAV}}}resourcetype",
+        f"{{{DAV}}}owner",
         f"{{{DAV}}}sync-token",
         f"{{{CS}}}getctag",
         f"{{{CAL}}}supported-calendar-component-set",

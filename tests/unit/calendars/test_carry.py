@@ -219,3 +219,29 @@ def test_what_new_altered_stays_when_it_is_accepted(
     run(access, ledger)
     assert "e0.ics" in new.names("/zoe/personal/")
     assert problems.problems(ledger, states=("open", "decided")) == []
+
+
+@pytest.mark.parametrize(("answer", "times"), [("500 Broken", 1), ("412 Precondition Failed", 1), ("500 Broken", 9)])
+def test_a_refusal_that_changed_nothing_is_no_conflict(
+    servers: Any, access: Any, ledger: Ledger, answer: str, times: int
+) -> None:
+    old, new = servers
+    old.make("/zoe/agenda/", "calendar")
+    new.make("/zoe/personal/", "calendar")
+    old.put("/zoe/agenda/e.ics", event("e"))
+    sync_account(access, ledger, "zoe")
+    old.put("/zoe/agenda/e.ics", event("e", "Reportée"))
+    left = times
+
+    def refuse(method: str, path: str, count: int) -> tuple[str, bytes] | None:
+        nonlocal left
+        left -= method == "PUT"
+        return (answer, b"") if method == "PUT" and left >= 0 else None
+
+    new.faults.plan = refuse
+    sync_account(access, ledger, "zoe")
+    new.faults.plan = None
+    assert [item.kind for item in problems.problems(ledger)] == (["refused"] if times > 2 else [])
+    sync_account(access, ledger, "zoe")
+    assert "Reportée" in new.get("/zoe/personal/e.ics")
+    assert problems.problems(ledger) == []

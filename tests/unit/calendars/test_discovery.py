@@ -2,8 +2,9 @@
 
 from typing import Any
 
+import httpx
 import pytest
-from bascule.calendars.dav import DavError
+from bascule.calendars.dav import DavError, Session
 from bascule.calendars.servers import opened as opened_server
 from bascule.site import CalendarServerPart
 
@@ -36,3 +37,26 @@ def test_the_address_may_be_percent_encoded(access: Any, servers: Any) -> None:
     part = CalendarServerPart(connection="old", url=servers[0].url + "/h%C3%A9/{{ account }}/")
     with opened_server(access, part, "zoe") as server:
         assert server.calendars == "/h%C3%A9/zoe/"
+
+
+def test_what_is_another_ones_in_the_home_is_left_out() -> None:
+    """A SOGo shows shared calendars, and the address books of all, among a person's own."""
+    shown = [
+        ("/dav/zoe/Calendar/", "zoe", ""),
+        ("/dav/zoe/Calendar/own/", "zoe", "<c:calendar/>"),
+        ("/dav/zoe/Calendar/silent/", "", "<c:calendar/>"),
+        ("/dav/zoe/Calendar/bob_agenda/", "bob", "<c:calendar/>"),
+    ]
+    answers = "".join(
+        f"<response><href>{href}</href><propstat><status>HTTP/1.1 200 OK</status><prop>"
+        + f"<resourcetype>{kind}</resourcetype>"
+        + (f"<owner><href>/dav/{owner}/</href></owner>" if owner else "")
+        + "</prop></propstat></response>"
+        for href, owner, kind in shown
+    )
+    text = f'<multistatus xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav">{answers}</multistatus>'
+    client = httpx.Client(
+        base_url="http://old.test", transport=httpx.MockTransport(lambda request: httpx.Response(207, text=text))
+    )
+    found = Session(client).collections("/dav/zoe/Calendar/", "calendar")
+    assert [item.name for item in found] == ["own", "silent"]

@@ -13,6 +13,7 @@ def test_a_second_run_is_refused_while_the_first_is_at_it(servers: Any, access: 
     old, new = servers
     old.make("/zoe/agenda/", "calendar")
     old.put("/zoe/agenda/e.ics", event("e"))
+    new.make("/zoe/personal/", "calendar")
     met, go_on = threading.Event(), threading.Event()
 
     def hold(method: str, path: str, count: int) -> None:
@@ -36,12 +37,14 @@ def test_a_second_run_is_refused_while_the_first_is_at_it(servers: Any, access: 
 
 def test_the_mailbox_of_the_account_is_another_matter(servers: Any, access: Any, ledger: Ledger) -> None:
     servers[0].make("/zoe/agenda/", "calendar")
+    servers[1].make("/zoe/personal/", "calendar")
     with leases.lease(ledger, "zoe", "another run"):
         assert sync_account(access, ledger, "zoe").collections == 1
 
 
 def test_a_tasks_next_try_takes_its_own_lease_over(servers: Any, access: Any, ledger: Ledger) -> None:
     servers[0].make("/zoe/agenda/", "calendar")
+    servers[1].make("/zoe/personal/", "calendar")
     leases._take(ledger, "calendars/zoe", "transfer/day/calendars", 90)  # a try that died
     assert sync_account(access, ledger, "zoe", owner="transfer/day/calendars").collections == 1
 
@@ -49,9 +52,11 @@ def test_a_tasks_next_try_takes_its_own_lease_over(servers: Any, access: Any, le
 def test_an_account_that_is_held_holds_back_no_other(servers: Any, access: Any, ledger: Ledger) -> None:
     for name in ("anne", "zoe"):
         servers[0].make(f"/{name}/agenda/", "calendar")
+        servers[1].make(f"/{name}/personal/", "calendar")
+        servers[0].put(f"/{name}/agenda/e.ics", event("e"))
     with (
         leases.lease(ledger, "anne", "another run", of="calendars"),
         pytest.raises(CalendarsFailed, match=r"1 of 2 account\(s\) failed:\n  anne: "),
     ):
         sync_accounts(access, ledger, ["anne", "zoe"])
-    assert servers[1].names("/zoe/") != []
+    assert servers[1].names("/zoe/personal/") == ["e.ics"]

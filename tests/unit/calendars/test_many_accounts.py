@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from bascule.access import AccessError
 from bascule.calendars import CalendarsFailed, Counts, account, sync_accounts
 from bascule.ledger import Ledger
@@ -25,3 +26,13 @@ def test_one_account_that_fails_holds_back_no_other(
     with pytest.raises(CalendarsFailed, match=f"1 of 3 account.*\\n  bad: .*{trouble}"):
         sync_accounts(SimpleNamespace(), ledger, ["a", "bad", "z"], parallel=2)  # type: ignore[arg-type]
     assert sorted(done) == ["a", "z"]
+
+
+def test_the_log_tells_how_far_it_is(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "sync_account", lambda *_, **__: Counts(items=1))
+    monkeypatch.setattr(account, "sync_shares", lambda *_, **__: None)
+    monkeypatch.setattr(account, "set_preferences", lambda *_, **__: 0)
+    with structlog.testing.capture_logs() as lines:
+        sync_accounts(SimpleNamespace(), ledger, ["a", "b", "c"], parallel=2)  # type: ignore[arg-type]
+    told = [(line["done"], line["of"]) for line in lines if line["event"] == "calendars: progress"]
+    assert told == [(1, 3), (2, 3), (3, 3)]
