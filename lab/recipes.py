@@ -29,7 +29,7 @@ MAIL = Image(
 PROXY = Image("proxy", packages=("dovecot-imapd", "dovecot-ldap"))
 LDAP = Image("ldap", packages=("slapd", "ldap-utils"), debconf=("slapd slapd/no_configuration boolean true",))
 DNS = Image("dns", packages=("knot", "knot-dnsutils"))
-WEB = Image("web", packages=("nginx-light", "radicale"))
+WEB = Image("web", packages=("nginx-light", "apache2", "radicale"), commands=(("a2enmod", "-q", "ssl"),))
 SOGO = Image("sogo", packages=("sogo", "postgresql", "memcached", "nginx-light"))
 HYPERVISOR = Image("hv", packages=("python3",))
 CLIENT = Image("client", packages=("python3", "python3-aiosmtpd", "knot-dnsutils"))
@@ -120,7 +120,7 @@ RECIPES = {
     ),
     "web": Recipe(
         templates=("common", "web"),
-        ports=(80, 443, 5232),
+        ports=(80, 443, 5232, 8080, 8443),
         owners=(
             ("/etc/radicale/users", Owner("root", "radicale", 0o640)),
             (CERTIFICATE_KEY, Owner("root", "radicale", 0o640)),

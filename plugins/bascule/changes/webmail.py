@@ -125,7 +125,7 @@ class WebmailRedirect(Change):
         return files.render(self.template, url=self.part.url, target=self.part.target, dav=dav)
 
     def _is_target(self, location: str) -> bool:
-        return location.rstrip("/") == self.part.target.rstrip("/")
+        return location.removesuffix("?").rstrip("/") == self.part.target.rstrip("/")  # the "?" of the template
 
     def _redirect(self) -> tuple[str, int, str]:
         """Where the webmail leads a browser ("": no redirect), the HTTP status, and what curl said if it failed."""
