@@ -86,7 +86,7 @@ def test_message_arrives_unchanged(old: Dovecot, new: Dovecot, ledger: Ledger, u
 def test_accepted_names_arrive_as_they_are(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
     names = [
         " leading", "trailing ", "per%cent", "as*terisk", 'quo"te', "back\\slash", "été", "e\N{COMBINING ACUTE ACCENT}",
-        "\N{PILE OF POO}", "Case", "case", "R&D", "-dash", "$(touch pwned)", "'; DROP TABLE folder; --", "a/b/c",
+        "\N{PILE OF POO}", "Case", "R&D", "-dash", "$(touch pwned)", "'; DROP TABLE folder; --", "a/b/c",
     ]  # fmt: skip
     with Account(old.port, user, "/") as account:
         for name in names:

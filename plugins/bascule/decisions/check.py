@@ -1,14 +1,12 @@
 """What a person wrote in the form, looked at before it becomes a decision: every refusal says what to write instead."""
 
-import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from bascule.ledger.problems import Problem
+from bascule import foldernames
+from bascule.ledger.problems import AS_IT_IS, Problem, is_folder_name
 from bascule.text import harmless, storable
 
-LEVEL_BYTES = 240  # of one level of a folder's name: file systems end at 255, servers add their own marks
-NAME_CHARACTERS = 255  # of the whole name
 LINE_CHARACTERS = 500
 SEPARATOR = "/"  # of the new server where the problem doesn't say another one
 EDITABLE = ("name", "text")
@@ -55,47 +53,26 @@ def _wrong(problem: Problem, key: str, value: str, taken: Collection[str]) -> st
         return "it is empty; write something"
     if key == "text":
         return ""  # a filter's text: the server compiles it
-    if any(_is_hidden(character) for character in value):
-        return "it contains a control or an invisible character; write it without"
-    if problem.kind == "folder-name":
+    if is_folder_name(problem):
         return _wrong_folder(problem, value, taken)
+    if any(foldernames.is_hidden(character) for character in value):
+        return "it contains a control or an invisible character; write it without"
     return f"it is longer than {LINE_CHARACTERS} characters" if len(value) > LINE_CHARACTERS else ""
 
 
 def _wrong_folder(problem: Problem, name: str, taken: Collection[str]) -> str:
-    separator = str(problem.details.get("separator") or SEPARATOR)
-    levels, proposed = name.split(separator), str(problem.proposal["name"]).split(separator)
-    if len(levels) != len(proposed):
+    if name == problem.details.get(AS_IT_IS):
+        return f"the folder {harmless(name)!r} is there already; take another name" if name in taken else ""
+    separator = separator_of(problem)
+    levels, proposed = name.count(separator), str(problem.proposal["name"]).count(separator)
+    if levels != proposed and not foldernames.wrong(name, ""):
         return (
-            f"`{separator}` separates the levels of folders on the new server: write it {len(proposed) - 1} times, "
-            f"as in {harmless(separator.join(proposed))!r}"
+            f"`{separator}` separates the levels of folders on the new server: write it {proposed} times, "
+            f"as in {harmless(str(problem.proposal['name']))!r}"
         )
-    if wrong := next(filter(None, map(_wrong_level, levels)), ""):
-        return wrong
-    if len(name) > NAME_CHARACTERS:
-        return f"it is longer than {NAME_CHARACTERS} characters"
-    if name.casefold() == "inbox":
-        return "INBOX is the mailbox's own folder; take another name"
-    same = [other for other in taken if comparable(other) == comparable(name)]
-    return f"the folder {harmless(same[0])!r} has this name already; take another one" if same else ""
+    return foldernames.wrong(name, separator, taken)
 
 
-def _wrong_level(level: str) -> str:
-    wrongs = {
-        "one of its levels is empty": not level,
-        "it begins or ends with a space, which mail programs drop": level != level.strip(),
-        "`.` and `..` are no names": level in (".", ".."),
-        "it begins with `~`, which the new server takes for somebody's home": level.startswith("~"),
-        "it contains `%` or `*`, which mail programs take for a pattern": bool(set(level) & set("%*")),
-        f"it is longer than {LEVEL_BYTES} bytes": len(level.encode("utf-8", "surrogatepass")) > LEVEL_BYTES,
-    }
-    return next((sentence for sentence, is_so in wrongs.items() if is_so), "")
-
-
-def comparable(name: str) -> str:
-    """Names that people, mail programs or file systems mistake for one another come out the same."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _is_hidden(character: str) -> bool:
-    return harmless(character) != character or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+def separator_of(problem: Problem) -> str:
+    """What separates the levels of folders on the new server."""
+    return str(problem.details.get("separator") or SEPARATOR)

@@ -52,7 +52,7 @@ def _told(problem: Problem, decision: Decision) -> Told:
     sort, value = "otherwise", problem.explanation
     if leaves_out(problem, decision):
         sort, value = "left_out", problem.server_words or problem.explanation
-    elif problem.kind == "folder-name":
+    elif problems.is_folder_name(problem):
         sort, value = "renamed", str(decision.values.get("name"))
     elif decision.values.get("action") == "repair":
         sort = "repaired"

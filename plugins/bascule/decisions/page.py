@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bascule.decisions.check import editable
+from bascule.decisions.check import editable, separator_of
 from bascule.decisions.record import Refused
 from bascule.kinds import kind_of
 from bascule.ledger import Ledger, mailboxes, problems
-from bascule.ledger.problems import Decision, Problem
+from bascule.ledger.problems import Decision, Problem, is_folder_name
 from bascule.text import harmless, storable
 
 SHOWN_AT_ONCE = 50  # problems on one page; the rest is asked next
 MARK = "page"  # the form's field that says which page was answered
+EXPLAINED = 300  # characters of the explanation beside a field
 LONGEST = 2_000  # characters of one value on the page; the form and the ledger have all of it
 
 
@@ -40,12 +41,20 @@ def fields(found: Sequence[Problem], typed: Mapping[int, Mapping[str, Any]]) -> 
         f"{problem.id}.{key}": Field(
             storable(str(typed.get(problem.id, {}).get(key, value))),
             f"{kind_of(problem.room, problem.kind).name}: {key} for {harmless(problem.subject)[:80]}",
-            harmless(problem.explanation)[:300],
+            _description(problem),
             "\n" in value,
         )
         for problem in found
         for key, value in editable(problem).items()
     }
+
+
+def _description(problem: Problem) -> str:
+    words = harmless(problem.explanation)
+    words = words if len(words) <= EXPLAINED else f"{words[:EXPLAINED]}…"
+    if is_folder_name(problem):
+        return f"{words} On the new server `{harmless(separator_of(problem))}` separates levels."
+    return words
 
 
 def mark_field(found: Sequence[Problem]) -> Field:

@@ -76,7 +76,7 @@ def refusals_by_problem(ledger: Ledger, choices: Sequence[Choice]) -> list[tuple
         names = taken.setdefault(account, names_taken(ledger, account, without=asked))
         if reason := check.refusal(choice.problem, choice.values, names):
             reasons.append((choice.problem.id, reason))
-        elif choice.problem.kind == "folder-name":
+        elif problems.is_folder_name(choice.problem):
             names.append(str(choice.values["name"]))
     return reasons
 
@@ -86,12 +86,12 @@ def names_taken(ledger: Ledger, account: str, without: Collection[int]) -> list[
     renamed = {
         problem.subject: str(decision.values.get("name"))
         for problem, decision in problems.decisions(ledger, account, "mailbox")
-        if problem.kind == "folder-name" and decision.option is Option.APPLY and problem.id not in without
+        if problems.is_folder_name(problem) and decision.option is Option.APPLY and problem.id not in without
     }
     asked = {
         problem.subject
         for problem in problems.problems(ledger, account=account, room="mailbox", states=("open", "decided", "settled"))
-        if problem.kind == "folder-name" and problem.id in without
+        if problems.is_folder_name(problem) and problem.id in without
     }
     carried = {old: new for old, new in mailboxes.folder_map(ledger, account).items() if old not in asked}
     return [*(carried | renamed).values()]

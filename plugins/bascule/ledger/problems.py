@@ -65,6 +65,14 @@ class Decision:
     source: str  # "page", "csv", "standing", "answers"
 
 
+AS_IT_IS = "as it is"  # in details: the new name that carries a folder with the old one unchanged
+
+
+def is_folder_name(problem: Problem) -> bool:
+    """Whether the problem is about what a folder is called, so that its proposal is a new name."""
+    return problem.room == "mailbox" and problem.kind.startswith("folder-name")
+
+
 class ProblemRow(Base):
     __tablename__ = "problem"
     __table_args__ = (sa.UniqueConstraint("account", "room", "kind", "subject_hash"),)

@@ -73,6 +73,12 @@ def finish_status(session: Session, pending: Pending) -> FolderStatus | None:
     return None
 
 
+def list_names(session: Session) -> set[bytes]:
+    """The names of all folders, as the server writes them."""
+    answers = session.run(b'LIST "" "*"').responses
+    return {response[4] for response in answers if len(response) > 4 and response[1] == b"LIST" and response[4]}
+
+
 def _begin_list(session: Session) -> Callable[[], tuple[dict[bytes, Folder], bytes]]:
     folders: dict[bytes, Folder] = {}
     if session.has("LIST-STATUS") and session.has("LIST-EXTENDED"):

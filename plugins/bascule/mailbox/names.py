@@ -3,13 +3,14 @@
 import base64
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # Dovecot accepts folders of these names in some layouts, and then mistakes them for its own files.
 RESERVED = ("cur", "new", "tmp", "subscriptions", "dbox-mails", "maildirfolder")
 POISON = (b"dovecot.", b"dovecot-")
 
 _SHIFT = re.compile(rb"&([A-Za-z0-9+,]*)-")
+_SHIFT_TEXT = re.compile(r"&[A-Za-z0-9+,]*-", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,16 @@ class Namespace:
 
 @dataclass(frozen=True)
 class NameProblem:
-    """Why a name can't be carried as it is, and what to call the folder instead."""
+    """Why a name can't be carried as it is, and what to call the folder instead.
+
+    `as_it_is`: the new name that carries it unchanged all the same, where there is one; a person may want that.
+    """
 
     explanation: str
     proposal: str
+    kind: str = "folder-name"
+    as_it_is: str = ""
+    like: str = ""  # the other folder that is in the way
 
 
 @dataclass
@@ -44,16 +51,36 @@ class NameMap:
         if shown in self.rename:
             return self.encode_new(self.rename[shown])
         parts = self.components(raw)
+        if any(not is_well_written(part) for part in parts):
+            return NameProblem(
+                f"the old server writes its name in a way that is none ({_ascii(raw)}, where modified UTF-7 belongs)",
+                self.propose(raw),
+                "folder-name-broken",
+            )
         if any(part.lower().startswith(POISON) for part in parts):
             return NameProblem("the new server may keep files of its own under this name", self.propose(raw))
         separator = self.new.separator
         if separator and any(separator in part for part in parts):
-            mended = [self._mended(part) for part in parts]
-            return NameProblem(
-                f"the name contains `{separator.decode()}`, which separates levels on the new server",
-                display(self._joined(mended)),
-            )
+            return self._separator_inside(parts, separator)
         return self._joined(parts)
+
+    def _separator_inside(self, parts: list[bytes], separator: bytes) -> NameProblem:
+        inside = next(part for part in parts if separator in part)
+        levels = " and in it ".join(f"`{display(level)}`" for level in inside.split(separator))
+        return NameProblem(
+            f"the name contains `{separator.decode()}`, which separates levels on the new server: as it is, it would "
+            f"be the folder {levels}",
+            display(self._joined([self._mended(part) for part in parts])),
+            as_it_is=display(self._joined(parts)),
+        )
+
+    def below(self, above: bytes, old_above: bytes, raw: bytes) -> bytes | NameProblem:
+        """The new name of an old folder below one that is called `above` on new."""
+        parts = raw[len(old_above) + len(self.old.separator) :].split(self.old.separator)
+        plain = self.to_new(raw)
+        rest = [self._mended(part) for part in parts] if isinstance(plain, NameProblem) else parts
+        name = self.new.separator.join([above, *rest])
+        return replace(plain, proposal=display(name), as_it_is="") if isinstance(plain, NameProblem) else name
 
     def components(self, raw: bytes) -> list[bytes]:
         """The levels of an old name below the namespace's prefix; INBOX alone is [b"INBOX"]."""
@@ -73,7 +100,7 @@ class NameMap:
         return display(self._joined([part for part in parts if part]))
 
     def _mended(self, part: bytes) -> bytes:
-        text = display(part)
+        text = readable(part)
         for bad, good in self.replace.items():
             text = text.replace(bad, good)
         text = unicodedata.normalize("NFC", text)
@@ -134,12 +161,50 @@ def _shift(text: str) -> bytes:
     return b"&" + data + b"-"
 
 
+def is_well_written(raw: bytes) -> bool:
+    """Whether this is modified UTF-7, in the one way to write it."""
+    try:
+        decode(raw)
+    except ValueError:
+        return False
+    return True
+
+
 def display(raw: bytes) -> str:
-    """The name as people read it; octets that are no modified UTF-7 stay visible as they are."""
+    """The name as people read it; what is no modified UTF-7 is shown as it came, escaped.
+
+    So that no badly written name looks like a well written one: an `&` that begins nothing is shown as `\\x26`.
+    """
     try:
         return decode(raw)
     except ValueError:
-        return raw.decode("utf-8", "backslashreplace")
+        return "".join(
+            chr(octet) if " " <= chr(octet) <= "~" and octet not in b"&\\" else f"\\x{octet:02x}" for octet in raw
+        )
+
+
+def readable(raw: bytes) -> str:
+    """The name that was most likely meant: modified UTF-7 where it is that, else UTF-8 or Latin-1."""
+    try:
+        return decode(raw)
+    except ValueError:
+        pass  # not written well: its pieces may be
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return _SHIFT_TEXT.sub(_meant, text)
+
+
+def _meant(found: re.Match[str]) -> str:
+    try:
+        return decode(found[0].encode("ascii"))
+    except ValueError:
+        return found[0]
+
+
+def _ascii(raw: bytes) -> str:
+    return raw.decode("ascii", "backslashreplace")
 
 
 def quote(raw: bytes) -> bytes | None:

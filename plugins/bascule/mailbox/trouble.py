@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.ledger import Ledger, problems
-from bascule.ledger.problems import Decision, Option, Problem, Room
+from bascule.ledger.base import now
+from bascule.ledger.problems import AS_IT_IS, Decision, Option, Problem, Room, is_folder_name
 from bascule.logs import get_logger
 from bascule.mailbox import dates
 from bascule.mailbox.errors import Refused, TransientError
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import fetch_items
+from bascule.mailbox.names import NameProblem
 from bascule.mailbox.quota import Quota, Shortage
 from bascule.mailbox.state import FolderState
 
@@ -88,6 +90,24 @@ class Troubles:
         found = self._decided.get((kind, subject))
         return found if found and found[1].option in (Option.APPLY, Option.LEAVE_OUT) else None
 
+    def folder_renamed(self, shown: str) -> tuple[Problem, Decision] | None:
+        """The last decision about an old folder, if it gives the folder a new name."""
+        last = self._last_about_folder(shown)
+        if last is None or not is_folder_name(last[0]) or _leaves_out(last[1]):
+            return None
+        return last if last[1].values.get("name") else None
+
+    def folder_left_out(self, shown: str) -> Decision | None:
+        """The last decision about an old folder, if it leaves the folder out."""
+        last = self._last_about_folder(shown)
+        return last[1] if last and _leaves_out(last[1]) else None
+
+    def _last_about_folder(self, shown: str) -> tuple[Problem, Decision] | None:
+        about = [
+            pair for (kind, subject), pair in self._decided.items() if kind.startswith("folder-") and subject == shown
+        ]
+        return max(about, key=lambda pair: pair[1].decided_at, default=None)
+
     def decided_problem(self, kind: str, subject: str) -> Problem | None:
         """The problem about which a person has decided, as that person saw it."""
         found = self._decided.get((kind, subject))
@@ -114,29 +134,36 @@ class Troubles:
     def write(self, complete: bool) -> int:
         """Write everything to the ledger; after a complete pass, what was not met again is withdrawn.
 
-        Returns how many problems are open.
+        What was decided and was met again all the same is open again. Returns how many problems are open.
         """
+        began = now()
         with self.ledger.session() as session:
             seen = {problems.report(session, problem) for problem in self.found}
             for problem_id in self.applied - seen:
                 problems.settle(session, problem_id)
             if complete:
                 problems.withdraw_unseen(session, self.account, ROOM, seen | self.applied)
+            problems.reopen_unsettled(session, self.account, (ROOM,), since=began)
         return len(problems.problems(self.ledger, account=self.account, room=ROOM))
 
     # -- the kinds
 
-    def folder_name(self, shown: str, explanation: str, proposal: str, words: str = "") -> None:
+    def folder_name(
+        self, shown: str, problem: NameProblem, words: str = "", *, separator: str = "", below: int = 0
+    ) -> None:
+        """`separator` of the new server; `below`: folders that wait for what is decided about this one."""
+        details = {"separator": separator, AS_IT_IS: problem.as_it_is, "folders below it that wait": below}
         self.add(
             Problem(
                 self.account,
                 ROOM,
-                "folder-name",
+                problem.kind,
                 shown,
-                f"The folder {shown!r} can't be created on the new server: {explanation}.",
-                facts={"folder": shown, "proposed": proposal},
+                f"The folder {shown!r} can't be carried under this name: {problem.explanation}.",
+                facts={"folder": shown, "like": problem.like} if problem.like else {"folder": shown},
+                details={key: value for key, value in details.items() if value},
                 server_words=words,
-                proposal={"action": "rename", "name": proposal},
+                proposal={"action": "rename", "name": problem.proposal},
             )
         )
 
@@ -270,6 +297,10 @@ class Troubles:
         """All fits into new's quota: what was decided about it has helped."""
         if decision := self.decision(QUOTA, QUOTA):
             self.carried_out(decision)
+
+
+def _leaves_out(decision: Decision) -> bool:
+    return decision.option is Option.LEAVE_OUT or decision.values.get("action") == "leave out"
 
 
 def message_subject(folder: str, uid: int) -> str:

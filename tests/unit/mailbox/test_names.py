@@ -61,6 +61,30 @@ def test_every_proposal_can_be_said_to_any_server(raw: bytes) -> None:
     assert not proposal.startswith(b"~")
 
 
+@pytest.mark.parametrize(
+    ("raw", "shown", "meant"),
+    [
+        (b"R&D", "R\\x26D", "R&D"),
+        (b"bad&AOk", "bad\\x26AOk", "bad&AOk"),
+        (b"A&AOk-B&C", "A\\x26AOk-B\\x26C", "A\u00e9B&C"),
+        ("caf\u00e9".encode(), "caf\\xc3\\xa9", "caf\u00e9"),
+        (b"caf\xe9", "caf\\xe9", "caf\u00e9"),
+        (b"&2D0-", "\\x262D0-", "&2D0-"),
+        (b"a\r\nb&", "a\\x0d\\x0ab\\x26", "a__b&"),
+    ],
+)
+def test_a_badly_written_name_is_shown_escaped_and_proposed_as_it_was_meant(raw: bytes, shown: str, meant: str) -> None:
+    assert names.display(raw) == shown
+    problem = NameMap(SLASHES, DOTS).to_new(raw)
+    assert isinstance(problem, NameProblem)
+    assert (problem.kind, problem.proposal) == ("folder-name-broken", meant)
+
+
+@given(st.binary())
+def test_what_was_meant_can_always_be_written(raw: bytes) -> None:
+    assert names.is_well_written(names.encode(names.readable(raw)))
+
+
 @pytest.mark.parametrize("raw", [b'a"b', b"a\\b", b"a b", b"*", b"%"])
 def test_quoting_keeps_every_octet(raw: bytes) -> None:
     quoted = names.quote(raw)
