@@ -174,4 +174,6 @@ def test_sogos_own_access_control_lists_and_roles_are_read(
     assert sharing.grants_of_sogo(place.owner, place.calendar) == [
         sharing.Grant(guest.account, "read", frozenset({"PublicViewer", "PrivateDAndTViewer"}))
     ]
+    place.owner.set_roles(place.calendar, guest.account, sharing.roles_for("calendar", sharing.Grant("x", "read")))
+    guest.owner.subscribe(place.calendar, wanted=True)
     assert guest.account in [each.who for each in sharing.delegates(place.owner, place.calendar)]

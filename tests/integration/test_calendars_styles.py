@@ -1,5 +1,6 @@
 """Items as other programs write them, and hostile ones: each is carried as it means, or named as a problem."""
 
+from datetime import date, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,22 @@ from bascule.ledger import Ledger, problems
 from tests.integration.test_calendars import Place, calendar, ledger, make_place, people, place
 
 __all__ = ["ledger", "make_place", "people", "place"]
+
+
+def moved(uid: str, number: int) -> list[str]:
+    """The lines of one more event: the occurrence that is moved by an hour."""
+    day = date(2027, 6, 27) + timedelta(days=number)
+    return [
+        *(
+            "END:VEVENT",
+            "BEGIN:VEVENT",
+            f"UID:{uid}",
+            f"RECURRENCE-ID:{day:%Y%m%d}T060000Z",
+            "DTSTAMP:20260101T000000Z",
+        ),
+        *(f"DTSTART:{day:%Y%m%d}T070000Z", f"DTEND:{day:%Y%m%d}T080000Z", f"SUMMARY:Nuit {number}"),
+    ]
+
 
 CARRIED = {
     "google": calendar(
@@ -50,6 +67,12 @@ CARRIED = {
         *(f"EXDATE:2028{month:02}{day:02}T060000Z" for month in range(1, 13) for day in range(1, 29)),
         *("END:VEVENT", "BEGIN:VEVENT", "UID:exceptions", "RECURRENCE-ID:20270629T060000Z"),
         *("DTSTAMP:20260101T000000Z", "DTSTART:20270629T070000Z", "DTEND:20270629T080000Z", "SUMMARY:Plus tard"),
+    ),
+    "thousands": calendar(
+        "thousands",
+        "SUMMARY:Mille et une nuits",
+        "RRULE:FREQ=DAILY;COUNT=3000",
+        *(line for number in range(2000) for line in moved("thousands", number)),
     ),
     "attachment": calendar(
         "attachment", "SUMMARY:Pièce", f"ATTACH;ENCODING=BASE64;VALUE=BINARY;FMTTYPE=text/plain:{'QUJD' * 20_000}"

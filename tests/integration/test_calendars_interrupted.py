@@ -1,0 +1,121 @@
+"""From Radicale to real SOGo, interrupted at every request in every way, and run again: always the same end.
+
+One round is: something changes on old and on new, a pass with one fault, a pass without; then one more pass writes
+nothing. Rounds follow one another in the same collections, with the fault at the next request, until a pass is over.
+"""
+
+import contextlib
+import itertools
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import httpx
+import pytest
+from bascule.access import Access, AccessError
+from bascule.calendars import meaning, sync_account
+from bascule.ledger import Ledger, problems
+from bascule.site import Site
+
+from tests.dav_relay import Fault, Faults, relay
+from tests.integration.test_calendars import Place, calendar, ledger, make_place, people, place
+
+__all__ = ["ledger", "make_place", "people", "place"]
+
+WRITES = {"PUT", "DELETE", "PROPPATCH", "MKCALENDAR", "MKCOL"}
+PATIENCE = 4.0  # seconds that the client waits for an answer
+OWNER = "one task and its next tries"
+
+
+@dataclass
+class Interrupted:
+    """An account whose new server is behind the relay."""
+
+    access: Access
+    ledger: Ledger
+    place: Place
+    faults: Faults
+
+    def sync(self, kind: Fault | None = None, at: int = 0) -> None:
+        self.faults.arm(kind, at)
+        sync_account(self.access, self.ledger, self.place.account, owner=OWNER)
+
+
+@pytest.fixture
+def interrupted(lab: Any, ledger: Ledger, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupted]:
+    monkeypatch.setattr("bascule.calendars.dav.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("bascule.calendars.servers.TIMEOUT", httpx.Timeout(PATIENCE))
+    faults, trust = Faults(slowness=PATIENCE + 1), ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
+    with relay("https://sogo.obs.test:8443", trust, faults) as url:
+        raw = lab.site.model_dump(mode="json")
+        for key, folder in (("url", "Calendar"), ("contacts_url", "Contacts")):
+            raw["calendars"]["new"][key] = f"{url}/SOGo/dav/{{{{ account }}}}/{folder}/"
+        access = lab.access(Site.model_validate(raw))
+        yield Interrupted(access, ledger, place, faults)
+        access.close()
+
+
+def change(place: Place, number: int) -> None:
+    """On old: one event changes, one goes, one comes, and a card changes. On new: the user changes another event."""
+    place.put("changed.ics", calendar("changed", f"SUMMARY:Tour {number}"))
+    place.put(f"come-{number}.ics", calendar(f"come-{number}", f"SUMMARY:Venu {number}"))
+    if number:
+        gone = f"/{place.account}/{place.name}/come-{number - 1}.ics"
+        place.old.request("DELETE", gone).raise_for_status()
+        etags = place.owner.etags(place.calendar)
+        mine = f"{place.calendar}mine.ics"
+        place.owner.put(mine, "calendar", calendar("mine", f"SUMMARY:À moi {number}"), if_match=etags[mine])
+    card = f"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:c\r\nFN:Zoé {number}\r\nN:Zoé;;;;\r\nEND:VCARD\r\n"
+    place.put("c.vcf", card)
+
+
+def expected(number: int) -> dict[str, str]:
+    mine = calendar("mine", f"SUMMARY:À moi {number}" if number else "SUMMARY:À moi")
+    return {
+        "changed.ics": calendar("changed", f"SUMMARY:Tour {number}"),
+        f"come-{number}.ics": calendar(f"come-{number}", f"SUMMARY:Venu {number}"),
+        "mine.ics": mine,
+    }
+
+
+def check(interrupted: Interrupted, number: int) -> None:
+    place, wanted = interrupted.place, expected(number)
+    assert place.names() == set(wanted), interrupted.faults.kind
+    assert [name for name, text in wanted.items() if not meaning.same(place.text(name), text, "Europe/Paris")] == []
+    card = place.owner.get(f"{place.cards}c.vcf")
+    assert card is not None
+    assert f"FN:Zoé {number}" in card.text
+    assert problems.problems(interrupted.ledger, account=place.account) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in get_args(Fault) if kind != "wrong etag"])
+def test_the_end_is_the_same_whichever_request_it_meets(interrupted: Interrupted, kind: Fault) -> None:
+    interrupted.place.put("mine.ics", calendar("mine", "SUMMARY:À moi"))
+    change(interrupted.place, 0)
+    interrupted.sync()
+    for number in itertools.count(1):
+        change(interrupted.place, number)
+        with contextlib.suppress(AccessError):
+            interrupted.sync(kind, at=number)
+        met = interrupted.faults.met
+        interrupted.sync()
+        check(interrupted, number)
+        interrupted.sync()
+        assert not WRITES & set(interrupted.faults.requests), (kind, number)
+        if not met:
+            break
+    assert number > 8
+
+
+def test_a_wrong_etag_in_an_answer_is_taken_for_the_users_change_and_nothing_is_overwritten(
+    interrupted: Interrupted,
+) -> None:
+    interrupted.place.put("mine.ics", calendar("mine", "SUMMARY:À moi"))
+    change(interrupted.place, 0)
+    for number in itertools.count(1):
+        interrupted.sync("wrong etag", at=number)
+        if not interrupted.faults.met:
+            break
+        interrupted.sync()
+        check(interrupted, 0)
