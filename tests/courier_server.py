@@ -71,8 +71,11 @@ class Courier:
 
 
 @contextlib.contextmanager
-def courier(home: Path) -> Iterator[Courier]:
-    """A front on a port of loopback until the end of the block. Raises CourierMissing."""
+def courier(home: Path, *, besides: str = "") -> Iterator[Courier]:
+    """A front on a port of loopback until the end of the block. Raises CourierMissing.
+
+    `besides`: capabilities that it announces beyond the usual ones.
+    """
     imapd = unpacked()
     libraries = ":".join(
         str(UNPACKED / part) for part in ("usr/lib", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
@@ -92,7 +95,7 @@ def courier(home: Path) -> Iterator[Courier]:
                 "AUTHENTICATED": user,
                 "HOME": str(home / user),
                 "IMAP_KEYWORDS": "1",
-                "IMAP_CAPABILITY": CAPABILITY,
+                "IMAP_CAPABILITY": f"{CAPABILITY} {besides}".rstrip(),
                 "IMAP_USELOCKS": "0",
                 "PATH": os.environ["PATH"],
             }

@@ -10,7 +10,8 @@ from bascule.mailbox.merging import Value
 from bascule.mailbox.session import Pending, Session
 
 ORDER = "lrswipkxtea"  # the rights of RFC 4314; c and d stand for others there, and all the rest is a server's own
-SPECIAL = ("anyone", "anonymous", "authenticated", "administrators")
+SPECIAL = ("anyone", "anonymous", "authenticated")
+SERVERS_OWN = ("owner", "administrators")  # Courier tells of both for every folder
 GROUPS = ("$", "!", "group:")  # Dovecot's groups, and Cyrus's
 LONGEST_IDENTIFIER = 255  # characters
 
@@ -31,7 +32,7 @@ class People:
             name = self.names[name]
         elif self.domain and name.lower().endswith("@" + self.domain):
             name = name[: -len(self.domain) - 1]
-        if name in self.owners or name == "owner" or name.startswith("#"):
+        if name in self.owners or name in SERVERS_OWN or name.startswith("#"):
             return None
         return negative + name
 

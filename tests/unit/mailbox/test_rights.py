@@ -40,6 +40,7 @@ def test_a_server_of_rfc_2086_is_told_no_more_than_is_meant(meant: str, letters:
         ("bob", "bob"), ("bob@obs.test", "bob"), ("bob@OBS.TEST", "bob"), ("bob@else.test", "bob@else.test"),
         ("-bob", "-bob"), ("-bob@obs.test", "-bob"), ("bobby", "bob"), ("group:staff", "$staff"), ("$x", "$x"),
         ("anyone", "anyone"), ("ann", None), ("ann@obs.test", None), ("owner", None), ("#owner", None), ("#bob", None),
+        ("administrators", None),
     ],
 )  # fmt: skip
 def test_identifiers_are_mapped(identifier: str, on_new: str | None) -> None:
