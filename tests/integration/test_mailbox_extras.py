@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bascule.ledger import Ledger, journal, problems
+from bascule.ledger import Ledger, carried, journal, problems
 from bascule.ledger.problems import Option, Problem
 from bascule.mailbox import MailboxJob, Options, engine, sync_mailbox
 from bascule.mailbox.audit import audit
@@ -146,6 +146,35 @@ def test_what_people_set_on_new_stays(pair: Pair, ledger: Ledger, job: MailboxJo
     grant(pair.old, job.account, "INBOX", {"bob": "", "eve": ""})
     sync_mailbox(job, ledger)
     assert granted(pair.new, job.account) == {"bob": "lrw", "eve": "l", "zoe": "l"}
+
+
+def test_a_folder_that_is_made_anew_on_new_gets_its_rights_again(pair: Pair, ledger: Ledger, job: MailboxJob) -> None:
+    grant(pair.old, job.account, "Projet", {"bob": "lr"})
+    sync_mailbox(job, ledger)
+    with Account(pair.new.port, job.account, "/") as account:
+        account.client.delete("Projet")
+    sync_mailbox(job, ledger)
+    assert granted(pair.new, job.account, "Projet") == {"bob": "lr"}
+
+
+def test_a_folder_that_is_gone_from_old_is_forgotten(pair: Pair, ledger: Ledger, job: MailboxJob) -> None:
+    grant(pair.old, job.account, "Projet", {"bob": "lr"})
+    sync_mailbox(job, ledger)
+    assert len(carried.known_folders(ledger, job.account)) == 1
+    with Account(pair.old.port, job.account, ".") as account:
+        account.client.delete("Projet")
+    sync_mailbox(job, ledger)
+    assert carried.known_folders(ledger, job.account) == set()
+
+
+def test_a_dry_run_changes_nothing(pair: Pair, ledger: Ledger, job: MailboxJob) -> None:
+    grant(pair.old, job.account, "INBOX", {"bob": "lr"})
+    note(pair.old, job.account, "INBOX", "/private/comment", b"x")
+    with capture_logs() as said:
+        sync_mailbox(job, ledger, dry_run=True)
+    assert [line["name"] for line in said if line["event"].startswith("dry run")] == ["bob", "/private/comment"]
+    assert granted(pair.new, job.account) == {}
+    assert carried.known_folders(ledger, job.account) == set()
 
 
 def test_rights_of_unknown_people_are_asked_about_once(pair: Pair, ledger: Ledger, job: MailboxJob) -> None:

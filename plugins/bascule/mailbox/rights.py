@@ -90,8 +90,12 @@ class Rights:
 
 def pairs(values: list[Any]) -> list[tuple[str, str]]:
     """(identifier, rights) of an ACL response; what is no text is no identifier."""
-    texts = [item.decode("utf-8", "backslashreplace") if isinstance(item, bytes) else "" for item in values]
-    return [(who, rights) for who, rights in zip(texts[::2], texts[1::2], strict=False) if who]
+    both = zip(values[::2], values[1::2], strict=False)
+    return [
+        (who.decode("utf-8", "backslashreplace"), letters.decode("latin-1"))
+        for who, letters in both
+        if isinstance(who, bytes) and who and isinstance(letters, bytes)
+    ]
 
 
 def is_sayable(identifier: str) -> bool:
