@@ -3,6 +3,7 @@
 from airflow.sdk import dag
 from bascule.operators.change import ApplyChange
 from bascule.operators.checks import FunctionalTest, ListFunctionalTests
+from bascule.operators.failed_tests import GoOnDespiteFailedTests
 from bascule.operators.gate import GoNoGo, NoProblemIsOpen
 from bascule.operators.params import CUTOVER_DOC, REVIEW, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
@@ -31,6 +32,13 @@ def cutover():
     functional_tests = FunctionalTest.partial(task_id="functional_test", map_index_template="{{ task.test }}").expand(
         test=tests.output
     )
+    # Airflow's `one_failed` would ask before the other tests have ended.
+    go_on = GoOnDespiteFailedTests(
+        task_id="go_on_despite_failed_tests",
+        trigger_rule="all_done",
+        retries=REVIEW["retries"],
+        retry_delay=REVIEW["retry_delay"],
+    )
     declare = DeclareInProduction(task_id="declare_in_production")
     finish = FinishPhase(task_id="finish")
 
@@ -46,6 +54,7 @@ def cutover():
         >> take_pop
         >> tests
         >> functional_tests
+        >> go_on
         >> declare
         >> finish
     )

@@ -83,6 +83,14 @@ def test_nothing_is_taken_over_before_the_gate() -> None:
     assert before == {"begin", "wait_until_no_problem_is_open"}
 
 
+def test_failed_functional_tests_go_to_a_person_when_all_have_ended() -> None:
+    dag = dag_of("cutover")
+    gate = dag.get_task("go_on_despite_failed_tests")
+    assert gate.trigger_rule == "all_done"
+    assert gate.upstream_task_ids == {"functional_test"}
+    assert dag.get_task("declare_in_production").upstream_task_ids == {"go_on_despite_failed_tests"}
+
+
 def test_a_wrong_site_file_is_an_import_error_without_a_stack_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

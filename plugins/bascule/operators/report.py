@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DeclareInProduction(BasculeOperator):
-    """All functional tests have passed: the new server is in production, and the journal says so."""
+    """All functional tests have passed, or a person goes on without: the journal says that new is in production."""
 
     def act(self, run: Run, context: "Context") -> None:
         from bascule.ledger import journal
