@@ -1,5 +1,6 @@
 """The same mapping that moved the folders of a mailbox, applied to the names in its filters."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -48,12 +49,16 @@ class FolderMap:
 
     def _below_a_moved_folder(self, old: str) -> str | None:
         """`A.B.x` where A.B was moved to C/D is C/D/x."""
-        at = len(old)
+        at = min(len(old), self._longest + len(self.old_separator))
         while (at := old.rfind(self.old_separator, 0, at)) > 0:
             if (parent := old[:at]) in self.names:
                 below = old[at + len(self.old_separator) :]
                 return self.names[parent] + self.new_separator + self._levels(below)
         return None
+
+    @functools.cached_property
+    def _longest(self) -> int:
+        return max(map(len, self.names), default=0)
 
     def _by_structure(self, old: str) -> str:
         inside = old.removeprefix(self.old_prefix)

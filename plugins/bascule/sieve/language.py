@@ -70,11 +70,18 @@ def roles(node: Node) -> list[Role]:
 
 
 def all_roles(script: Script, *names: str) -> Iterator[Role]:
-    """Every argument of these roles in the script."""
+    """Every argument of these roles in the script, in the order of the source."""
+    by_name: dict[str, list[Role]] = script.known.get("roles") or script.known.setdefault("roles", _by_name(script))
+    found = [role for name in names for role in by_name.get(name, ())]
+    return iter(found if len(names) == 1 else sorted(found, key=lambda role: role.argument.start))
+
+
+def _by_name(script: Script) -> dict[str, list[Role]]:
+    found: dict[str, list[Role]] = {}
     for node in script.walk():
         for role in roles(node):
-            if role.name in names:
-                yield role
+            found.setdefault(role.name, []).append(role)
+    return found
 
 
 def _tag(known: dict[str, Any], name: str) -> dict[str, Any]:

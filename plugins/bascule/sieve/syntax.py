@@ -11,8 +11,9 @@ length.
 import contextlib
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class SieveSyntaxError(Exception):
@@ -110,16 +111,19 @@ class StrayColon:
 
 @dataclass(slots=True)
 class Script:
-    """A parsed script: its text, its commands, and what lenient parsing has overlooked."""
+    """A parsed script: its text, its commands, and what lenient parsing has overlooked. Never changed afterwards."""
 
     text: str
     commands: list[Node]
     stray_colons: list[StrayColon]
+    known: dict[str, Any] = field(default_factory=dict, repr=False)  # what was found out about it, for the next rule
+    _nodes: list[Node] = field(default_factory=list, repr=False)
 
-    def walk(self) -> Iterator[Node]:
+    def walk(self) -> Sequence[Node]:
         """All commands and tests in the order of the source."""
-        for command in self.commands:
-            yield from command.walk()
+        if not self._nodes:
+            self._nodes = [node for command in self.commands for node in command.walk()]
+        return self._nodes
 
 
 # The possessive quantifiers (*+, ++) keep every match linear. A "\r" alone is white space here, as Pigeonhole has it.

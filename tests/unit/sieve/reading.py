@@ -103,3 +103,28 @@ def hostile() -> dict[str, bytes]:
         "emoji folder": 'require "fileinto";\nfileinto "INBOX.\U0001f52d";\n'.encode(),
         "composed and decomposed": 'require "fileinto";\nfileinto "INBOX.\u00e9";\nfileinto "e\u0301";\n'.encode(),
     }
+
+
+def megabytes() -> dict[str, str]:
+    """Scripts of about a megabyte that give one rule after the other as much work as they can, by name."""
+    parts = {
+        "rules": '# x\nif anyof (header :contains ["Subject", "To"] "a", address "From" "a@b.c") { keep; }\n',
+        "redirections in branches": 'if true { redirect "a@b.c"; } elsif true { redirect "d@e.f"; }\n',
+        "variables": 'set "a" "INBOX.X"; fileinto "${a}"; fileinto "${a}.b";\n',
+        "colons in names": 'if header :is "Subject:" "b" { keep; }\n',
+        "included scripts": 'include "a"; include :global "b";\n',
+        "flags": 'addflag "x"; mark;\n',
+        "extensions": 'require "imapflags"; require "a";\n',
+        "asked extensions": 'if ihave "x" { fileinto "y"; }\n',
+        "Latin-1": 'if header :is "\udce9" "b" { keep; }\n',
+        "answers": 'vacation :from "a@old.obs.test" "x";\n',
+    }
+    head = 'require ["include", "variables", "imapflags", "encoded-character"];\n'
+    found = {name: head + part * (1_000_000 // len(part)) for name, part in parts.items()}
+    nested = 34_000
+    return found | {
+        "a folder of many levels": f'fileinto "INBOX{".a" * 500_000}";',
+        "a folder in modified UTF-7": f'fileinto "{"&AOk-" * 200_000}";',
+        "characters by number": head + f'fileinto "{"${hex:41}" * 110_000}{"${hex:" * 10_000}";',
+        "nested redirections": 'if true { redirect "a@b.c"; ' * nested + "}" * nested,
+    }

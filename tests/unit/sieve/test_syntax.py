@@ -98,11 +98,13 @@ def test_converting_twice_is_converting_once(text: str) -> None:
 
 
 @given(st.binary())
+@settings(deadline=None)
 def test_octets_come_out_as_they_went_in(data: bytes) -> None:
     assert write(read(data)) == data
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+@settings(deadline=None)
 def test_a_quoted_value_is_read_back(value: str) -> None:
     assert string_value(quote(value)) == value
 
