@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from bascule.access import Access
+from bascule.access import Access, AccessError
 from bascule.calendars import sharing, sync_account
 from bascule.calendars.account import sync_shares
+from bascule.calendars.dav import DavRefused
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import by_hand_lines, shares
+from bascule.ledger.calendars import calendars as ledger_calendars
 from bascule.ledger.report import evidence_lines
+from bascule.site import Site
 
 from lab.secrets import CALENDAR_FILLER
 from tests.integration.test_calendars import Place, calendar, ledger, make_place, people, place
@@ -163,15 +166,65 @@ def test_a_dry_run_gives_nothing(
     assert shares(ledger) == []
 
 
+@pytest.fixture
+def told(lab: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Access, dict[str, Any]]]:
+    """A site whose old server is asked for its lists, and what it says of each collection."""
+    raw, says = lab.site.model_dump(mode="json"), {}
+    raw["calendars"]["rights"] = None
+    access = lab.access(Site.model_validate(raw))
+
+    def grants(session: Any, href: str) -> Any:
+        said = says.get(href, [])
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(sharing, "grants", grants)
+    monkeypatch.setattr(sharing, "delegates", lambda session, href: says.get("delegates", []))
+    yield access, says
+    access.close()
+
+
+def test_a_server_in_trouble_takes_no_share_back(
+    lab: Any, told: tuple[Access, dict[str, Any]], ledger: Ledger, place: Place, guest: Place
+) -> None:
+    access, says = told
+    carried(access, ledger, place)
+    old = f"/{place.account}/{place.name}/"
+    says[old] = [sharing.Grant(guest.account, "free_busy")]
+    assert sync_shares(access, ledger, [place.account]).given == 1
+    says[old] = None  # it shows no list this time
+    assert sync_shares(access, ledger, [place.account]).taken_back == 0
+    says[old] = DavRefused("PROPFIND", old, 500, "out of order")
+    with pytest.raises(AccessError, match=f"the shares of 1 of 1 account.*\\n  {place.account}: .*out of order"):
+        sync_shares(access, ledger, [place.account])
+    restart_cache(lab)
+    assert place.owner.roles(place.calendar, guest.account) == {f"{name}DAndTViewer" for name in sharing.CLASSES}
+
+
+def test_a_delegate_may_do_it_with_every_calendar(
+    lab: Any, told: tuple[Access, dict[str, Any]], ledger: Ledger, place: Place, guest: Place
+) -> None:
+    access, says = told
+    carried(access, ledger, place)
+    says["delegates"] = [sharing.Grant(guest.account, "write")]
+    calendars = [row for row in ledger_calendars(ledger, place.account) if row.kind == "calendar"]
+    assert sync_shares(access, ledger, [place.account]).given == len(calendars)
+    restart_cache(lab)
+    guest.owner.put(f"{seen_by(guest, place)}mine.ics", "calendar", calendar("mine", "SUMMARY:Du délégué"))
+    assert "Du délégué" in place.text("mine.ics")
+    says.clear()
+    assert sync_shares(access, ledger, [place.account]).taken_back == len(calendars)
+
+
 def test_sogos_own_access_control_lists_and_roles_are_read(
     place: Place, guest: Place, lab: Any, access: Access
 ) -> None:
     """SOGo as the old server: by RFC 3744 as any server, by its own question exactly, and its delegates."""
     place.owner._client.request("MKCALENDAR", place.calendar)
     place.owner.set_roles(place.calendar, guest.account, {"PublicViewer", "PrivateDAndTViewer"})
-    assert sharing.is_sogo(place.owner, place.calendar)
     assert sharing.grants_by_acl(place.owner, place.calendar) == [sharing.Grant(guest.account, "read")]
-    assert sharing.grants_of_sogo(place.owner, place.calendar) == [
+    assert sharing.grants(place.owner, place.calendar) == [
         sharing.Grant(guest.account, "read", frozenset({"PublicViewer", "PrivateDAndTViewer"}))
     ]
     place.owner.set_roles(place.calendar, guest.account, sharing.roles_for("calendar", sharing.Grant("x", "read")))

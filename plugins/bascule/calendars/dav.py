@@ -194,11 +194,14 @@ class Session:
                 log.warning("a property of a collection was refused", href=href, property=name, words=error.words)
 
     def property(self, href: str, name: str) -> etree._Element | None:
-        """One property of whatever is at `href`; None when there is no such thing or it may not be seen."""
+        """One property of whatever is at `href`; None when there is no such thing or it may not be seen.
+
+        Raises DavRefused when the server is in trouble, which says nothing of the property.
+        """
         try:
             answers = self._propfind(href, xml.one_property(name), depth=0)
         except DavRefused as error:
-            if error.status in (401, 407):
+            if error.status in (401, 407) or error.status >= 500:
                 raise
             return None
         return answers[0].found.get(name) if answers else None

@@ -43,7 +43,9 @@ def carry_shares(
     *,
     dry_run: bool = False,
 ) -> SharesDone:
-    """Share the collections of these accounts as on old. Raises AccessError when a server stays away.
+    """Share the collections of these accounts as on old.
+
+    One account that fails holds back no other. Raises AccessError at the end, with a line for each that failed.
 
     `people` gives the directory's accounts by name; it is asked only where something is shared.
     """
@@ -51,9 +53,16 @@ def carry_shares(
     rights = _rights(access, people)
     if rights and not dry_run:
         _write_down_who_sees_everything(ledger, rights)
+    failed: list[str] = []
     for name in names:
-        _OwnerShares(access, ledger, name, people, rights, done, dry_run=dry_run).run()
-    log.info("calendars: shares", accounts=len(names), dry_run=dry_run, **vars(done))
+        try:
+            _OwnerShares(access, ledger, name, people, rights, done, dry_run=dry_run).run()
+        except AccessError as error:
+            failed.append(f"  {name}: {error}")
+            log.error("shares failed", account=name, why=str(error))
+    log.info("calendars: shares", accounts=len(names), failed=len(failed), dry_run=dry_run, **vars(done))
+    if failed:
+        raise AccessError(f"the shares of {len(failed)} of {len(names)} account(s) failed:\n" + "\n".join(failed))
     return done
 
 
@@ -111,29 +120,35 @@ class _OwnerShares:
         with servers.opened(self.access, self.access.site.calendars.new, self.owner) as new:
             self.new = new.session
             for calendar in rows:
-                for grant in granted[calendar.old_href]:
+                for grant in granted.get(calendar.old_href, ()):
                     self._share(calendar, grant, known.pop((calendar.old_href, grant.who), None))
-            by_href = {row.old_href: row for row in rows}
+            told = {row.old_href: row for row in rows if row.old_href in granted}
             for row in known.values():
-                self._take_back(by_href[row.old_href], row)
+                if row.old_href in told:
+                    self._take_back(told[row.old_href], row)
 
     def _granted(self, rows: Sequence[CalendarRow]) -> dict[str, list[Grant]]:
-        """Who else may do what with each collection, by its old href."""
+        """Who else may do what with each collection that old says something about, by its old href."""
         if self.rights:
             return {row.old_href: self.rights.grants(_radicale_path(row.old_href), self.owner) for row in rows}
         part = self.access.site.calendars.old
         if part.url.startswith("file:"):
-            return {row.old_href: [] for row in rows}
+            return {}
         with servers.opened(self.access, part, self.owner) as old:
             return self._told(old.session, rows)
 
     def _told(self, old: Session, rows: Sequence[CalendarRow]) -> dict[str, list[Grant]]:
-        """What the old server itself says, by SOGo's own question or by RFC 3744."""
-        read = sharing.grants_of_sogo if sharing.is_sogo(old, rows[0].old_href) else sharing.grants_by_acl
+        """What the old server itself says."""
         own = {self.owner, _own_login(self.access)}
-        found = {row.old_href: [each for each in read(old, row.old_href) if each.who not in own] for row in rows}
-        if read is sharing.grants_by_acl:
-            _add_delegates(found, rows, sharing.delegates(old, rows[0].old_href))
+        said = {row.old_href: sharing.grants(old, row.old_href) for row in rows}
+        found = {
+            href: [each for each in granted if each.who not in own]
+            for href, granted in said.items()
+            if granted is not None
+        }
+        exact = any(each.roles for granted in found.values() for each in granted)
+        if found and not exact:
+            _add_delegates(found, rows, sharing.delegates(old, next(iter(found))))
         return found
 
     def _share(self, calendar: CalendarRow, grant: Grant, row: ShareRow | None) -> None:
@@ -230,6 +245,6 @@ def _radicale_path(href: str) -> str:
 def _add_delegates(found: dict[str, list[Grant]], rows: Sequence[CalendarRow], members: Sequence[Grant]) -> None:
     """A delegate may do it with every calendar, unless the calendar's own list says more."""
     for row in rows:
-        named = {each.who for each in found[row.old_href]}
-        if row.kind == "calendar":
+        if row.kind == "calendar" and row.old_href in found:
+            named = {each.who for each in found[row.old_href]}
             found[row.old_href] += [each for each in members if each.who not in named and each.who != row.account]

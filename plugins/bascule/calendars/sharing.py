@@ -63,14 +63,16 @@ def level_of(privileges: Set[str]) -> Level | None:
     return "free_busy" if "read-free-busy" in privileges else None
 
 
-def grants_by_acl(session: Session, collection: str) -> list[Grant]:
+def grants_by_acl(session: Session, collection: str) -> list[Grant] | None:
     """The access control list of a collection (RFC 3744 section 5.5) without what is its owner's or inherited.
 
-    A server that shows none has none.
+    None when the server shows no list. Raises DavRefused when it is in trouble.
     """
     acl = session.property(collection, xml.ACL)
+    if acl is None:
+        return None
     found: dict[str, set[str]] = {}
-    for ace in acl if acl is not None else ():
+    for ace in acl:
         who = _principal(ace)
         if who:
             found.setdefault(who, set()).update(_privileges(ace))
@@ -99,13 +101,17 @@ def grants_of_sogo(session: Session, collection: str) -> list[Grant]:
     return [Grant(who, _level_of_roles(roles), roles) for who, roles in sorted(found.items()) if roles]
 
 
-def is_sogo(session: Session, collection: str) -> bool:
-    """Whether the server answers SOGo's own question about rights."""
+def grants(session: Session, collection: str) -> list[Grant] | None:
+    """Who else may do what, by SOGo's own question where it is answered, else by the access control list.
+
+    None when the server says nothing about it, or there is no such collection. Raises DavRefused.
+    """
     try:
-        session.acl_users(collection)
-    except DavRefused:
-        return False
-    return True
+        return grants_of_sogo(session, collection)
+    except DavRefused as error:
+        if error.status in (401, 407):
+            raise
+    return grants_by_acl(session, collection)
 
 
 def _level_of_roles(roles: Set[str]) -> Level:

@@ -22,7 +22,7 @@ class OneAcl:
         return etree.fromstring(f'<D:x xmlns:D="DAV:" xmlns:C="{xml.CAL}">{inner}</D:x>') if inner is not None else None
 
 
-def grants(*aces: tuple[str, str, str]) -> list[Grant]:
+def grants(*aces: tuple[str, str, str]) -> list[Grant] | None:
     text = ""
     for who, privileges, more in aces:
         tags = "".join(f"<D:privilege><{name}/></D:privilege>" for name in privileges.split())
@@ -72,8 +72,8 @@ def test_what_is_the_owners_or_inherited_is_no_share(who: str, more: str) -> Non
     assert grants((who, "D:read", more)) == []
 
 
-def test_a_server_without_lists_shares_nothing() -> None:
-    assert sharing.grants_by_acl(OneAcl({}), "/zoe/agenda/") == []  # type: ignore[arg-type]
+def test_a_server_without_lists_says_nothing_about_shares() -> None:
+    assert sharing.grants_by_acl(OneAcl({}), "/zoe/agenda/") is None  # type: ignore[arg-type]
 
 
 def test_delegates_are_the_members_of_the_owners_two_groups() -> None:
