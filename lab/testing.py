@@ -17,7 +17,7 @@ ACCOUNTS = 13  # two beta testers and the problem mailboxes among them
 SEED = 7
 WORKERS = 2
 INTEGRATION = CHECKOUT / "tests" / "integration"
-OWN_SERVERS = ("test_mailbox_*.py", "test_ledger_postgresql.py")  # need no practice site: they can run side by side
+OWN_SERVERS = ("test_mailbox_*.py", "test_*_postgresql.py")  # need no practice site: they can run side by side
 DAY_LONG = "--timeout=2400"  # seconds: the fixture that runs the day counts as a part of the first test
 
 
