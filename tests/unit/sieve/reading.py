@@ -1,5 +1,6 @@
 """The corpus: scripts with what must come of each, several in a file (`corpus/*.txt`), and hostile ones made here."""
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ def hostile() -> dict[str, bytes]:
     }
 
 
+@functools.cache
 def megabytes() -> dict[str, str]:
     """Scripts of about a megabyte that give one rule after the other as much work as they can, by name."""
     parts = {
