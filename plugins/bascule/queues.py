@@ -77,7 +77,9 @@ class Bounce:
 
 def read(remote: RemoteHost) -> Queue:
     """What waits now. Raises AccessError when the queue can't be read."""
-    messages = [json.loads(line) for line in remote.run(["postqueue", "-j"]).output.splitlines() if line.strip()]
+    messages = [
+        json.loads(line) for line in remote.run(["postqueue", "-j"], private=True).output.splitlines() if line.strip()
+    ]
     recipients = [recipient for message in messages for recipient in message["recipients"]]
     arrivals = [message["arrival_time"] for message in messages]
     return Queue(
@@ -93,7 +95,7 @@ def read(remote: RemoteHost) -> Queue:
 
 def waiting_ids(remote: RemoteHost) -> set[str]:
     """The queue ids of everything that waits now."""
-    lines = remote.run(["postqueue", "-j"]).output.splitlines()
+    lines = remote.run(["postqueue", "-j"], private=True).output.splitlines()
     return {json.loads(line)["queue_id"] for line in lines if line.strip()}
 
 
@@ -163,7 +165,7 @@ def mail_log(remote: RemoteHost, since: datetime | None, *more: str) -> list[tup
     )
     fields = "--output-fields=MESSAGE,__REALTIME_TIMESTAMP"
     command = ["journalctl", "--no-pager", "--quiet", "--output=json", fields, *begin, *more, "SYSLOG_FACILITY=2"]
-    found = remote.run(command, check=False)
+    found = remote.run(command, check=False, private=True)
     if found.status != 0 and found.error.strip():
         raise AccessError(f"the mail log of {remote.name} can't be read: {found.error.strip()[-500:]}")
     entries = [json.loads(line) for line in found.output.splitlines() if line.startswith("{")]

@@ -108,7 +108,7 @@ class Proof:
                 ]
                 run = [*test, f"{place}/{name}/active.sieve", "{}"]
                 command += ["-printf", f"{marker} {name} %f\\n", "(", "-exec", *run, ";", "-o", "-true", ")"]
-            output = self.host.run(command, sudo=False, check=False).output
+            output = self.host.run(command, sudo=False, check=False, private=True).output
         finally:
             self.host.run(["rm", "-rf", "--", place], sudo=False, check=False)
         return _parse(output, marker)

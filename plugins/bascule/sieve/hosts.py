@@ -27,10 +27,11 @@ class SharedHost:
         check: bool = True,
         sudo: bool = True,
         timeout: float = 120.0,
+        private: bool = False,
     ) -> Finished:
         """As RemoteHost.run."""
         with self._turn():
-            return self._host.run(command, input=input, check=check, sudo=sudo, timeout=timeout)
+            return self._host.run(command, input=input, check=check, sudo=sudo, timeout=timeout, private=private)
 
     def read_file(self, path: str) -> bytes | None:
         """As RemoteHost.read_file."""

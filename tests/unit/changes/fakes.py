@@ -31,6 +31,7 @@ class FakeHost(RemoteHost):
         timeout: float = 120.0,
         check: bool = True,
         sudo: bool = True,
+        private: bool = False,
     ) -> Finished:
         line = shlex.join(command)
         self.commands.append(line)

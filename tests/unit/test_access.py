@@ -1,0 +1,58 @@
+"""What of a command over SSH stands in the log: all of it for the audit, and nothing of what is users' own."""
+
+import pytest
+from bascule.access import CommandFailed, RemoteHost
+from structlog.testing import capture_logs
+
+SAID = b'vacation "I am at the seaside with Ada"'
+
+
+class Host(RemoteHost):
+    """A host whose every command says the same."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__("old", lambda: pytest.fail("no connection is needed"))
+        self.status = status
+
+    def _execute(self, line: str, input: bytes, timeout: float) -> tuple[int, bytes, bytes]:
+        return self.status, SAID, b"warning"
+
+
+def test_what_a_command_says_stands_in_the_log() -> None:
+    with capture_logs() as logged:
+        Host().run(["systemctl", "show", "dovecot"])
+    [line] = logged
+    assert (line["host"], line["command"], line["status"]) == ("old", "systemctl show dovecot", 0)
+    assert (line["output"], line["error"]) == (SAID.decode(), "warning")
+
+
+def test_of_users_data_the_log_has_only_how_much_it_is() -> None:
+    with capture_logs() as logged:
+        finished = Host().run(["sieve-test", "x"], private=True)
+    assert finished.output == SAID.decode()
+    [line] = logged
+    assert (line["command"], line["status"], line["output_bytes"], line["error_bytes"]) == (
+        "sieve-test x",
+        0,
+        len(SAID),
+        7,
+    )
+    assert "seaside" not in str(logged)
+
+
+def test_users_data_do_not_come_into_the_log_by_way_of_a_failure() -> None:
+    with capture_logs() as logged, pytest.raises(CommandFailed) as failed:
+        Host(status=1).run(["sieve-test", "x"], private=True)
+    assert "warning" in str(failed.value)
+    assert "seaside" not in str(failed.value) + str(failed.value.finished) + str(logged)
+
+
+def test_a_failure_that_says_nothing_on_its_error_output_shows_the_other_one() -> None:
+    class Silent(Host):
+        def _execute(self, line: str, input: bytes, timeout: float) -> tuple[int, bytes, bytes]:
+            return 1, SAID, b""
+
+    with pytest.raises(CommandFailed, match="seaside"):
+        Silent().run(["x"])
+    with pytest.raises(CommandFailed, match="said nothing"):
+        Silent().run(["x"], private=True)
