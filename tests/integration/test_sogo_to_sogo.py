@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from bascule.access import Access
-from bascule.calendars import meaning, sync_account
+from bascule.calendars import meaning, sync_account, xml
 from bascule.calendars.account import sync_shares
 from bascule.calendars.dav import Session
 from bascule.calendars.sogo_tool import AS_SOGO, bring_over
@@ -127,6 +127,7 @@ def test_preferences_shares_and_items_come_along_and_a_further_run_changes_nothi
     old, new = two.session("old", two.owner), two.session("new", two.owner)
     place = f"/SOGo/dav/{two.owner}/Calendar/{name}/"
     old.make_collection(place, "calendar", {"{DAV:}displayname": "Projet d'été"})
+    old.set_properties(place, {xml.COLOUR: "#FF8800FF", xml.TRANSPARENCY: "transparent"})
     text = calendar("e", "SUMMARY:Revue du projet", "RRULE:FREQ=WEEKLY;COUNT=5")
     old.put(f"{place}e.ics", "calendar", text)
     roles = {"PublicViewer", "ConfidentialDAndTViewer"}
@@ -141,6 +142,11 @@ def test_preferences_shares_and_items_come_along_and_a_further_run_changes_nothi
     assert there is not None
     assert meaning.same(text, there.text, "Europe/Paris")
     assert new.roles(place, two.guest) == roles
+    shown = new.collection(place)
+    assert shown is not None
+    assert shown.properties == {xml.NAME: "Projet d'été", xml.COLOUR: "#FF8800FF", xml.TRANSPARENCY: "transparent"} | {
+        name: value for name, value in shown.properties.items() if name.endswith(("order", "timezone"))
+    }
     assert signature in two.preference("sogo", two.owner, "SOGoMailSignature")
     seen = two.session("new", two.guest).collection(f"/SOGo/dav/{two.guest}/Calendar/{two.owner}_{name}/")
     assert seen is not None

@@ -286,7 +286,7 @@ def _collection(answer: xml.Answer) -> Collection | None:
     return Collection(
         href=answer.href.rstrip("/") + "/",
         kind=kind,
-        properties={name: value for name in xml.CARRIED[kind] if (value := answer.text(name))},
+        properties={name: value for name in xml.CARRIED[kind] if (value := answer.value(name))},
         components=answer.components(),
         tag=answer.text("{DAV:}sync-token") or answer.text("{http://calendarserver.org/ns/}getctag"),
     )

@@ -23,6 +23,7 @@ HOME: dict[Literal["calendar", "addressbook"], str] = {
     "calendar": f"{{{CAL}}}calendar-home-set",
     "addressbook": f"{{{CARD}}}addressbook-home-set",
 }
+TRANSPARENCY = f"{{{CAL}}}schedule-calendar-transp"  # whether it counts in free/busy (RFC 6638 section 9.1)
 COLOUR = f"{{{APPLE}}}calendar-color"
 # What a person sees of a collection, by the kind of collection.
 CARRIED = {
@@ -32,6 +33,7 @@ CARRIED = {
         f"{{{CAL}}}calendar-description",
         f"{{{APPLE}}}calendar-order",
         f"{{{CAL}}}calendar-timezone",
+        TRANSPARENCY,
     ),
     "addressbook": (NAME, f"{{{CARD}}}addressbook-description"),
 }
@@ -53,6 +55,13 @@ class Answer:
     def text(self, name: str) -> str:
         element = self.found.get(name)
         return "" if element is None else "".join(element.itertext()).strip(" \t") if len(element) == 0 else ""
+
+    def value(self, name: str) -> str:
+        """The text of a property, or the choice that it holds as an element (`opaque`, `transparent`)."""
+        element = self.found.get(name)
+        if name == TRANSPARENCY and element is not None and len(element):
+            return str(etree.QName(element[0]).localname)
+        return self.text(name)
 
     def linked(self, name: str) -> str:
         """The address inside a property that holds one."""
@@ -177,4 +186,7 @@ def subscription(act: str, users: str = "") -> bytes:
 
 def set_property(name: str, value: str) -> bytes:
     """Body of PROPPATCH."""
-    return _text(_d.propertyupdate(_d.set(_d.prop(_named(name, value)))))
+    element = _named(name, None if name == TRANSPARENCY else value)
+    if name == TRANSPARENCY:
+        element.append(getattr(_c, value)())
+    return _text(_d.propertyupdate(_d.set(_d.prop(element))))

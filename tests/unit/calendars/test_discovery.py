@@ -1,5 +1,6 @@
 """Homes found by the server's own word."""
 
+import re
 from typing import Any
 
 import httpx
@@ -60,3 +61,24 @@ def test_what_is_another_ones_in_the_home_is_left_out() -> None:
     )
     found = Session(client).collections("/dav/zoe/Calendar/", "calendar")
     assert [item.name for item in found] == ["own", "silent"]
+
+
+@pytest.mark.parametrize("choice", ["opaque", "transparent"])
+def test_whether_a_calendar_counts_in_free_busy_is_read_and_written(choice: str) -> None:
+    """RFC 6638 section 9.1: the value is an element."""
+    sent: list[str] = []
+    kind = "<resourcetype><c:calendar/></resourcetype><c:schedule-calendar-transp><c:{}/></c:schedule-calendar-transp>"
+    text = (
+        '<multistatus xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><response><href>/zoe/agenda/</href>'
+        f"<propstat><status>HTTP/1.1 200 OK</status><prop>{kind.format(choice)}</prop></propstat></response></multistatus>"
+    )
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content.decode())
+        return httpx.Response(207, text=text)
+
+    session = Session(httpx.Client(base_url="http://old.test", transport=httpx.MockTransport(answer)))
+    found = session.collection("/zoe/agenda/")
+    assert found is not None
+    session.set_properties("/zoe/agenda/", found.properties)
+    assert re.search(f"<c:schedule-calendar-transp><c:{choice}/></c:schedule-calendar-transp>", sent[-1])
