@@ -43,7 +43,9 @@ def _server(access: Access, side: Side) -> Iterator[Finding]:
             refused.append(f"{account.name} ({error})")
     subject = f"IMAP on {side} ({part.address}:{part.port})"
     if refused:
-        yield failure(subject, f"the login of {len(refused)} of {len(tried)} accounts was refused: {some(refused)}")
+        # One that gets in shows that the login is right: the others are a matter of their accounts.
+        level, more = (failure, "") if len(refused) == len(tried) else (warning, "; `prepare` asks about each of them")
+        yield level(subject, f"the login of {len(refused)} of {len(tried)} accounts was refused: {some(refused)}{more}")
     else:
         yield ok(subject, f"the login for {len(tried)} accounts works: {some([account.name for account in tried])}")
     if capabilities:
