@@ -39,6 +39,7 @@ class Ledger:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         try:
             self.engine = _make_engine(url)
+            self._writer = self.engine.execution_options(bascule_write=True)
             self._create_tables()
         except sa.exc.SQLAlchemyError as error:
             raise LedgerError(f"the ledger {sa.make_url(url).render_as_string()} can't be opened: {error}") from error
@@ -54,8 +55,7 @@ class Ledger:
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
         """A read-write transaction: committed at the end, rolled back on an exception."""
-        writer = self.engine.execution_options(bascule_write=True)
-        with Session(writer, expire_on_commit=False) as session, session.begin():
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextlib.contextmanager
@@ -65,7 +65,7 @@ class Ledger:
             yield session
 
     def _create_tables(self) -> None:
-        with self.engine.execution_options(bascule_write=True).begin() as connection:
+        with self._writer.begin() as connection:
             lock_for_append(connection)
             Base.metadata.create_all(connection)
 

@@ -6,7 +6,7 @@ The next batches are asked for while one is relayed, and new answers while the n
 import re
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bascule.mailbox import dates, flags
 from bascule.mailbox.errors import NotUnderstood, Refused, SourceBroke, TransientError, passes_by_itself
@@ -247,7 +247,7 @@ class _Relaying:
         return self._new.agree(self._open, size, head)
 
     def _end_message(self, message: Seen, size: int, taken: bool, suspect: bool) -> None:
-        self._sent.append(Seen(message.uid, message.flags, message.date, size))
+        self._sent.append(message if message.size == size else replace(message, size=size))
         if suspect:
             self._folder.suspects.add(message.uid)
         if not taken or not self._multi:

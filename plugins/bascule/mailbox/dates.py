@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _DATE = re.compile(rb"([ 0-3]?\d)-([A-Z][a-z]{2})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
@@ -41,10 +42,15 @@ def _day(text: bytes, found: re.Match[bytes]) -> int | None:
 
 def write(seconds: int) -> bytes:
     """The instant as a quoted date-time for APPEND."""
-    at = _EPOCH + timedelta(seconds=seconds)
-    return b'"%02d-%s-%04d %02d:%02d:%02d +0000"' % (
-        at.day, _MONTHS[at.month - 1], at.year, at.hour, at.minute, at.second,
-    )  # fmt: skip
+    days, rest = divmod(seconds, 86_400)
+    minutes, second = divmod(rest, 60)
+    return b'"%s %02d:%02d:%02d +0000"' % (_written_day(days), minutes // 60, minutes % 60, second)
+
+
+@lru_cache(maxsize=10_000)
+def _written_day(days: int) -> bytes:
+    at = _EPOCH + timedelta(days=days)
+    return b"%02d-%s-%04d" % (at.day, _MONTHS[at.month - 1], at.year)
 
 
 def show(seconds: int) -> str:

@@ -6,6 +6,7 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from bascule.mailbox.columns import ascending
 
@@ -48,11 +49,13 @@ def clean(flags: list[bytes]) -> Flags:
     return frozenset(SYSTEM.get(flag.lower(), flag) for flag in flags if flag.lower() != b"\\recent")
 
 
+@lru_cache(maxsize=1000)
 def inline(flags: Flags) -> bytes:
     """Those that may stand in an APPEND before its literal, sorted, with spaces between."""
     return b" ".join(sorted(f for f in flags if f in SYSTEM.values() or _SAFE_KEYWORD.fullmatch(f)))
 
 
+@lru_cache(maxsize=1000)
 def afterwards(flags: Flags) -> Flags:
     """Those that are set by a STORE of their own after the message has arrived."""
     return frozenset(f for f in flags if f not in SYSTEM.values() and not _SAFE_KEYWORD.fullmatch(f))

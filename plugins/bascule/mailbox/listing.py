@@ -116,6 +116,9 @@ class Selection(Sequence[Seen]):
             return Selection(self.listing, self.indexes[i])
         return self.listing.at(self.indexes[i])
 
+    def __iter__(self) -> Iterator[Seen]:
+        return map(self.listing.at, self.indexes)
+
     def without(self, uids: Collection[int]) -> "Selection":
         """The same without these UIDs."""
         if not uids:

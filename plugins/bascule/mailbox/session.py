@@ -144,7 +144,7 @@ class Session:
             self._tagged(line)
 
     def _untagged(self, line: bytes) -> None:
-        if line[2:6].upper() == b"BYE " or line[2:5].upper() == b"BYE":
+        if line[2:5].upper() == b"BYE":
             self.wire.close()
             words = parse_status(b"BYE", line[6:]).words
             raise TransientError(f"{self.server.endpoint.host} says good-bye: {words}")

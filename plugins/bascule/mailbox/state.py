@@ -64,6 +64,7 @@ class FolderState:
         self.touched = False  # the new side was changed by this pass
         self.chunks_left = 0
         self._unsaved: list[tuple[int, int, int, str]] = []
+        self._written = 0  # runs in the ledger
         self._saved_at = 0.0
 
     @property
@@ -90,6 +91,7 @@ class FolderState:
             return
         with self.ledger.reading() as session:
             self.map = UidMap(mailboxes.runs_of(session, self.row.id))
+            self._written = self.map.given
             self.memory = Memory(mailboxes.flags_of(session, self.row.id))
             self.exceptions = mailboxes.exceptions_of(session, self.row.id)
 
@@ -103,7 +105,7 @@ class FolderState:
     def forget_map(self) -> None:
         """UIDs have lost their meaning (UIDVALIDITY changed): messages are matched by content again."""
         self.map, self.memory, self.exceptions = UidMap(), Memory(), {}
-        self.map.changed = True
+        self.map.changed, self._written = True, 0
         self.row.finished, self.row.doubt_from = False, 1
         if self.row.id is not None:
             with self.ledger.session() as session:
@@ -128,24 +130,24 @@ class FolderState:
             if runs and self.row.id is not None:
                 with self.ledger.session() as session:
                     mailboxes.add_runs(session, self.row.id, runs)
+                self._written += len(runs)
             self._saved_at = time.monotonic()
 
     def save_row(self) -> None:
         """Write the folder's row."""
         with self.ledger.session() as session:
-            self.row = session.merge(self.row)
-            session.flush()
+            session.add(self.row)  # what has changed of it is written, and nothing read
 
     def finish(self, old: FolderStatus, new: FolderStatus) -> None:
         """Everything of this folder was looked at: what both servers said when the look began is what was seen."""
         with self.lock:
-            self._unsaved = []
+            all_written, self._unsaved = not self._unsaved, []
             self.map.settle()
             self._remember_statuses(old, new)
             with self.ledger.session() as session:
-                self.row = session.merge(self.row)
+                session.add(self.row)
                 session.flush()
-                if self.map.changed:
+                if not (all_written and self.map.is_written(self._written)):
                     mailboxes.replace_runs(session, self.row.id, self.map.runs)
                 if self.map.changed or self.memory.changed:
                     mailboxes.set_flags(session, self.row.id, self.memory.pack(self.map.__contains__))

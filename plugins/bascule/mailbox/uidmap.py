@@ -50,7 +50,14 @@ class UidMap:
     def __init__(self, runs: Iterable[Run] = ()) -> None:
         self._added, self._batches = Runs(), array("I")
         self.changed = False  # since it was made
-        self._load(Runs(runs))
+        self._cut = False  # something was removed
+        self.given = 0  # runs that it was made from
+        self._load(Runs(self._counted(runs)))
+
+    def _counted(self, runs: Iterable[Run]) -> Iterator[Run]:
+        for run in runs:
+            self.given += 1
+            yield run
 
     def _load(self, runs: Runs, starts: "array[int] | None" = None) -> None:
         self._runs = Runs(runs[i] for i in ascending(runs.old, starts or ()))
@@ -61,7 +68,9 @@ class UidMap:
         return self._size
 
     def __contains__(self, old: int) -> bool:
-        return self.find(old) is not None
+        runs = self._runs
+        at = bisect_right(runs.old, old) - 1
+        return at >= 0 and old < runs.old[at] + runs.length[at]
 
     def __iter__(self) -> Iterator[tuple[int, int, str]]:
         """(old UID, new UID, origin), by old UID."""
@@ -73,6 +82,10 @@ class UidMap:
     def runs(self) -> Iterator[Run]:
         """By old UID."""
         return iter(self._runs)
+
+    def is_written(self, rows: int) -> bool:
+        """Whether so many rows of runs say the same: nothing was removed, and no run became part of another."""
+        return not self._cut and rows == len(self._runs)
 
     def find(self, old: int) -> tuple[int, str] | None:
         """The new UID and its origin."""
@@ -120,7 +133,8 @@ class UidMap:
         """Forget these messages."""
         self.settle()
         gone = in_order(array("I", olds))
-        self.changed = self.changed or bool(gone)
+        if gone:
+            self.changed = self._cut = True
         self._load(Runs(piece for run in self._runs for piece in _without(run, gone)))
 
 

@@ -25,7 +25,7 @@ def check_folder(
         return seen_before
     old, new = Side(lane.old, folder.old.raw), Side(lane.new, folder.new_raw)
     # Size and date never change under one UID (RFC 9051 2.3.1.1): what was verified once needs no second look.
-    since = folder.row.old_uidnext if folder.verified_before(level) else 0
+    since = folder.row.old_uidnext if level != "none" and folder.verified_before(level) else 0
     unlistable = [uid for uid, (kind, _) in folder.exceptions.items() if kind == UNLISTABLE]
     result = verify_folder(old, new, folder.map, level, since=since, besides=folder.recheck, avoided=unlistable)
     treat(context, folder, lane, result, dropped)

@@ -98,10 +98,9 @@ class Wire:
         """Send what was gathered."""
         if not self._out:
             return
-        data = bytes(self._out)
-        self._out.clear()
+        data, self._out = self._out, bytearray()
         if self._deflate:
-            data = self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+            data = bytearray(self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH))
         try:
             self._socket.sendall(data)
         except OSError as error:
