@@ -14,8 +14,10 @@ from typing import Any, get_args
 import httpx
 import pytest
 from bascule.access import Access, AccessError
-from bascule.calendars import meaning, sync_account
+from bascule.calendars import meaning, servers, sharing, sync_account
+from bascule.calendars.account import sync_shares
 from bascule.ledger import Ledger, problems
+from bascule.ledger.calendars import shares
 from bascule.site import Site
 
 from tests.dav_relay import Fault, Faults, relay
@@ -49,6 +51,7 @@ def interrupted(lab: Any, ledger: Ledger, place: Place, monkeypatch: pytest.Monk
     faults, trust = Faults(slowness=PATIENCE + 1), ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
     with relay("https://sogo.obs.test:8443", trust, faults) as url:
         raw = lab.site.model_dump(mode="json")
+        raw["calendars"]["rights"] = None
         for key, folder in (("url", "Calendar"), ("contacts_url", "Contacts")):
             raw["calendars"]["new"][key] = f"{url}/SOGo/dav/{{{{ account }}}}/{folder}/"
         access = lab.access(Site.model_validate(raw))
@@ -119,3 +122,36 @@ def test_a_wrong_etag_in_an_answer_is_taken_for_the_users_change_and_nothing_is_
             break
         interrupted.sync()
         check(interrupted, 0)
+
+
+@pytest.mark.parametrize("kind", ["gone", "gone after", "answer lost", "broken"])
+def test_a_share_is_there_whichever_request_it_meets(
+    interrupted: Interrupted, kind: Fault, people: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, guest = interrupted.place, people[-2].name
+    interrupted.sync()
+    said: list[sharing.Grant] = []
+    monkeypatch.setattr(sharing, "grants", lambda session, href: said if href.endswith(f"/{place.name}/") else [])
+    monkeypatch.setattr(sharing, "delegates", lambda session, href: [])
+
+    def share(*grants: sharing.Grant, kind: Fault | None = None, at: int = 0) -> None:
+        said[:] = grants
+        interrupted.faults.arm(kind, at)
+        sync_shares(interrupted.access, interrupted.ledger, [place.account], owner=OWNER)
+
+    wanted = sharing.Grant(guest, "read")
+    for number in itertools.count(1):
+        with contextlib.suppress(AccessError):
+            share(wanted, kind=kind, at=number)
+        met = interrupted.faults.met
+        share(wanted)
+        with servers.opened(interrupted.access, interrupted.access.site.calendars.new, guest) as theirs:
+            assert theirs.session.collection(f"{theirs.calendars}{place.account}_{place.name}/") is not None
+        rows = shares(interrupted.ledger, place.account)
+        assert [(row.who, row.state) for row in rows] == [(guest, "given")]
+        share(wanted)
+        assert interrupted.faults.requests == []
+        share()
+        if not met:
+            break
+    assert number > 5

@@ -70,7 +70,8 @@ def test_whether_a_calendar_counts_in_free_busy_is_read_and_written(choice: str)
     kind = "<resourcetype><c:calendar/></resourcetype><c:schedule-calendar-transp><c:{}/></c:schedule-calendar-transp>"
     text = (
         '<multistatus xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><response><href>/zoe/agenda/</href>'
-        f"<propstat><status>HTTP/1.1 200 OK</status><prop>{kind.format(choice)}</prop></propstat></response></multistatus>"
+        f"<propstat><status>HTTP/1.1 200 OK</status><prop>{kind.format(choice)}</prop></propstat>"
+        "</response></multistatus>"
     )
 
     def answer(request: httpx.Request) -> httpx.Response:
