@@ -16,6 +16,7 @@ from bascule.ledger.problems import Option
 from bascule.sieve import managesieve, servers
 from bascule.sieve import plan as planning
 from bascule.sieve.behaviour import Proof
+from bascule.sieve.directory_source import DirectoryServer
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.global_scripts import GlobalScripts
 from bascule.sieve.hosts import SharedHost
@@ -274,6 +275,21 @@ def test_nobody_gets_a_second_vacation_answer(lab: Lab, pair: Pair, go: Callable
     while answers(lab) == before and time.monotonic() < until:
         time.sleep(0.2)
     assert answers(lab) == before + 1
+
+
+def test_scripts_are_read_by_ssh_where_there_is_no_managesieve(
+    pair: Pair, ledger: Ledger, go: Callable[..., FilterCounts]
+) -> None:
+    host = SharedHost(pair.access.remote("old"))
+    home = host.run(["doveadm", "user", "-f", "home", ACCOUNT]).output.strip()
+    pair.put(pair.old, "main", 'require "fileinto";\nfileinto "INBOX.Réunions";\n')
+    pair.put(pair.old, "à côté", "stop;\r\n", active=False)
+    files = DirectoryServer(host, home.replace(ACCOUNT, "{account}") + "/sieve")
+    by_ssh = replace(pair.old, files=files)
+    counts = run(Job(by_ssh, pair.new, ledger, lambda account: FOLDERS), [ACCOUNT])
+    assert (counts.put, counts.activated, counts.problems, counts.failed) == (2, 1, 0, {})
+    assert pair.scripts(pair.new) == {"main": 'require "fileinto";\nfileinto "Meetings";\n', "à côté": "stop;\r\n"}
+    assert pair.active(pair.new) == "main"
 
 
 def test_a_global_script_that_both_have_goes_on_acting(

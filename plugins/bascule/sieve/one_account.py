@@ -84,7 +84,7 @@ class AccountPass:
         self.stood = frozenset(on_new)
         self.new_active = next((name for name, active in on_new.items() if active), None)
         context = self._context(originals)
-        plans = {name: planning.make(name, data, context, self.new.check) for name, data in originals.items()}
+        plans = self._plans(originals, context)
         if old_active is not None:
             self._prove(plans[old_active], plans, context)
         standing = {name: self._carry(plan) for name, plan in plans.items()}
@@ -92,6 +92,23 @@ class AccountPass:
         if old_active is not None:
             self._carry_vacation_record(plans[old_active])
         self._write_down(plans, standing)
+
+    def _plans(self, originals: Mapping[str, bytes], context: Context) -> dict[str, Plan]:
+        """What becomes of each script; those that won't stand on new are missed by the ones that include them."""
+        plans = {name: planning.make(name, data, context, self.new.check) for name, data in originals.items()}
+        lost = {name for name, plan in plans.items() if plan.keeping is None and self._stays_away(plan)}
+        if not lost:
+            return plans
+        standing = {name: text for name, text in (context.scripts or {}).items() if name not in lost}
+        context = replace(context, scripts=standing)
+        return {name: planning.make(name, data, context, self.new.check) for name, data in originals.items()}
+
+    def _stays_away(self, plan: Plan) -> bool:
+        asked = planning.problem(plan, self.account)
+        known = self.decisions.get((asked.kind, asked.subject)) if asked else None
+        if known is None or asked is None or known[0].facts != asked.facts:
+            return True
+        return planning.choose(plan, known)[0] is None
 
     def _decisions(self) -> dict[tuple[str, str], tuple[Problem, Decision]]:
         found = problems.decisions(self.ledger, self.account, "sieve")

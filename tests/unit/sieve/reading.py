@@ -112,7 +112,7 @@ def megabytes() -> dict[str, str]:
     parts = {
         "rules": '# x\nif anyof (header :contains ["Subject", "To"] "a", address "From" "a@b.c") { keep; }\n',
         "redirections in branches": 'if true { redirect "a@b.c"; } elsif true { redirect "d@e.f"; }\n',
-        "variables": 'set "a" "INBOX.X"; fileinto "${a}"; fileinto "${a}.b";\n',
+        "variables": 'set "a" "INBOX.Travail"; fileinto "${a}"; fileinto "${a}.b";\n',
         "colons in names": 'if header :is "Subject:" "b" { keep; }\n',
         "included scripts": 'include "a"; include :global "b";\n',
         "flags": 'addflag "x"; mark;\n',

@@ -107,6 +107,24 @@ def test_a_rule_that_never_matches_is_carried_as_it_is_until_decided(ledger: Led
     assert "line 2" in problem.explanation
 
 
+def test_a_script_that_includes_one_that_is_not_carried_is_asked_until_that_is_repaired(
+    ledger: Ledger, run: Run
+) -> None:
+    including = b'require "include";\r\ninclude "sub";\r\n'
+    old, new = Server({"main": including, "sub": BROKEN}, "main"), Server()
+    assert run(old, new).problems == 2
+    found = {problem.subject: problem for problem in problems.problems(ledger)}
+    assert "includes 'sub', which is not among the account's scripts on the new server" in found["main"].explanation
+    with ledger.session() as session:
+        problems.decide(
+            session, found["sub"].id, Option.APPLY, found["sub"].proposal, decided_by="anne", source="page",
+            origin=Origin("problems"),
+        )  # fmt: skip
+    assert run(old, new).problems == 0
+    assert (new.stored, new.active) == ({"main": including, "sub": MENDED}, "main")
+    assert kinds(ledger) == []
+
+
 def test_the_repair_is_put_by_decision(ledger: Ledger, run: Run) -> None:
     old, new = Server({"main": DEAD}, "main"), Server()
     run(old, new)

@@ -12,7 +12,7 @@ def included_scripts(report: Report) -> None:
     context = report.context
     for role, string in includes(report.script):
         if not is_global(role) and context.scripts is not None and string.value not in context.scripts:
-            message = f"includes {string.value!r}, which is not among the account's scripts"
+            message = f"includes {string.value!r}, which is not among the account's scripts on the new server"
             report.ask(string.start, "include-missing", message)
     for string, name in missing_globals(report.script, context):
         report.ask(string.start, "include-missing", _sentence(context, string.value, name))
