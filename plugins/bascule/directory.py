@@ -145,10 +145,10 @@ def account_of(site: Site, item: Mapping[str, Any]) -> Account:
     return Account(names[0], item["dn"], entry)
 
 
-def render(template: str, account: Account) -> str:
+def render(template: str, account: Account, **values: object) -> str:
     """Fill a template of the site file with one account's entry. Raises DirectoryError naming the entry."""
     try:
-        return _environment.from_string(template).render(account=account.name, entry=account.entry)
+        return _environment.from_string(template).render(account=account.name, entry=account.entry, **values)
     except Exception as error:
         raise DirectoryError(f"the template {template!r} can't be filled from {account.dn!r}: {error}") from None
 

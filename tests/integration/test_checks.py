@@ -1,5 +1,7 @@
 """Preflight and functional tests on the lab, as it is before the day; with one thing wrong at a time."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from bascule.directory import accounts
 from bascule.mailbox import job_for
 from bascule.pop3.listing import by_pop3
 from bascule.site import Site
+
+from lab.facts import HOSTS
 
 
 def changed(lab: Any, **parts: dict[str, Any]) -> Access:
@@ -51,8 +55,8 @@ def test_a_login_that_may_not_write_the_directory_fails(lab: Any) -> None:
     environ[name] = environ[name].replace("cn=bascule,", "cn=reader,")
     environ[name] = environ[name].replace(lab.secrets.ldap_bascule, lab.secrets.ldap_reader)
     found = list(directory.writable(lab.access(environ=environ)))
-    assert [finding.level for finding in found] == ["failure"]
-    assert "access rules" in found[0].sentence
+    assert [finding.subject for finding in found] == ["directory: mailRoutingAddress", "directory: mailQuota"]
+    assert all(finding.level == "failure" and "access rules" in finding.sentence for finding in found)
 
 
 def test_a_unit_that_does_not_exist_fails(lab: Any) -> None:
@@ -139,3 +143,33 @@ def test_mail_to_a_list_reaches_the_probe_and_the_member_outside_once(lab: Any, 
     evidence = by_mail.mail_to("list", access)
     assert evidence.ok, evidence.sentence
     assert wait_for(lambda: int(lab.ssh("client", counted)) == before + 1, 30)
+
+
+@pytest.fixture
+def sogo_without_reverse_dns(lab: Any) -> Iterator[None]:
+    """SOGo as the unlucky ones have it: its web server has no name in /etc/hosts, and the name server doesn't answer."""
+    sogo, ldap = HOSTS["sogo"], HOSTS["ldap"]
+    files = "/etc/hosts /etc/resolv.conf /etc/sogo/sogo.conf /etc/nginx/sites-enabled/default"
+    mute = "table inet mute { chain input { type filter hook input priority 0; udp sport 53 drop; }; }"
+    restart = "systemctl restart sogo nginx"
+    lab.ssh("sogo", f"tar -cPf /root/good.tar {files}")
+    lab.ssh(
+        "sogo", f"sed -i 's/127.0.0.1:20000/{sogo.address}:20000/' /etc/sogo/sogo.conf /etc/nginx/sites-enabled/default"
+    )
+    lab.ssh("sogo", f"echo '{ldap.address} {ldap.fqdn}' > /etc/hosts; sed -i '/^options/d' /etc/resolv.conf")
+    lab.ssh("sogo", f"echo '{mute}' | nft -f -; {restart}")
+    assert wait_for(lambda: bool(lab.ssh("sogo", "ss -Hltn 'sport = :20000'")), 60)
+    yield
+    lab.ssh("sogo", f"nft delete table inet mute; tar -xPf /root/good.tar; rm /root/good.tar; {restart}")
+    assert wait_for(lambda: bool(lab.ssh("sogo", "ss -Hltn 'sport = :20000'")), 60)
+
+
+def test_a_sogo_that_can_not_look_its_clients_up_is_told_with_its_mending(
+    access: Access, sogo_without_reverse_dns: None
+) -> None:
+    found = list(webmail.answers(access))
+    slow = {finding.subject: finding.sentence for finding in found if finding.level == "warning"}
+    assert set(slow) == {"new webmail"}, found
+    assert int(re.findall(r"took (\d+) s", slow["new webmail"])[0]) >= 5
+    assert "name server that answers reverse queries" in slow["new webmail"]
+    assert "/etc/hosts" in slow["new webmail"]

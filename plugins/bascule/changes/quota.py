@@ -4,8 +4,6 @@ from typing import Any
 
 import ldap3
 import structlog
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
 from ldap3.core.exceptions import LDAPException
 
 from bascule import directory
@@ -14,8 +12,6 @@ from bascule.changes.base import Change, ChangeFailed, State
 from bascule.directory import Account, DirectoryError
 
 log = structlog.get_logger(__name__)
-
-_templates = SandboxedEnvironment(undefined=StrictUndefined)
 
 
 class AccountQuota(Change):
@@ -62,7 +58,7 @@ class AccountQuota(Change):
     def observe(self) -> State:
         with directory.connected(self.access) as connection:
             account = self._read(connection)
-        self._wanted = self._render(account)
+        self._wanted = directory.render(self.part.value, account, bytes=self.bytes)
         self._found = self._state(account)
         return dict(self._found)
 
@@ -96,13 +92,6 @@ class AccountQuota(Change):
         if len(found) != 1:
             raise DirectoryError(f"the directory has {len(found)} entries of the account {self.account}, not one")
         return directory.account_of(site, found[0])
-
-    def _render(self, account: Account) -> str:
-        values = {"bytes": self.bytes, "account": account.name, "entry": account.entry}
-        try:
-            return _templates.from_string(self.part.value).render(values)
-        except TemplateError as error:
-            raise ChangeFailed(f"`mailboxes.quota.value` can't be filled from {account.dn!r}: {error}") from None
 
     def _state(self, account: Account) -> State:
         values = next((v for k, v in account.entry.items() if k.lower() == self.part.attribute.lower()), [])

@@ -36,26 +36,31 @@ def destinations(access: Access) -> Iterator[Finding]:
 
 
 def writable(access: Access) -> Iterator[Finding]:
-    """Bascule may write the destination. Asked by deleting a value that isn't there, which can't change anything.
-
-    A directory looks at the rights before it looks for the value, so its reason for the refusal tells them.
-    """
-    attribute = access.site.directory.destination.attribute
+    """Bascule may write the destination, and the quota if the site file names its attribute."""
     account = next(iter(accounts(access)), None)
     if account is None:
         return
+    yield _writable(access, account, access.site.directory.destination.attribute, f"bascule-{secrets.token_hex(8)}")
+    if quota := access.site.mailboxes.quota:
+        unlikely = render(quota.value, account, bytes=secrets.randbelow(10**12) + 10**17)
+        yield _writable(access, account, quota.attribute, unlikely)
+
+
+def _writable(access: Access, account: Account, attribute: str, absent: str) -> Finding:
+    """Ask by deleting a value that isn't there, which can't change anything.
+
+    A directory looks at the rights before it looks for the value, so its reason for the refusal tells them.
+    """
     with connected(access) as connection:
-        absent = f"bascule-preflight-{secrets.token_hex(8)}"
         connection.modify(account.dn, {attribute: [(MODIFY_DELETE, [absent])]})
         result = connection.result
     subject = f"directory: {attribute}"
     if result["result"] == NO_SUCH_VALUE:
-        yield ok(subject, f"Bascule may write it (asked on {account.dn}, without changing it)")
-    elif result["result"] == NO_RIGHTS:
-        yield failure(subject, f"Bascule may not write it ({account.dn}): mend the directory's access rules")
-    else:
-        words = f"{result['description']} {result['message']}".strip()
-        yield failure(subject, f"whether Bascule may write it is unknown, the directory said: {words} ({account.dn})")
+        return ok(subject, f"Bascule may write it (asked on {account.dn}, without changing it)")
+    if result["result"] == NO_RIGHTS:
+        return failure(subject, f"Bascule may not write it ({account.dn}): mend the directory's access rules")
+    words = f"{result['description']} {result['message']}".strip()
+    return failure(subject, f"whether Bascule may write it is unknown, the directory said: {words} ({account.dn})")
 
 
 def _state(access: Access, account: Account) -> str:

@@ -210,6 +210,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "firewall": {"side": "old", "state": "isolated"},
     "directory": {"accounts": ["ada", "bob"]},
     "directory_kept": {"accounts": ["ada", "bob"]},
+    "quota": {"account": "ada", "bytes": 1_000_000},
     "aliases": {},
     "address": {"service": "pop"},
     "webmail": {},
