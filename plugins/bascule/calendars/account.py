@@ -72,10 +72,16 @@ def sync_accounts(
                 log.exception("calendars failed", account=account)
             log.info("calendars: progress", done=len(done), failed=len(failed), of=len(accounts))
     log.info("calendars: all accounts", accounts=len(done), **vars(sum(done.values(), Counts())))
+    troubles = []
     if failed:
         lines = "\n".join(f"  {account}: {why}" for account, why in sorted(failed.items()))
-        raise CalendarsFailed(f"the calendars of {len(failed)} of {len(accounts)} account(s) failed:\n{lines}")
-    sync_shares(access, ledger, accounts, dry_run=dry_run, owner=owner)
+        troubles.append(f"the calendars of {len(failed)} of {len(accounts)} account(s) failed:\n{lines}")
+    try:
+        sync_shares(access, ledger, [name for name in accounts if name in done], dry_run=dry_run, owner=owner)
+    except (AccessError, LeaseHeld) as error:
+        troubles.append(str(error))
+    if troubles:
+        raise CalendarsFailed("\n".join(troubles))
     set_preferences(access, ledger, accounts, dry_run=dry_run)
     return done
 

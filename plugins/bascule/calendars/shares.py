@@ -166,6 +166,8 @@ class _OwnerShares:
                 raise _ByHand(self._why_not(grant))
             self._give(calendar, grant.who, roles, row)
         except (_ByHand, DavRefused) as error:
+            if isinstance(error, DavRefused) and error.status in (401, 407):
+                raise
             row.state, row.words = "by_hand", self._what_to_click(calendar, grant, str(error))
             self.done.by_hand += 1
             log.warning("a share has to be given by hand", account=self.owner, who=grant.who, todo=row.words)

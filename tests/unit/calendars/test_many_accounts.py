@@ -22,10 +22,13 @@ def test_one_account_that_fails_holds_back_no_other(
         done.append(name)
         return Counts(items=1)
 
+    shared: list[list[str]] = []
     monkeypatch.setattr(account, "sync_account", sync)
+    monkeypatch.setattr(account, "sync_shares", lambda access, ledger, names, **_: shared.append(names))
     with pytest.raises(CalendarsFailed, match=f"1 of 3 account.*\\n  bad: .*{trouble}"):
         sync_accounts(SimpleNamespace(), ledger, ["a", "bad", "z"], parallel=2)  # type: ignore[arg-type]
     assert sorted(done) == ["a", "z"]
+    assert shared == [["a", "z"]]
 
 
 def test_the_log_tells_how_far_it_is(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
