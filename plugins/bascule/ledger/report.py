@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
-from bascule.ledger import calendars, journal, mailboxes, problems
+from bascule.ledger import calendars, filters, journal, mailboxes, problems
 from bascule.ledger.base import Ledger
 from bascule.ledger.problems import Decision, Option, Problem
 from bascule.text import harmless
@@ -44,6 +44,7 @@ def evidence_lines(ledger: Ledger, named: int | None = LEFT_OUT_NAMED) -> list[s
     lines += [left_out_line(problem, decision) for problem, decision in left_out[:named]]
     if named is not None and len(left_out) > named:
         lines.append(f"left out: {len(left_out) - named} more, which the final report names")
+    lines += filters.report_lines(ledger, named)
     by_hand = calendars.by_hand_lines(ledger)
     lines.append(f"shares of calendars and address books to be given by hand: {len(by_hand)}")
     lines += [f"by hand: {line}" for line in by_hand[:named]]

@@ -349,6 +349,7 @@ class AccountPass:
             self.vacation.carry(self.account)
             plan.vacation = "who had an answer from the old server gets no second one: its record was carried over"
         except AccessError as error:
+            plan.answers_again = True
             plan.vacation = f"some may get a second answer: the old server's record could not be carried over ({error})"
             log.warning("record of vacation answers not carried over", account=self.account, why=str(error))
 

@@ -54,6 +54,7 @@ class Plan:
     proved: str = ""  # the version on which the comparison stands
     not_compared: str = ""  # why it could not be run on the account's mail
     vacation: str = ""  # what became of the old server's record of answers
+    answers_again: bool = False  # somebody may get a second answer, since that record could not be carried over
     global_scripts: dict[str, str] = field(default_factory=dict)  # that new lacks, and what is known of each
 
     @property
@@ -285,5 +286,6 @@ def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:
         "proved": plan.proved,
         "not_compared": plan.not_compared,
         "vacation": plan.vacation,
+        "answers_again": plan.answers_again,
         "on_new": clean(read(standing)) if standing is not None else None,
     }

@@ -12,6 +12,7 @@ from bascule.access import AccessError
 from bascule.ledger import Ledger, journal, problems
 from bascule.ledger.leases import lease
 from bascule.ledger.problems import Option, Problem
+from bascule.ledger.report import evidence_lines
 from bascule.sieve import sync
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.sync import LEASE, FilterCounts, Job
@@ -121,3 +122,23 @@ def test_a_folder_left_out_by_decision_becomes_a_problem_of_the_filter_that_file
         )  # fmt: skip
     assert one_pass().problems == 0
     assert new.accounts["anne"].stored["main"] == b'require "fileinto";\nfileinto "INBOX";\n'
+
+
+class NoRecord:
+    """An old server whose record of vacation answers can't be read."""
+
+    def carry(self, account: str) -> int:
+        raise AccessError(f"no record of {account}")
+
+
+def test_the_final_report_tells_of_the_filters(ledger: Ledger) -> None:
+    away = b'require ["vacation", "fileinto"];\nvacation "away";\nfileinto "INBOX.A";\n'
+    old = Servers({"anne": serving(away), "bob": serving()})
+    folders = FolderMap({}, ".", "/", "INBOX.", "")
+    sync.run(job(ledger, old, Servers(), folder_maps=lambda _: folders, vacation=NoRecord()), ["anne", "bob"])
+    assert [line for line in evidence_lines(ledger) if line.startswith(("filters", "vacation"))] == [
+        "filters: 2 of 2 accounts, 2 stand on new, 1 with edits, 0 compared on own mail",
+        "vacation answers that may come a second time: 1",
+        "vacation answers that may come a second time: anne: some may get a second answer: the old server's record "
+        "could not be carried over (no record of anne)",
+    ]
