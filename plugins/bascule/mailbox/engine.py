@@ -109,6 +109,9 @@ class MailboxPass:
         _insist_on_mailbox(lane.old, old)
         _insist_on_mailbox(lane.new, new)
         planner = Planner(self.job, self.ledger, old, new, self.troubles)
+        if not self.dry_run and planner.renames.carry_out(lane.new):
+            new = look_around(lane.new)
+            planner = Planner(self.job, self.ledger, old, new, self.troubles)
         planned = planner.plan()
         if not self.dry_run:
             if not all(unchanged(state) for state in planned):
@@ -119,7 +122,7 @@ class MailboxPass:
         carry_extras(self.context, lane, old, planned)
         complete = self._work(lane, planned)
         if not self.dry_run:
-            complete = remove_folders(self.context, lane, old, new, planned) and complete
+            complete = remove_folders(self.context, lane, old, new, planned, planner.renames.held) and complete
         lane.close()
         return self._result(planned, complete)
 

@@ -17,6 +17,7 @@ from bascule.mailbox.listing import Listing, Seen, Selection
 from bascule.mailbox.looking import UNLISTABLE, Look, SideLook, find_unlistable, list_messages
 from bascule.mailbox.matching import match
 from bascule.mailbox.rejects import Rejects
+from bascule.mailbox.replaced import may_begin_anew
 from bascule.mailbox.state import FolderState
 from bascule.mailbox.verifying import check_folder
 
@@ -47,7 +48,7 @@ class FolderWork:
         try:
             if self.context.counts.broken_listings[folder.shown]:
                 self._set_unlistable_aside(lane)
-            self.old, self.new = self._look_both(lane)
+            looks = self._look_both(lane)
         except Refused as error:
             lane.close(cut=True)  # what was asked behind the refused command is still under way
             self.context.troubles.folder_unreadable(folder.shown, error.words)
@@ -59,6 +60,10 @@ class FolderWork:
                 if broken[folder.shown] == 1:
                     raise SourceBroke(0) from None
             raise
+        if looks is None:
+            log.info("folder waits for a person", folder=folder.shown)
+            return
+        self.old, self.new = looks
         todo = self.old.unmapped
         if self.context.dry_run:
             self._dry(todo, lane)
@@ -81,7 +86,8 @@ class FolderWork:
         for uid in find_unlistable(lane, self.folder.old.raw, max(1, self.folder.row.old_uidnext)):
             self.folder.except_message(uid, UNLISTABLE)
 
-    def _look_both(self, lane: Lane) -> tuple[Look, Look]:
+    def _look_both(self, lane: Lane) -> tuple[Look, Look] | None:
+        """What both sides say; None when a person has to decide first whether the folder begins anew."""
         while True:
             sides = [SideLook(lane.old, self.folder, is_old=True)]
             if self.folder.new is not None:
@@ -90,6 +96,9 @@ class FolderWork:
                 side.begin()
                 side.session.wire.flush()
             looks = [side.finish() for side in sides]
+            replaced = looks[-1] is None and looks[0] is not None
+            if replaced and not may_begin_anew(lane, self.folder, self.context.troubles):
+                return None
             if None in looks:
                 log.warning("UIDVALIDITY has changed: messages are matched by content", folder=self.folder.shown)
                 self.folder.forget_map()

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from bascule import foldernames
-from bascule.ledger import Ledger, mailboxes
-from bascule.ledger.mailboxes import FolderRow
+from bascule.ledger import Ledger
 from bascule.ledger.problems import AS_IT_IS, Decision, Problem
 from bascule.logs import get_logger
 from bascule.mailbox import names
@@ -12,6 +11,7 @@ from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.errors import Refused, TransientError, passes_by_itself
 from bascule.mailbox.folders import Folder, Surroundings, list_names
 from bascule.mailbox.names import NameMap, NameProblem
+from bascule.mailbox.renamed import Renames
 from bascule.mailbox.session import Pending, Session
 from bascule.mailbox.state import FolderState, name_hash
 from bascule.mailbox.takennames import TakenNames
@@ -26,7 +26,8 @@ class Planner:
     def __init__(self, job: MailboxJob, ledger: Ledger, old: Surroundings, new: Surroundings, troubles: Troubles):
         self.job, self.ledger, self.old, self.new, self.troubles = job, ledger, old, new, troubles
         self.names = NameMap(old.namespace, new.namespace, dict(job.options.rename), dict(job.options.replace))
-        self._rows: dict[str, FolderRow] = {}
+        self.renames = Renames(ledger, job.account, old, new, self.names, troubles)
+        self._rows = {row.old_hash: row for row in self.renames.rows}
         self._taken = TakenNames(new)
         self._decided: dict[bytes, Decision] = {}  # new name -> the decision that gave it
         self._renamed: dict[bytes, bytes] = {}  # old -> new name, where a decision gave it; what lies below goes along
@@ -34,8 +35,6 @@ class Planner:
 
     def plan(self) -> list[FolderState]:
         """Every folder that can be carried, INBOX first; what can't is among the problems."""
-        with self.ledger.reading() as session:
-            self._rows = {row.old_hash: row for row in mailboxes.folders_of(session, self.job.account)}
         planned = []
         for folder in sorted(self.old.folders.values(), key=self._precedence):
             target = self._target(folder) if folder.selectable else None
@@ -65,6 +64,9 @@ class Planner:
             return None
         if folder.status is None:
             self.troubles.folder_unreadable(shown, folder.trouble)
+            return None
+        if self.renames.ask(folder):
+            self._waiting.add(folder.raw)
             return None
         if self._waits(folder.raw):
             log.info("folder waits for what is decided about the one above it", folder=shown)

@@ -20,6 +20,8 @@ from bascule.mailbox.state import FolderState
 log = get_logger(__name__)
 
 ROOM: Room = "mailbox"
+BOTH_CHANGED = "folder-both-changed"
+REMOVED = "removed on old"  # in the facts of such a problem
 QUOTA = "quota"  # the kind of this problem, and its subject: an account has one
 HEADERS = b"(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM SUBJECT DATE)])"
 SIZES = b"(UID INTERNALDATE RFC822.SIZE)"
@@ -104,7 +106,10 @@ class Troubles:
 
     def _last_about_folder(self, shown: str) -> tuple[Problem, Decision] | None:
         about = [
-            pair for (kind, subject), pair in self._decided.items() if kind.startswith("folder-") and subject == shown
+            pair
+            for (kind, subject), pair in self._decided.items()
+            # What was decided when the folder was removed on old says nothing of one that has its name now.
+            if kind.startswith("folder-") and subject == shown and pair[0].facts.get("change") != REMOVED
         ]
         return max(about, key=lambda pair: pair[1].decided_at, default=None)
 
@@ -180,6 +185,30 @@ class Troubles:
                 proposal={"action": "leave out"},
             )
         )
+
+    def both_changed(
+        self, shown: str, explanation: str, facts: dict[str, Any], proposal: dict[str, Any], **details: int
+    ) -> None:
+        """A folder of old was changed on both sides since the last pass, in ways that exclude one another."""
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                BOTH_CHANGED,
+                shown,
+                explanation,
+                facts={"folder": shown} | facts,
+                details={key.replace("_", " "): value for key, value in details.items()},
+                proposal=proposal,
+            )
+        )
+
+    def both_changed_decision(self, shown: str, facts: dict[str, Any]) -> Decision | None:
+        """What a person chose about this change; another change of the same folder is asked about anew."""
+        problem = self.decided_problem(BOTH_CHANGED, shown)
+        if problem is None or problem.facts != {"folder": shown} | facts:
+            return None
+        return self.decision(BOTH_CHANGED, shown)
 
     def message(self, kind: str, message: Message, explanation: str, words: str, action: str) -> None:
         self.add(
