@@ -1,5 +1,6 @@
 """Quotas of the new server: looked at before anything is copied, on a real Dovecot that keeps them."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 from bascule.ledger import Ledger, journal, mailboxes, problems
 from bascule.ledger.problems import Option, Problem
-from bascule.mailbox import MailboxJob, Options, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, TransientError, engine, quota, sync_mailbox
 
+from tests.fault_relay import Faults, relay
 from tests.mail_servers import Dovecot, dovecot, mail_directory
+from tests.mailbox_cases import Pair
 from tests.mailbox_states import Account
 
 QUOTA = """
@@ -24,6 +27,8 @@ protocol imap {
   mail_plugins = $mail_plugins imap_quota
 }
 """
+FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
+STEP = 1 if FULL else 4  # by default every fourth command is cut
 BODY = b"x" * 9_950
 FOLDERS = ("INBOX", "Archive", "Sent")
 
@@ -189,3 +194,41 @@ def test_a_decision_that_has_helped_is_settled(old: Dovecot, home: Path, user: s
         assert sync_mailbox(job(old, server, user), ledger).problems == 0
     (settled,) = problems.problems(ledger, account=user, states=("settled",))
     assert settled.id == problem.id
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["connection lost", "task killed"])
+def test_interrupted_while_copies_wait_at_the_gate(
+    old: Dovecot, home: Path, tmp_path: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is on old is more than new has left, what is new in it fits: cut after commands, and resumed."""
+    monkeypatch.setattr(engine, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(engine, "ATTEMPTS", 1 if killed else 6)
+    waited, open_gate = [], quota.Gate.open
+    monkeypatch.setattr(quota.Gate, "open", lambda gate: (waited.append(gate.messages), open_gate(gate)))
+    faults, commands, at = Faults(), 1, 0
+    with (
+        new(home, "storage=100K") as server,
+        relay(old.port, faults) as old_port,
+        relay(server.port, faults) as new_port,
+    ):
+        pair = Pair(old, server, old_port, new_port, faults)
+        while at <= commands:
+            user, ledger = f"gate{killed:d}{at}", Ledger(f"sqlite:///{tmp_path}/{at}.db")
+            job = pair.job(user, Options(lanes=1))
+            with Account(old.port, user, ".") as account:
+                for number in range(6):
+                    append(account, "INBOX", f"{number}")
+                sync_mailbox(job, ledger)
+                append(account, "INBOX", "late")
+            faults.arm(at or None)
+            try:
+                sync_mailbox(job, ledger)
+            except TransientError:
+                assert sync_mailbox(job, ledger).problems == 0
+            commands = commands if at else faults.count
+            faults.arm(None)
+            assert counts(server, user) == {"INBOX": 7}, f"cut after {at}"
+            assert at or waited == [1]
+            again = sync_mailbox(job, ledger)
+            assert (again.copied, again.problems) == (0, 0), f"cut after {at}"
+            at += 1 + 2 * killed if not at and not FULL else STEP
