@@ -267,7 +267,10 @@ def test_nobody_gets_a_second_vacation_answer(lab: Lab, pair: Pair, go: Callable
     )
     sender = f"{uuid.uuid4()}@outside.test"
     folder_of(pair.old, send(lab, "old", "êtes-vous là ?", sender))
+    record = VacationRecord(*(SharedHost(pair.access.remote(name)) for name in ("old", "new")))
+    assert record.carry(ACCOUNT, dry_run=True) >= 1
     go()
+    assert record.carry(ACCOUNT, dry_run=True) == 0
     before = answers(lab)
     folder_of(pair.new, send(lab, "new", "et maintenant ?", sender))
     folder_of(pair.new, send(lab, "new", "et moi ?", f"{uuid.uuid4()}@outside.test"))

@@ -343,11 +343,12 @@ class AccountPass:
 
     def _carry_vacation_record(self, plan: Plan) -> None:
         """Who got an answer from old gets none from new; where that can't be had, the page says so."""
-        if self.vacation is None or self.dry_run or not planning.answers(plan):
+        if self.vacation is None or not planning.answers(plan):
             return
         try:
-            self.vacation.carry(self.account)
-            plan.vacation = "who had an answer from the old server gets no second one: its record was carried over"
+            self.vacation.carry(self.account, dry_run=self.dry_run)
+            done = "will be carried over with the filter" if self.dry_run else "was carried over"
+            plan.vacation = f"who had an answer from the old server gets no second one: its record {done}"
         except AccessError as error:
             plan.answers_again = True
             plan.vacation = f"some may get a second answer: the old server's record could not be carried over ({error})"

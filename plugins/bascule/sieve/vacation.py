@@ -34,8 +34,8 @@ class VacationRecord:
     old: SharedHost
     new: SharedHost
 
-    def carry(self, account: str) -> int:
-        """Add the old server's record to the new one's; return how many answers were added.
+    def carry(self, account: str, *, dry_run: bool = False) -> int:
+        """Add the old server's record to the new one's; return how many answers were added, or would be.
 
         Raises AccessError when a host says nothing of the account, or UnknownRecord.
         """
@@ -48,8 +48,11 @@ class VacationRecord:
         both = merged(read(old), known)
         if both == known:
             return 0
-        self._put(account, path, write(both))
         added = len(both) - len(known)
+        if dry_run:
+            log.info("record of vacation answers would be carried over", account=account, added=added)
+            return added
+        self._put(account, path, write(both))
         log.info("record of vacation answers carried over", account=account, answers=len(both), added=added)
         return added
 

@@ -127,8 +127,16 @@ def test_a_folder_left_out_by_decision_becomes_a_problem_of_the_filter_that_file
 class NoRecord:
     """An old server whose record of vacation answers can't be read."""
 
-    def carry(self, account: str) -> int:
+    def carry(self, account: str, *, dry_run: bool) -> int:
         raise AccessError(f"no record of {account}")
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_second_answer_is_told_also_before_the_day(ledger: Ledger, dry_run: bool) -> None:
+    old = Servers({"anne": serving(b'require "vacation";\nvacation "away";\n')})
+    sync.run(job(ledger, old, Servers(), vacation=NoRecord()), ["anne"], dry_run=dry_run)
+    (line,) = [line for line in evidence_lines(ledger) if line.startswith("vacation answers") and "anne" in line]
+    assert line.endswith("(no record of anne)")
 
 
 def test_the_final_report_tells_of_the_filters(ledger: Ledger) -> None:
