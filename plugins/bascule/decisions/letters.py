@@ -19,6 +19,7 @@ from bascule.site import Site
 from bascule.text import harmless
 
 TEMPLATES = FILE.parent / "templates"
+UNSEEN = ("quota",)  # kinds of which the owner sees nothing once they are settled
 WORDS = 300  # characters of one name in a letter
 
 
@@ -42,7 +43,9 @@ def told(ledger: Ledger) -> list[Told]:
         for account, by in kept.items()
     ]
     for problem, decision in problems.all_decisions(ledger):
-        if problem.state == "settled" and problem.account not in kept and decision.option is not Option.LOOK_AGAIN:
+        if problem.state != "settled" or problem.kind in UNSEEN:
+            continue
+        if problem.account not in kept and decision.option is not Option.LOOK_AGAIN:
             found.append(_told(problem, decision))
     return sorted(found, key=lambda each: each.account)
 

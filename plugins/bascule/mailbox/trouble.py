@@ -324,7 +324,8 @@ class Troubles:
 
     def has_space(self) -> None:
         """All fits into new's quota: what was decided about it has helped."""
-        if decision := self.decision(QUOTA, QUOTA):
+        decision = self.decision(QUOTA, QUOTA)
+        if decision is not None and decision.option is Option.APPLY:
             self.carried_out(decision)
 
 

@@ -44,6 +44,11 @@ def test_what_is_not_settled_is_not_told(ledger: Ledger, report: Report) -> None
     assert letters.told(ledger) == []
 
 
+def test_a_quota_that_was_raised_is_not_told(ledger: Ledger, report: Report) -> None:
+    settled(ledger, report("quota", kind="quota", proposal={"action": "raise the quota", "bytes": 1}))
+    assert letters.told(ledger) == []
+
+
 def test_a_letter_is_known_by_site_and_account() -> None:
     assert letters.message_id(SITE, "anna") == letters.message_id(SITE, "anna")
     assert letters.message_id(SITE, "anna") != letters.message_id(SITE, "bert")
