@@ -5,8 +5,11 @@ import struct
 from pathlib import Path
 
 import pytest
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, journal
 from bascule.ledger.mailboxes import FolderRow, add_runs
+from bascule.ledger.report import evidence_lines, pop3_lines
+from bascule.operators.pop3 import tell_who_fetches_anew
+from bascule.operators.runtime import Run
 from bascule.pop3 import on_new
 from bascule.pop3.carry import wanted_uidls
 from bascule.pop3.listing import ListingFailed
@@ -95,3 +98,23 @@ def test_logins_from_where_the_copy_runs_are_our_own() -> None:
     assert _is_ours(", method=PLAIN, rip=198.51.100.1, lip=198.51.100.11", list(ours))
     assert not _is_ours(", method=PLAIN, rip=198.51.100.19, lip=198.51.100.11", list(ours))
     assert not _is_ours(", method=PLAIN", list(ours))
+
+
+def test_the_report_says_whose_programs_fetch_everything_once_more(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert pop3_lines(ledger) == []
+    after = {"accounts": 3, "messages": 70, "anew": 2, "fetch_anew": {"bert": "why", "a<b": "why"}}
+    journal.append(ledger, journal.Entry("note", "pop3", "UIDLs carried", journal.Origin("transfer"), after=after))
+    assert pop3_lines(ledger) == [
+        "POP3: 70 messages have the UIDLs that they had on old (3 account(s) looked at)",
+        "POP3: 2 account(s) fetch their whole INBOX once more (a<b, bert)",
+    ]
+    assert set(pop3_lines(ledger)) < set(evidence_lines(ledger))
+
+
+def test_without_the_section_who_uses_pop3_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    monkeypatch.setattr("bascule.pop3.usage.recent_users", lambda _: ["ada"])
+    run = Run(None, None, ledger, journal.Origin("transfer"), dry_run=False, selection="all")  # type: ignore[arg-type]
+    assert tell_who_fetches_anew(run)["anew"] == 1
+    assert "1 account(s) fetch their whole INBOX once more (ada)" in pop3_lines(ledger)[1]

@@ -48,9 +48,22 @@ def evidence_lines(ledger: Ledger, named: int | None = LEFT_OUT_NAMED) -> list[s
     by_hand = calendars.by_hand_lines(ledger)
     lines.append(f"shares of calendars and address books to be given by hand: {len(by_hand)}")
     lines += [f"by hand: {line}" for line in by_hand[:named]]
+    lines += pop3_lines(ledger)
     broken = journal.broken_link(ledger)
     lines.append("the journal's chain holds" if broken is None else f"the journal is BROKEN at row {broken}")
     return lines
+
+
+def pop3_lines(ledger: Ledger) -> list[str]:
+    """Whose POP3 programs will fetch everything once more, as the last transfer found it."""
+    notes = [entry.after or {} for entry in journal.entries(ledger, kind="pop3")]
+    if not notes:
+        return []
+    anew = sorted(notes[-1]["fetch_anew"])
+    shown = f" ({harmless(', '.join(anew[:20]))}{', ...' if len(anew) > 20 else ''})" if anew else ""
+    looked_at = f"{notes[-1]['accounts']} account(s) looked at"
+    kept = f"POP3: {notes[-1]['messages']} messages have the UIDLs that they had on old ({looked_at})"
+    return [kept, f"POP3: {len(anew)} account(s) fetch their whole INBOX once more{shown}"]
 
 
 def leaves_out(problem: Problem, decision: Decision) -> bool:

@@ -17,8 +17,7 @@ class CarryUidls(BasculeOperator):
         from bascule.pop3.carry import carry_uidls
 
         if run.site.mailboxes.pop3 is None:
-            self.log.info("the site file has no `mailboxes.pop3`: POP3 programs fetch everything once more")
-            return {}
+            return tell_who_fetches_anew(run)
         names = [account.name for account in accounts(run.access, run.selection)]
         owner = f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"
         found = carry_uidls(run.access, run.ledger, names, owner, dry_run=run.dry_run)
@@ -28,3 +27,22 @@ class CarryUidls(BasculeOperator):
             entry = journal.Entry("note", "pop3", "UIDLs carried", run.origin, after={**counts, "fetch_anew": anew})
             journal.append(run.ledger, entry)
         return counts
+
+
+def tell_who_fetches_anew(run: Run) -> dict[str, int]:
+    """Without `mailboxes.pop3`: who has used POP3 lately, into the log and the journal, for the report."""
+    import structlog
+
+    from bascule.ledger import journal
+    from bascule.pop3.usage import recent_users
+
+    users = recent_users(run.access)
+    structlog.get_logger(__name__).warning(
+        "the site file has no `mailboxes.pop3`: programs of who uses POP3 fetch everything once more", accounts=users
+    )
+    counts = {"accounts": 0, "messages": 0, "anew": len(users)}
+    if not run.dry_run:
+        reasons = dict.fromkeys(users, "the site file has no `mailboxes.pop3`")
+        after = {**counts, "fetch_anew": reasons}
+        journal.append(run.ledger, journal.Entry("note", "pop3", "UIDLs not carried", run.origin, after=after))
+    return counts
