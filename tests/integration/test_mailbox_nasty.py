@@ -215,7 +215,7 @@ def test_odd_keywords_are_carried_or_named(old: Dovecot, new: Dovecot, ledger: L
         assert keyword in flags
 
 
-def test_dates_out_of_range_are_named(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
+def test_dates_at_the_edge_are_carried(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
     with Account(old.port, user, "/") as account:
         append(account, b"Subject: future\r\n\r\nx\r\n", when='"01-Jan-2037 10:00:00 +0000"')
         append(account, b"Subject: first\r\n\r\nx\r\n", when='"01-Jan-1970 10:00:00 +0000"')

@@ -5,6 +5,7 @@ import hashlib
 from bascule.ledger.mailboxes import REPAIRED
 from bascule.ledger.problems import Decision, Option
 from bascule.logs import get_logger
+from bascule.mailbox import dates
 from bascule.mailbox.careful import CarefulCopy
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.delta import remove
@@ -43,7 +44,7 @@ class Rejects:
 
     def _treat_by_uid(self, lane: Lane, uid: int) -> None:
         """A message that an earlier pass has set aside."""
-        decision = self._decision(uid)
+        decision = self._decision(lane, uid)
         if decision and self._leaves_out(decision):
             self.troubles.carried_out(decision)
             return
@@ -60,7 +61,7 @@ class Rejects:
             self.folder.clear_exceptions([uid])
 
     def _treat(self, lane: Lane, seen: Seen) -> None:
-        decision = self._decision(seen.uid)
+        decision = self._decision(lane, seen.uid)
         if decision and self._leaves_out(decision):
             self.folder.except_message(seen.uid, "left out")
             self.troubles.carried_out(decision)
@@ -70,14 +71,20 @@ class Rejects:
             return
         self._try(lane, seen)
 
-    def _decision(self, uid: int) -> Decision | None:
+    def _decision(self, lane: Lane, uid: int) -> Decision | None:
+        """What a person decided about this very message: under its UID there may be another one by now."""
         subject = message_subject(self.folder.shown, uid)
-        return next((d for kind in KINDS if (d := self.troubles.decision(kind, subject))), None)
+        found = next((pair for kind in KINDS if (pair := self.troubles.decided(kind, subject))), None)
+        if found is None:
+            return None
+        problem, decision = found
+        same = uid in self.folder.excepted_before or problem.facts == describe(lane, self.folder, uid).facts()
+        return decision if same else None
 
     def _words(self, uid: int) -> str:
         """What was said to the person who decided about this message."""
         subject = message_subject(self.folder.shown, uid)
-        found = next((p for kind in KINDS if (p := self.troubles.decided_problem(kind, subject))), None)
+        found = next((pair[0] for kind in KINDS if (pair := self.troubles.decided(kind, subject))), None)
         return (found.server_words or found.explanation) if found else ""
 
     @staticmethod
@@ -197,16 +204,24 @@ class Rejects:
         old = digests(lane.old, self.folder.old.raw, suspects)
         lane.new.select(self.folder.new_raw)
         new = digests(lane.new, self.folder.new_raw, list(news.values()))
+        there = {seen.uid: seen for seen in list_messages(lane.new, self.folder.new_raw, sorted(news.values()))}
         seens = {seen.uid: seen for seen in list_messages(lane.old, self.folder.old.raw, suspects)}
         for uid in suspects:
             if uid not in old or news[uid] not in new or uid not in seens:
                 continue
             if old[uid] != new[news[uid]]:
                 self.altered(lane, seens[uid], "The new server has stored other octets than it was given.")
+            elif uid in altered and seens[uid].date not in (there[news[uid]].date, dates.UNKNOWN):
+                self.altered_date(lane, seens[uid], there[news[uid]].date)
+
+    def altered_date(self, lane: Lane, seen: Seen, on_new: int) -> None:
+        """The message is on new with another date: nothing but the date can be lost."""
+        words = f"The new server shows another date: {dates.show(on_new)} instead of {dates.show(seen.date)}."
+        self.altered(lane, seen, words, "accept")
 
     def altered(self, lane: Lane, seen: Seen, explanation: str, action: str = "repair") -> None:
         """The message is on new, but not as it is on old."""
-        decision = self._decision(seen.uid)
+        decision = self._decision(lane, seen.uid)
         if decision and (self._leaves_out(decision) or decision.values.get("action") == "accept"):
             self.troubles.carried_out(decision)
             return

@@ -56,6 +56,7 @@ class FolderState:
         self.map = UidMap()
         self.memory = Memory()
         self.exceptions: dict[int, tuple[str, int]] = {}
+        self.excepted_before: frozenset[int] = frozenset()  # those that earlier passes have set aside, under these UIDs
         self.suspects: set[int] = set()  # copied messages that contain what servers are known to alter
         self.refused: dict[int, str] = {}  # old UID -> the server's words
         self.later_keywords: dict[int, Flags] = {}  # new UID -> keywords that are set by a STORE
@@ -94,6 +95,7 @@ class FolderState:
             self._written = self.map.given
             self.memory = Memory(mailboxes.flags_of(session, self.row.id))
             self.exceptions = mailboxes.exceptions_of(session, self.row.id)
+        self.excepted_before = frozenset(self.exceptions)
 
     def begin_copy(self, doubt_from: int) -> None:
         """Write down, before the first message is sent, where messages of this copy can be found on new."""
@@ -104,7 +106,7 @@ class FolderState:
 
     def forget_map(self) -> None:
         """UIDs have lost their meaning (UIDVALIDITY changed): messages are matched by content again."""
-        self.map, self.memory, self.exceptions = UidMap(), Memory(), {}
+        self.map, self.memory, self.exceptions, self.excepted_before = UidMap(), Memory(), {}, frozenset()
         self.map.changed, self._written = True, 0
         self.row.finished, self.row.doubt_from = False, 1
         if self.row.id is not None:

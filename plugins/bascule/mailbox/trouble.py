@@ -113,10 +113,9 @@ class Troubles:
         ]
         return max(about, key=lambda pair: pair[1].decided_at, default=None)
 
-    def decided_problem(self, kind: str, subject: str) -> Problem | None:
-        """The problem about which a person has decided, as that person saw it."""
-        found = self._decided.get((kind, subject))
-        return found[0] if found else None
+    def decided(self, kind: str, subject: str) -> tuple[Problem, Decision] | None:
+        """The problem about which a person has decided, as that person saw it, with the decision."""
+        return self._decided.get((kind, subject))
 
     def keep_on_old(self) -> Decision | None:
         """Whether a person chose that this mailbox stays where it is."""
@@ -205,10 +204,8 @@ class Troubles:
 
     def both_changed_decision(self, shown: str, facts: dict[str, Any]) -> Decision | None:
         """What a person chose about this change; another change of the same folder is asked about anew."""
-        problem = self.decided_problem(BOTH_CHANGED, shown)
-        if problem is None or problem.facts != {"folder": shown} | facts:
-            return None
-        return self.decision(BOTH_CHANGED, shown)
+        found = self.decided(BOTH_CHANGED, shown)
+        return found[1] if found and found[0].facts == {"folder": shown} | facts else None
 
     def message(self, kind: str, message: Message, explanation: str, words: str, action: str) -> None:
         self.add(
