@@ -286,11 +286,16 @@ def decisions(ledger: Ledger, account: str, room: Room) -> list[tuple[Problem, D
 
 
 def folders_left_out(ledger: Ledger, account: str) -> frozenset[str]:
-    """The old folders that a person has left out of the move, as people read their names."""
+    """The old folders that are not carried by decision, as people read their names. The last decision counts.
+
+    To leave out what was decided about a folder that has changed on both sides means that it stays on new.
+    """
+    about = [pair for pair in decisions(ledger, account, "mailbox") if pair[0].kind.startswith("folder-")]
+    last = {problem.subject: (problem, decision) for problem, decision in sorted(about, key=lambda p: p[1].decided_at)}
     return frozenset(
-        problem.subject
-        for problem, decision in decisions(ledger, account, "mailbox")
-        if problem.kind.startswith("folder-")
+        name
+        for name, (problem, decision) in last.items()
+        if problem.kind != "folder-both-changed"
         and (decision.option is Option.LEAVE_OUT or decision.values.get("action") == "leave out")
     )
 

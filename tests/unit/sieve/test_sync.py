@@ -124,6 +124,26 @@ def test_a_folder_left_out_by_decision_becomes_a_problem_of_the_filter_that_file
     assert new.accounts["anne"].stored["main"] == b'require "fileinto";\nfileinto "INBOX";\n'
 
 
+@pytest.mark.parametrize(
+    ("kinds", "left_out"),
+    [
+        (["folder-name"], True),
+        (["folder-unreadable"], True),
+        (["folder-both-changed"], False),  # it stays on new
+        (["folder-name", "folder-both-changed"], False),  # the later one counts
+        (["message-refused"], False),
+    ],
+)
+def test_a_folder_is_left_out_by_the_last_decision_about_it(ledger: Ledger, kinds: list[str], left_out: bool) -> None:
+    for kind in kinds:
+        with ledger.session() as session:
+            number = problems.report(session, Problem("anne", "mailbox", kind, "INBOX.A", "why"))
+            problems.decide(
+                session, number, Option.LEAVE_OUT, {}, decided_by="t", source="page", origin=journal.Origin("problems")
+            )
+    assert problems.folders_left_out(ledger, "anne") == (frozenset({"INBOX.A"}) if left_out else frozenset())
+
+
 class NoRecord:
     """An old server whose record of vacation answers can't be read."""
 
