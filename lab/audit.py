@@ -121,6 +121,8 @@ def _look(stores: Stores, side: Side, account: str) -> tuple[dict[str, list[Foun
 
 def _audit_old(stores: Stores, holdings: Holdings) -> Verdict:
     """Is the mailbox on old as it was filled? What can't be read there was never counted."""
+    if not holdings.old:
+        return Verdict()  # a newcomer, who has no mailbox there
     found, subscribed = _look(stores, "old", holdings.account)
     readable = {name: entries for name, entries in holdings.old.items() if not is_damaged(name)}
     verdict = compare(holdings.account, readable, {}, found)

@@ -7,7 +7,7 @@ single one can be made again without the others.
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 from imapclient import imap_utf7
@@ -45,12 +45,14 @@ SOMETIMES = (
 )
 # What old keeps and new refuses, or would take for something else: made over IMAP, except the last.
 REFUSED_FOLDERS = ("~archives", "Budget 2019/2020", "dbox-Mails")
+ALIKE_FOLDERS = ("Travaux", "travaux")  # many programs take them for one
 ON_DISK_FOLDER = "Essais\tgamma"  # CREATE refuses it on old too: a program wrote the directory
 LOCKED_FOLDER = "Sauvegarde 2011"  # listed, but the mail server has no right to look into it
 BROKEN_FOLDER = "Essais&AOk"  # no modified UTF-7: the shift never ends; Dovecot lists it and does not find it again
 DAMAGED_FOLDER = "Mémoire 2006"  # one of its messages can't be read
 LONG_KEYWORD_FOLDER = "Étiquettes"
 LONG_KEYWORD = "campagne-d-observation-2009-telescope-de-80-cm-nuits-de-service"  # more than 50: a program wrote it
+GONE = "stagiaire2014"  # has rights on a folder and stands in no directory any more
 TOO_LARGE = 4_000_000  # bytes of an attachment: encoded more than `largest_message` of lab/site.yaml
 NEW_FOLDERS = ("Sent", "Réunions/2026 automne", "À lire", "Essai du nouveau serveur")
 
@@ -84,6 +86,7 @@ class Folder:
     on_disk: bool = False
     locked: bool = False
     directory: str = ""
+    shared_with: tuple[tuple[str, str], ...] = ()  # identifier and its rights (RFC 4314)
 
     @property
     def opens(self) -> bool:
@@ -115,6 +118,10 @@ class Mailbox:
 def mailbox_of(person: Person, seed: int) -> Mailbox:
     """The mailbox of one person, the same for the same seed."""
     maker = _Maker(person, seed)
+    if person.trouble == "nothing on old":
+        new = maker.new_folders(Folder("INBOX"))
+        events = seed_calendars.events(person, maker.rng)
+        return Mailbox(person, [], new, {}, None, events, seed_calendars.contacts(person, maker.rng))
     old = maker.old_folders()
     filters, active = seed_filters.filters(person, maker.rng, PREFIX + "Réunions")
     named = {name for script in filters.values() for name in seed_filters.folders_named(script)}
@@ -143,7 +150,7 @@ class _Maker:
         if int(hashlib.sha256(self.person.account.encode()).hexdigest(), 16) % LARGE_ONE_IN == 0:
             folders[1].messages.append(self._message(size=self.rng.randrange(800_000, 2_500_000)))
         if self.person.trouble == "folders":
-            folders += [self._folder(PREFIX + name, 5) for name in REFUSED_FOLDERS]
+            folders += [self._folder(PREFIX + name, 5) for name in (*REFUSED_FOLDERS, *ALIKE_FOLDERS)]
             folders.append(self._folder(PREFIX + ON_DISK_FOLDER, 3, on_disk=True))
         if self.person.trouble == "messages":
             folders[0].messages.extend(self._refused())
@@ -152,6 +159,8 @@ class _Maker:
             folders.append(self._unopened(LOCKED_FOLDER, locked=True))
         if self.person.trouble == "lost folders":
             folders.append(self._unopened(BROKEN_FOLDER, directory=f".{BROKEN_FOLDER}"))
+            rights = (("accueil", "lrs"), (GONE, "lrswi"))
+            folders[1] = replace(folders[1], shared_with=rights)
         return folders
 
     def new_folders(self, old_inbox: Folder) -> list[Folder]:

@@ -12,6 +12,7 @@ from typing import Any
 from imapclient import IMAPClient
 
 from lab import driver
+from lab.inventory import Inventory
 from lab.paths import Instance
 from lab.shell import LabError
 from lab.store import Side, StoreError, Stores, folders_to_read
@@ -19,6 +20,7 @@ from lab.store import Side, StoreError, Stores, folders_to_read
 HEADER = "X-Bascule-Number"
 WORKERS = 4
 QUEUES = ("mx", "old", "new")
+SIDES: tuple[Side, ...] = ("new", "old")
 POSTCAT_AT_ONCE = 200
 NUMBER = re.compile(rf"^{HEADER}:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 
@@ -35,11 +37,12 @@ class Looked:
     unseen: Sequence[str] = ()
 
 
-def look(instance: Instance, accounts: Collection[str]) -> Looked:
+def look(instance: Instance, held: Inventory) -> Looked:
     """Look into every folder of every account on both servers, and into the queues."""
+    accounts = {"new": sorted(held.accounts), "old": sorted(name for name, each in held.accounts.items() if each.old)}
     unseen: list[str] = []
     queued = {number: host for host in QUEUES for number in _queued(instance, host, unseen)}
-    sides = {side: _mailboxes(Stores(instance), side, accounts, unseen) for side in ("new", "old")}
+    sides = {side: _mailboxes(Stores(instance), side, accounts[side], unseen) for side in SIDES}
     return Looked(sides["new"], sides["old"], queued, sorted(set(unseen)))
 
 

@@ -31,6 +31,7 @@ from lab.store import Appended, Side, StoreError, Stores
 
 WORKERS = 4
 SAY_SECONDS = 2.0
+SMALL_QUOTA = 60_000  # bytes on new: less than the mailbox has
 ALIAS_MAP = "/etc/postfix/virtual"
 SYSTEM_LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
 Say = Callable[[str], None]
@@ -98,7 +99,7 @@ def _check_same(instance: Instance, accounts: list[str], seed: int) -> None:
 
 
 def _add_person(directory: ldap3.Connection, person: Person, secrets: Secrets) -> None:
-    host = HOSTS["new" if person.beta else "old"].fqdn
+    host = HOSTS[person.served_by].fqdn
     attributes = {
         "uid": person.account,
         "cn": person.name,
@@ -112,6 +113,10 @@ def _add_person(directory: ldap3.Connection, person: Person, secrets: Secrets) -
     }
     if person.given_name:
         attributes["givenName"] = person.given_name
+    if person.trouble == "small quota":
+        attributes["mailQuota"] = str(SMALL_QUOTA)
+    if person.trouble == "nothing on old":
+        attributes["employeeType"] = "newcomer"  # whom old does not let in
     dn = f"uid={person.account},{PEOPLE_BASE}"
     if not directory.add(dn, ["inetOrgPerson", "inetLocalMailRecipient"], attributes):
         raise LabError(f"the directory refuses {dn}: {directory.result['description']} {directory.result['message']}")
@@ -122,7 +127,7 @@ def _write_aliases(instance: Instance, everybody: list[Person]) -> None:
     lines = [f"# Aliases of {DOMAIN}, kept by hand since 2004."]
     for person in everybody:
         if person.kind == "person":
-            lines.append(f"{person.account}@{DOMAIN} {person.account}@{HOSTS['new' if person.beta else 'old'].fqdn}")
+            lines.append(f"{person.account}@{DOMAIN} {person.account}@{HOSTS[person.served_by].fqdn}")
     for address, accounts in ROLE_ALIASES.items():
         lines.append(f"{address} {', '.join(f'{account}@{DOMAIN}' for account in accounts)}")
     lines += [f"{address} {', '.join(members)}" for address, members in LISTS.items()]
@@ -184,7 +189,8 @@ class _Filler:
     def account(self, person: Person) -> tuple[Holdings, list[_File]]:
         """Fill one account; returns what it holds, and the files that still must be written."""
         mailbox = corpus.mailbox_of(person, self._seed)
-        self._mail("old", person.account, mailbox.old)
+        if mailbox.old:
+            self._mail("old", person.account, mailbox.old)
         if mailbox.new:
             self._mail("new", person.account, mailbox.new)
         files = [*_filter_files(mailbox), *_mail_files(mailbox), *_calendar_files(mailbox)]
@@ -203,6 +209,8 @@ class _Filler:
                 )
                 if folder.subscribed:
                     writer.subscribe(folder.name)
+                for identifier, rights in folder.shared_with:
+                    writer.share(folder.name, identifier, rights)
         finally:
             writer.close()
 

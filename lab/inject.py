@@ -104,7 +104,7 @@ def report(instance: Instance, asked: argparse.Namespace) -> int:
     held = inventory.read(instance)
     if held is None:
         raise LabError(f"{instance.name} was never filled: there is nothing to report")
-    found = delivered.look(instance, sorted(held.accounts))
+    found = delivered.look(instance, held)
     result = delivered.judge(
         {record.number: record.accounts for record in accepted(instance)},
         {record.number for record in records(instance).values() if record.state in ("sending", "uncertain")},

@@ -22,8 +22,10 @@ Trouble = Literal[
     "filter that is no Sieve",
     "lost folders",
     "stays on old",
+    "small quota",
+    "nothing on old",
 ]
-MINIMUM = 11  # the fixed accounts below
+MINIMUM = 13  # the fixed accounts below
 
 # name, given name, surname, beta tester, trouble
 FIXED: tuple[tuple[str, str, str, bool, Trouble | None], ...] = (
@@ -35,6 +37,8 @@ FIXED: tuple[tuple[str, str, str, bool, Trouble | None], ...] = (
     ("zkovacs", "Zoé", "Kovács", False, "filter that is no Sieve"),
     ("mlacour", "Maëlle", "Lacour", False, "lost folders"),
     ("rzeller", "René", "Zeller", False, "stays on old"),
+    ("tnguyen", "Thu", "Nguyễn", False, "small quota"),
+    ("npatel", "Nadia", "Patel", False, "nothing on old"),
 )
 ROLES = (("accueil", "Accueil"), ("direction", "Direction"), (PROBE_ACCOUNT, "Sonde"))
 
@@ -86,6 +90,11 @@ class Person:
     @property
     def name(self) -> str:
         return f"{self.given_name} {self.surname}".strip()
+
+    @property
+    def served_by(self) -> Literal["old", "new"]:
+        """Where the account's mail goes before the day."""
+        return "new" if self.beta or self.trouble == "nothing on old" else "old"
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -83,6 +83,10 @@ class Writer:
     def subscribe(self, folder: str) -> None:
         self._run(self._imap.subscribe(_quoted(folder)), f"SUBSCRIBE {folder!r}")
 
+    def share(self, folder: str, identifier: str, rights: str) -> None:
+        """Give somebody rights on a folder (RFC 4314)."""
+        self._run(self._imap.setacl(_quoted(folder), identifier, rights), f"SETACL {folder!r}")
+
     def append(self, folder: str, messages: Sequence[Appended]) -> None:
         """Store the messages by MULTIAPPEND (RFC 3502), in order."""
         for batch in _batches(messages):

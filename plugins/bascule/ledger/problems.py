@@ -264,6 +264,16 @@ def kept_on_old(ledger: Ledger) -> dict[str, Decision]:
     }
 
 
+def nothing_to_carry(ledger: Ledger) -> set[str]:
+    """The accounts without a mailbox on old that are left out by decision: old would not let anybody in for them."""
+    return {
+        problem.account
+        for problem, decision in all_decisions(ledger)
+        if problem.kind == "no-mailbox"
+        and (decision.option is Option.LEAVE_OUT or decision.values.get("action") == "leave out")
+    }
+
+
 def settle_kept(session: Session, account: str) -> None:
     """The account's mailbox stays on old: what was decided about it is carried out by leaving it alone."""
     rows = session.scalars(sa.select(ProblemRow).where(ProblemRow.account == account, ProblemRow.state == "decided"))

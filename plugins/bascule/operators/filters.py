@@ -33,7 +33,9 @@ class ConvertFilters(BasculeOperator):
         from bascule.sieve.sync import sync_filters
 
         looks, owner = run.dry_run or self.only_look, _owner(run)
-        result = sync_filters(run.access, run.ledger, self.accounts, owner=owner, dry_run=looks)
+        nothing_there = problems.nothing_to_carry(run.ledger)
+        accounts = [account for account in self.accounts if account not in nothing_there]
+        result = sync_filters(run.access, run.ledger, accounts, owner=owner, dry_run=looks)
         if (decided := take_standing(run, "sieve", result.waiting)) and not self.only_look:
             sync_filters(run.access, run.ledger, decided, owner=owner, dry_run=False)
         still_open = set(problems.accounts_with_open(run.ledger, "sieve"))
