@@ -7,9 +7,14 @@ import logging
 import sys
 from typing import Any
 
+from bascule.text import harmless
+
 
 class Logger:
-    """structlog's logger of this name, as far as the engine uses it. Lines below the level `least` are not written."""
+    """structlog's logger of this name, as far as the engine uses it. Lines below the level `least` are not written.
+
+    Fields are made harmless: names and words of servers are of unknown origin, and people read logs in terminals.
+    """
 
     least = logging.NOTSET
 
@@ -18,16 +23,20 @@ class Logger:
 
     def info(self, event: str, /, **fields: Any) -> None:
         if self.least <= logging.INFO:
-            self._structlog().info(event, **fields)
+            self._structlog().info(event, **_shown(fields))
 
     def warning(self, event: str, /, **fields: Any) -> None:
         if self.least <= logging.WARNING:
-            self._structlog().warning(event, **fields)
+            self._structlog().warning(event, **_shown(fields))
 
     def _structlog(self) -> Any:
         import structlog
 
         return structlog.get_logger(self._name)
+
+
+def _shown(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: harmless(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 def get_logger(name: str) -> Logger:

@@ -183,11 +183,14 @@ def test_a_login_that_is_refused_for_everybody_is_the_connections(there: Site) -
     assert there.open() == []
 
 
-def test_a_server_that_lets_nobody_in_is_trouble_that_passes(there: Site) -> None:
+def test_a_server_that_lets_nobody_in_is_a_problem_only_at_the_last_try(there: Site) -> None:
     there.know(there.old)
     with pytest.raises(AirflowException, match="login of anna"):
         one_pass(there.run, "anna", write_failure=False)
     assert there.open() == []
+    with pytest.raises(AirflowException, match="login of anna"):
+        one_pass(there.run, "anna", write_failure=True)
+    assert [problem.kind for problem in there.open()] == ["pass failed"]
 
 
 def test_keeping_such_a_mailbox_on_old_ends_its_passes(there: Site) -> None:

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from bascule import site
 from bascule.decisions import letters, page, record, spreadsheet, table
 from bascule.decisions.record import Choice
 from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Option, Problem
+from bascule.mailbox.names import NameProblem
+from bascule.mailbox.trouble import Message, Troubles
 from bascule.text import storable
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +106,18 @@ LETTER_HEADERS = [
 
 def letters_subject() -> str:
     return "Votre boîte aux lettres a été déménagée : ce qui a changé / Your mailbox has moved: what has changed"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_log_of_a_pass_shows_it_and_drives_no_terminal(ledger: Ledger, text: str) -> None:
+    troubles = Troubles(ledger, "anna")
+    with structlog.testing.capture_logs() as lines:
+        troubles.folder_name(text, NameProblem(f"it is called {text}", "x"), words=text, separator="/")
+        troubles.message("message-refused", Message(text, 1, text, text, text, text, text, 1), text, text, "repair")
+    assert len(lines) == 2
+    for line in lines:
+        assert not [value for value in line.values() if isinstance(value, str) and re.search(DANGEROUS, value)]
+        assert not [value for value in line.values() if isinstance(value, str) and "\n" in value]
 
 
 def record_settled(ledger: Ledger, problem: Problem) -> None:
