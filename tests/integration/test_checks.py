@@ -113,6 +113,8 @@ def test_people_who_use_pop3_are_named(lab: Any, access: Access) -> None:
     assert account in told[0].sentence
     assert other not in told[0].sentence
     assert list(pop3.users(access, "new")) == []
+    maildir = list(pop3.users(changed(lab, mailboxes__new={"host": "old"}), "old"))  # where mail lies in a Maildir
+    assert [(finding.level, "sdbox only" in finding.sentence) for finding in maildir] == [("failure", True)]
     not_carried = list(pop3.users(changed(lab, mailboxes={"pop3": None}), "old"))
     assert levels(not_carried) == {"warning"}
     assert account in not_carried[0].sentence

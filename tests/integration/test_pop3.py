@@ -62,7 +62,8 @@ def test_a_second_run_writes_nothing(lab: Lab, access: Access, ledger: Ledger) -
 def test_the_messages_are_otherwise_as_they_were(lab: Lab, access: Access, ledger: Ledger) -> None:
     fields = ["uid", "flags", "date.received", "size.virtual", "guid", "text"]
     fetch = ["doveadm", "fetch", "-u", "sonde", " ".join(fields), "mailbox", "INBOX"]
-    everything = f"{shlex.join(fetch)} | sha256sum"
+    # Whatever session looks at the folder takes Recent away.
+    everything = f"{shlex.join(fetch)} | sed 's/ *[\\\\]Recent//; s/ *$//' | sha256sum"
     before = lab.ssh("new", everything)
     carry_uidls(access, ledger, ["sonde"], "test")
     assert uidls(access, "old", "sonde")[0] in uidls(access, "new", "sonde")

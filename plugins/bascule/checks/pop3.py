@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from bascule.access import Access
-from bascule.checks.finding import Finding, ok, some, warning
+from bascule.access import Access, AccessError
+from bascule.checks.finding import Finding, failure, ok, some, warning
+from bascule.pop3.carry import sdbox_of
+from bascule.pop3.listing import ListingFailed
 from bascule.pop3.usage import DAYS, recent_users
 
 
@@ -17,7 +19,13 @@ def users(access: Access, host: str) -> Iterator[Finding]:
         return
     sentence = f"{len(found)} account(s) used POP3 in the last {DAYS} days: {some(found)}."
     if access.site.mailboxes.pop3:
-        yield ok("POP3", f"{sentence} Their messages keep their UIDLs (`mailboxes.pop3`)")
+        obstacle = _obstacle(access)
+        if obstacle:
+            yield failure(
+                "POP3", f"{sentence} `mailboxes.pop3` wants their UIDLs carried, and that can't be: {obstacle}"
+            )
+        else:
+            yield ok("POP3", f"{sentence} Their messages keep their UIDLs (`mailboxes.pop3`)")
         return
     yield warning(
         "POP3",
@@ -25,3 +33,15 @@ def users(access: Access, host: str) -> Iterator[Finding]:
         "once more. Write `mailboxes.pop3` into the site file to carry them (new must be a Dovecot with sdbox), or "
         "tell these people before the day",
     )
+
+
+def _obstacle(access: Access) -> str:
+    """Why UIDLs can't be carried to new, or ""."""
+    remote = access.remote(access.site.mailboxes.new.host)
+    try:
+        sdbox_of(remote, access.site.functional_tests.account)
+    except (ListingFailed, AccessError) as error:
+        return str(error)
+    if remote.run(["python3", "-c", "import fcntl, struct"], check=False).status != 0:
+        return f"{remote.name} has no python3"
+    return ""

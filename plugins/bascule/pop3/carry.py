@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import structlog
 
-from bascule.access import Access, AccessError
-from bascule.ledger import Ledger
+from bascule.access import Access, AccessError, RemoteHost
+from bascule.ledger import Ledger, problems
 from bascule.ledger.leases import lease
 from bascule.ledger.mailboxes import folders_of, runs_of
 from bascule.mailbox.endpoints import MailboxJob, job_for
@@ -44,7 +44,8 @@ def carry_uidls(
     part = access.site.mailboxes.pop3
     if part is None:
         return []
-    chosen = _chosen(access, part, names)
+    kept_on_old = problems.kept_on_old(ledger)
+    chosen = [name for name in _chosen(access, part, names) if name not in kept_on_old]
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="pop3") as pool:
         found = list(pool.map(lambda account: _one(access, ledger, part, account, owner, dry_run), chosen))
     for result in found:
@@ -128,18 +129,30 @@ def _lacking(job: MailboxJob, part: PopPart, wanted: dict[int, str]) -> dict[int
 def _give(access: Access, account: str, wanted: dict[int, str]) -> dict[int, str]:
     """Write the UIDLs on new; what went wrong, by UID. Raises ListingFailed, AccessError."""
     remote = access.remote(access.site.mailboxes.new.host)
-    directory = remote.run(["doveadm", "mailbox", "path", "-u", account, "INBOX"]).output.strip()
-    if PurePosixPath(directory).name != SDBOX:
-        raise ListingFailed(f"new keeps INBOX in {directory}: UIDLs can be carried to Dovecot's sdbox only")
+    directory = sdbox_of(remote, account)
     remote.run(["doveadm", "kick", account], check=False)
     request = {"directory": directory, "uidls": wanted}
     program = f"{_program()}\n\nanswer({request!r})\n"
-    seen = ast.literal_eval(remote.run(["python3", "-"], input=program.encode()).output)
+    said = remote.run(["python3", "-"], input=program.encode()).output
+    try:
+        seen = ast.literal_eval(said)
+    except (ValueError, SyntaxError):
+        raise ListingFailed(f"on {remote.name}: the program that writes the UIDLs said {said[-200:]!r}") from None
     if "failed" in seen:
         raise ListingFailed(f"on {remote.name}: {seen['failed']}")
     # Values of an earlier look may be in Dovecot's cache; where it can't drop them, they were never there.
     remote.run(["doveadm", "mailbox", "cache", "remove", "-u", account, "mailbox", "INBOX", "all"], check=False)
     return dict(seen["trouble"])
+
+
+def sdbox_of(remote: RemoteHost, account: str) -> str:
+    """Where Dovecot's sdbox has the account's INBOX on this host. Raises ListingFailed when it is no sdbox."""
+    found = remote.run(["doveadm", "mailbox", "path", "-u", account, "INBOX"]).output.strip()
+    directory = PurePosixPath(found)
+    of_all = directory.parents[2] / "storage" if len(directory.parents) > 2 else directory  # where mdbox has messages
+    if directory.name != SDBOX or remote.run(["test", "-d", str(of_all)], check=False).status == 0:
+        raise ListingFailed(f"{remote.name} keeps INBOX in {directory}: UIDLs can be carried to Dovecot's sdbox only")
+    return found
 
 
 @cache
