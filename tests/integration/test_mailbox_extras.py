@@ -293,6 +293,24 @@ def test_an_annotation_that_is_too_large_is_named(pair: Pair, ledger: Ledger, jo
         assert sync_mailbox(job, ledger).problems == 0
 
 
+def test_a_server_that_stores_no_annotation_holds_no_mail_back(pair: Pair, ledger: Ledger, job: MailboxJob) -> None:
+    note(pair.old, job.account, "INBOX", "/private/comment", b"x")
+    with Account(pair.old.port, job.account, ".") as account:
+        account.append("INBOX", "a")
+    with Account(pair.new.port, job.account, "/") as account:
+        account.client.select("INBOX")  # the server makes the mailbox
+    dictionary = pair.new.home / "mail" / job.account / "dovecot-attributes"
+    dictionary.mkdir()  # where a file should be: every access is an internal error
+    result = sync_mailbox(job, ledger)
+    assert (result.copied, result.problems) == (1, 1)
+    (problem,) = open_problems(ledger, job)
+    assert problem.kind == "metadata-refused"
+    assert "SERVERBUG" in problem.server_words
+    dictionary.rmdir()
+    assert sync_mailbox(job, ledger).problems == 0
+    assert noted(pair.new, job.account, "/private/comment") == b"x"
+
+
 # -- interrupted
 
 

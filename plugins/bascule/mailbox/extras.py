@@ -180,18 +180,20 @@ class _Work:
             try:
                 session.finish(pending)
             except Refused as error:
-                if passes_by_itself(error):
-                    raise TransientError(str(error)) from None
-                side = "old" if is_old else "new"
-                log.warning(
-                    "can't be read", what=self.kind.what, side=side, folder=state.shown, server_words=error.words
-                )
+                self._unreadable(state, error, is_old)
                 continue
             values = self.kind.values(session, pending, is_old=is_old)
             if self.kind.what == "metadata":
                 self._too_large(state, pending, values, is_old)
             found[raw] = fitted(self.kind, values, self.lane.new) if is_old else values
         return found
+
+    def _unreadable(self, state: FolderState, error: Refused, is_old: bool) -> None:
+        _raise_if_passing(error)
+        side = "old" if is_old else "new"
+        log.warning("can't be read", what=self.kind.what, side=side, folder=state.shown, server_words=error.words)
+        if self.kind.what == "metadata":
+            self._fail(state, "*", Value(error.code, b""), f"{side} does not tell its annotations: {error.words}")
 
     def _too_large(self, state: FolderState, pending: Pending, values: dict[str, Value], is_old: bool) -> None:
         """Annotations beyond the limit: old's are named as far as the server names them, new's are not overwritten."""
@@ -396,9 +398,14 @@ def _finish(session: Session, pending: Pending, item: Todo, refused: dict[int, s
     try:
         session.finish(pending)
     except Refused as error:
-        if passes_by_itself(error):
-            raise TransientError(str(error)) from None
+        _raise_if_passing(error)
         refused[id(item)] = error.words
+
+
+def _raise_if_passing(error: Refused) -> None:
+    """Trouble that passes by itself is tried again; but a server's bug with these must not hold back the mail."""
+    if passes_by_itself(error) and error.code not in ("SERVERBUG", "CONTACTADMIN"):
+        raise TransientError(str(error)) from None
 
 
 def _unsayable(puts: Iterable[Todo]) -> dict[str, str]:
