@@ -1,6 +1,7 @@
 """What users changed since the last pass: flags and removals on old are carried, what happened on new stays."""
 
 from collections import defaultdict
+from itertools import chain
 
 from bascule.ledger.mailboxes import FOUND
 from bascule.logs import get_logger
@@ -9,7 +10,7 @@ from bascule.mailbox.errors import NotUnderstood, Refused, passes_by_itself
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.listing import write_set
 from bascule.mailbox.looking import Look
-from bascule.mailbox.session import Session
+from bascule.mailbox.session import Pending, Session
 from bascule.mailbox.state import Counts, FolderState
 
 log = get_logger(__name__)
@@ -111,18 +112,23 @@ class Delta:
         if not groups:
             return
         self.folder.touched = True
-        self.new.ensure_selected(self.folder.new_raw, write=True)
         unchanged = b"(UNCHANGEDSINCE %d) FLAGS.SILENT" % modseq if modseq else b"FLAGS.SILENT"
-        for target, uids in groups.items():
-            self._store_group(unchanged, target, sorted(uids))
+        selected = self.new.begin_selected(self.folder.new_raw, write=True)
+        doubtful = {target for target in groups if flag_rules.afterwards(target)}
+        asked = [begin_store(self.new, unchanged, t, sorted(groups[t])) for t in groups if t not in doubtful]
+        selected()
+        for pending in chain.from_iterable(asked):
+            self.new.finish(pending)
+        for target in doubtful:
+            self._store_doubtful(unchanged, target, sorted(groups[target]))
         self.counts.add(flags=len(wanted))
 
-    def _store_group(self, verb: bytes, target: Flags, uids: list[int]) -> None:
+    def _store_doubtful(self, verb: bytes, target: Flags, uids: list[int]) -> None:
         doubtful = flag_rules.afterwards(target)
         try:
             store(self.new, verb, target, uids)
         except (Refused, NotUnderstood) as error:
-            if not doubtful or (isinstance(error, Refused) and passes_by_itself(error)):
+            if isinstance(error, Refused) and passes_by_itself(error):
                 raise
             for keyword in doubtful:
                 self.refused_keywords[keyword] = (uids, error.words if isinstance(error, Refused) else str(error))
@@ -146,11 +152,16 @@ class Delta:
                 self.new = self.new.again()
 
 
-def store(session: Session, verb: bytes, some: Flags, uids: list[int]) -> None:
-    """Change flags of messages in the selected folder."""
+def begin_store(session: Session, verb: bytes, some: Flags, uids: list[int]) -> list[Pending]:
+    """Ask for a change of flags of messages in the selected folder."""
     text = b"(" + b" ".join(sorted(some)) + b")"
     pieces = [uids[i : i + MESSAGES_AT_ONCE] for i in range(0, len(uids), MESSAGES_AT_ONCE)]
-    for pending in [session.begin(b"UID STORE", write_set(piece), verb, text) for piece in pieces]:
+    return [session.begin(b"UID STORE", write_set(piece), verb, text) for piece in pieces]
+
+
+def store(session: Session, verb: bytes, some: Flags, uids: list[int]) -> None:
+    """Change flags of messages in the selected folder."""
+    for pending in begin_store(session, verb, some, uids):
         session.finish(pending)
 
 

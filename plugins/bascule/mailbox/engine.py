@@ -1,10 +1,7 @@
 """One pass over one mailbox: the entry point of the engine. It knows nothing of Airflow."""
 
 import random
-import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from bascule.ledger import Ledger, mailboxes
 from bascule.logs import get_logger
@@ -22,7 +19,7 @@ from bascule.mailbox.errors import (
 from bascule.mailbox.extras import begin_anew, carry_extras
 from bascule.mailbox.folders import Surroundings, look_around
 from bascule.mailbox.folderwork import FolderWork
-from bascule.mailbox.lanes import Lane, WorkQueue, work_off
+from bascule.mailbox.lanes import Lane, WorkQueue, in_parallel, work_off
 from bascule.mailbox.limits import pace_of
 from bascule.mailbox.looking import unchanged
 from bascule.mailbox.planning import Planner, carry_subscriptions
@@ -32,9 +29,6 @@ from bascule.mailbox.session import Session
 from bascule.mailbox.state import Counts, FolderState
 from bascule.mailbox.trouble import Troubles
 from bascule.mailbox.types import PassResult
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 log = get_logger(__name__)
 
@@ -173,8 +167,9 @@ class MailboxPass:
         return True
 
     def _first_lane(self) -> Lane:
-        old, new = in_parallel(lambda: Session(self.job.old), lambda: Session(self.job.new))
-        return Lane(self.job, old, new)
+        lane = Lane(self.job)
+        lane.open()
+        return lane
 
     def _kept_on_old(self, decided_by: str) -> PassResult:
         log.info("mailbox is kept on the old server by decision", account=self.job.account, decided_by=decided_by)
@@ -226,25 +221,3 @@ def _mark_copying(ledger: Ledger, account: str) -> None:
 
 def _messages(state: FolderState) -> int:
     return state.old.status.messages if state.old.status else 0
-
-
-def in_parallel(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
-    """Both at once, the second one in a thread of its own. Raises the first error."""
-    results: list[B] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(second())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        mine = first()
-    finally:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return mine, results[0]

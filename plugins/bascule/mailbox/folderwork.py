@@ -176,7 +176,7 @@ class FolderWork:
         for unit in units:
             self.context.queue.add(partial(self._copy_unit, unit))
         if not units:
-            self.context.queue.add(self.finish)
+            self.context.queue.add(self.finish, first=True)
 
     def _copy_unit(self, unit: Selection, lane: Lane) -> None:
         """Copy some messages; what is refused is bisected until each refused message stands alone."""
@@ -192,7 +192,7 @@ class FolderWork:
             self.folder.chunks_left -= 1
             last = self.folder.chunks_left == 0
         if last:
-            self.context.queue.add(self.finish)
+            self.context.queue.add(self.finish, first=True)  # while this lane has the folder selected
 
     def _bulk(self, lane: Lane, todo: list[list[Seen]]) -> Relay:
         try:

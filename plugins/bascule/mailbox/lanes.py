@@ -3,22 +3,32 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.session import Session
 
 Unit = Callable[["Lane"], None]
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Lane:
     """One connection to each server; opened when first used."""
 
-    def __init__(self, job: MailboxJob, old: Session | None = None, new: Session | None = None) -> None:
+    def __init__(self, job: MailboxJob) -> None:
         self._job = job
-        self._old, self._new = old, new
+        self._old: Session | None = None
+        self._new: Session | None = None
+
+    def open(self) -> None:
+        """Log in on both sides at once."""
+        self._old, self._new = in_parallel(lambda: Session(self._job.old), lambda: Session(self._job.new))
 
     @property
     def old(self) -> Session:
+        if self._old is None and self._new is None:
+            self.open()
         if self._old is None or self._old.wire.lost:
             self._old = Session(self._job.old)
         return self._old
@@ -96,3 +106,25 @@ def work_off(queue: WorkQueue, lanes: list[Lane]) -> None:
         for lane in lanes:
             lane.close(cut=True)
         raise queue.error
+
+
+def in_parallel(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """Both at once, the second one in a thread of its own. Raises the first error."""
+    results: list[B] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(second())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        mine = first()
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return mine, results[0]

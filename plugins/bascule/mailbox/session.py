@@ -318,6 +318,18 @@ class Session:
         else:
             self.select(raw, write=True)
 
+    def begin_selected(self, raw: bytes, *, write: bool = False) -> Callable[[], Selected]:
+        """Like `ensure_selected`, without waiting: commands for the folder may follow at once.
+
+        The caller calls what is returned before he reads their answers. When it raises Refused, the session is of no
+        use any more, since the commands that followed are not understood.
+        """
+        selected = self.selected
+        if selected and selected.name == raw and (self.selected_writable or not write):
+            return lambda: selected
+        pending = self.begin_select(raw, write=write)
+        return lambda: self.finish_select(pending, raw, write=write)
+
     def ensure_selected(self, raw: bytes, *, write: bool = False) -> Selected:
         """Select the folder unless it is selected already, and fit for writing if that is asked."""
         if self.selected and self.selected.name == raw and (self.selected_writable or not write):

@@ -1,6 +1,6 @@
 """Verification: what both servers list, compared by the UID map alone; the copier's own knowledge is not asked."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -18,6 +18,7 @@ from bascule.mailbox.uidmap import UidMap
 WINDOW = 2000  # messages compared at once: it bounds the memory
 SPARSE = 4  # a window is asked for as one span unless that names so many times more messages
 Pair = tuple[int, int, str]  # old UID, new UID, origin
+BothListed = tuple[dict[int, Seen], dict[int, Seen]]  # by UID: what old and new list
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,25 @@ def verify_folder(
 
     `avoided`: old UIDs that must not even be listed.
     """
-    new_selected = new.session.select(new.raw)
-    status = FolderStatus(new_selected.messages, new_selected.uidnext, new_selected.uidvalidity, new_selected.modseq)
-    result = Verified(status)
-    if level == "none" or not len(uid_map):
-        return result
-    wanted = ((o, n, origin) for o, n, origin in uid_map if o >= since or o in besides)
-    while window := list(islice(wanted, WINDOW)):
-        _verify_window(result, old, new, window, level, avoided)
+    wanted = ((o, n, origin) for o, n, origin in uid_map if level != "none" and (o >= since or o in besides))
+    window = list(islice(wanted, WINDOW))
+    known = new.session.selected is not None and new.session.selected.name == new.raw  # so that it is surely there
+    selecting = new.session.begin_select(new.raw)
+    selected = None if known else new.session.finish_select(selecting, new.raw)
+    listed = _ask_both(old, new, window, avoided) if window else None
+    selected = selected or new.session.finish_select(selecting, new.raw)
+    result = Verified(FolderStatus(selected.messages, selected.uidnext, selected.uidvalidity, selected.modseq))
+    while listed is not None:
+        _verify_window(result, old, new, window, level, listed())
+        window = list(islice(wanted, WINDOW))
+        listed = _ask_both(old, new, window, avoided) if window else None
     return result
 
 
 def _verify_window(
-    result: Verified, old: Side, new: Side, pairs: list[Pair], level: VerifyLevel, avoided: Collection[int]
+    result: Verified, old: Side, new: Side, pairs: list[Pair], level: VerifyLevel, both: BothListed
 ) -> None:
-    old_listed, new_listed = _list_both(old, new, pairs, avoided)
+    old_listed, new_listed = both
     for old_uid, new_uid, origin in pairs:
         ours, theirs = old_listed.get(old_uid), new_listed.get(new_uid)
         if ours is not None:  # else removed on old meanwhile: the next pass carries that
@@ -87,22 +92,25 @@ def _verify_window(
         _compare_content(result, old, new, pairs)
 
 
-def _list_both(
-    old: Side, new: Side, pairs: list[Pair], avoided: Collection[int]
-) -> tuple[dict[int, Seen], dict[int, Seen]]:
-    """Both sides are asked before either is read."""
+def _ask_both(old: Side, new: Side, pairs: list[Pair], avoided: Collection[int]) -> Callable[[], BothListed]:
+    """Both sides are asked before either is read; call what is returned to read them."""
     listings = []
     asked = []
-    old.session.ensure_selected(old.raw)
+    old_selected = old.session.begin_selected(old.raw)
     for side, column_uids in ((old, [o for o, _, _ in pairs]), (new, [n for _, n, _ in pairs])):
         listing = Listing()
         uids = _set(column_uids, avoided if side is old else ())
         asked.append(side.session.begin(b"UID FETCH", uids, ITEMS, handler=listing.handler(side.session.wire)))
         side.session.wire.flush()
         listings.append(listing)
-    for side, pending in zip((old, new), asked, strict=True):
-        side.session.finish(pending)
-    return {s.uid: s for s in listings[0]}, {s.uid: s for s in listings[1]}
+
+    def read() -> BothListed:
+        old_selected()
+        for side, pending in zip((old, new), asked, strict=True):
+            side.session.finish(pending)
+        return {s.uid: s for s in listings[0]}, {s.uid: s for s in listings[1]}
+
+    return read
 
 
 def _set(uids: list[int], avoided: Collection[int]) -> bytes:
