@@ -1,8 +1,8 @@
 """Fifty real accounts with a folder that the new server refuses, all asked about at once, days before the day.
 
-One is answered in the UI by a browser, one by a spreadsheet, one by leaving out, one wrongly at first; the others in
-any order. The accounts are in the directory for this alone, and taken away again; their mailboxes are real, on both
-servers.
+One is answered in the UI by a browser, one by a spreadsheet, one by leaving out, some wrongly at first; the others in
+any order. One settling task is killed, and in the middle of it all Airflow's database is thrown away. The accounts are
+in the directory for this alone, and taken away again; their mailboxes are real, on both servers.
 """
 
 import csv
@@ -12,15 +12,16 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 from bascule import site
 from bascule.access import opened
-from bascule.ledger import problems
+from bascule.ledger import journal, problems
 from bascule.mailbox import job_for, sync_mailbox
 
 from lab import driver
@@ -28,15 +29,19 @@ from lab.airflow import USER, Home
 from lab.answering import THINKING_SECONDS
 from lab.following import Teller
 from lab.paths import CHECKOUT
-from lab.screenshot import logged_in, opened_browser
+from lab.store import Stores
+from tests.end_to_end import browsing, losing
 from tests.end_to_end.conftest import APPLY, Day
 from tests.integration import directory_entries
 from tests.integration.conftest import Lab
 
 COUNT = 50
 ACCOUNTS = [f"cinquante{number:02d}" for number in range(COUNT)]
-BY_BROWSER, BY_CSV, LEFT_OUT, WRONG_FIRST = ACCOUNTS[:4]
-SECONDS = 300
+BY_BROWSER, BY_CSV, LEFT_OUT, WRONG_FIRST, REFUSED_BY_NEW, NO_OPTION, TWICE, KILLED = ACCOUNTS[:8]
+SPECIAL = frozenset(ACCOUNTS[:8])
+BEFORE_THE_LOSS = ACCOUNTS[8:28]
+SECONDS = 600
+ROOMS: tuple[problems.Room, ...] = ("mailbox", "account")
 FOLDER = "~notes"
 # As Dovecot's listescape plugin writes "~" on the disk.
 MAKE = r"""
@@ -48,6 +53,9 @@ for account in {accounts}; do
   chown -R vmail:vmail /srv/mail/$account
 done
 """
+# What is typed at first, by account, and what is typed when it is asked again.
+TYPED = {BY_BROWSER: "Notes de l'été", WRONG_FIRST: "Notes/../etc", REFUSED_BY_NEW: "dbox-Mails"}
+TYPED_AGAIN = {WRONG_FIRST: "Notes", REFUSED_BY_NEW: "Notes encore"}
 
 
 def decide_about_fifty(day: Day, tell: Teller) -> None:
@@ -56,21 +64,101 @@ def decide_about_fifty(day: Day, tell: Teller) -> None:
         tell(f"problems: {COUNT} mailboxes with a folder that new refuses")
         find_problems(day)
         run = day.rest.trigger("problems", {"accounts": "(uid=cinquante*)"})
-        wait(day, run, lambda found: len(found) == COUNT)
+        wait_for_questions(day, run, ACCOUNTS)
         day.notes["asked at once"] = len(questions(day, run))
-        tell("problems: all of them wait; answering")
+        tell("problems: all of them wait; answering, and killing one task")
         time.sleep(THINKING_SECONDS)
-        answer_by_browser(day, run)
-        day.notes["csv"] = answer_by_csv(day)
-        answer_the_others(day, run)
-        wait(day, run, lambda found: {name(each) for each in found} == {WRONG_FIRST} and len(found) == 1, again=True)
-        (again,) = questions(day, run, again=True)
-        day.notes["asked again"] = again["body"], {key: field["value"] for key, field in again["params"].items()}
-        time.sleep(THINKING_SECONDS)
-        day.rest.answer(again, APPLY, {field_of(again): "Notes"})
-        wait_for_end(day, run)
+        answer_some(day, run)
+        tell("problems: throwing Airflow's database away")
+        losing.throw_airflows_database_away(day.rest, day.instance)
+        tell("problems: answering what is still open")
+        run = answer_what_is_left(day)
         day.look("problems", "problems", run)
-        day.notes["folders on new"] = {account: folders_on_new(day, account) for account in ACCOUNTS[:4]}
+        day.notes["folders on new"] = {account: folders_on_new(day, account) for account in ACCOUNTS}
+        day.notes["copies on new"] = {account: copies_on_new(day, account) for account in ACCOUNTS}
+
+
+def answer_some(day: Day, run: str) -> None:
+    """In the first Airflow: by browser and CSV, with a killed task, twice, and twenty others in any order."""
+    asked = {name(each): each for each in questions(day, run)}
+    kill_between_decision_and_settling(day, run, asked[KILLED])
+    browsing.answer(day.rest, day.instance, asked[BY_BROWSER], APPLY, {field_of(asked[BY_BROWSER]): TYPED[BY_BROWSER]})
+    day.notes["csv"] = answer_by_csv(day)
+    for question in random.Random(4).sample([asked[account] for account in BEFORE_THE_LOSS], len(BEFORE_THE_LOSS)):
+        answer(day, question)
+    day.notes["answered twice"] = answer_twice(day, asked[TWICE])
+    seen: dict[str, float] = {}
+    settled = {KILLED, BY_CSV, BY_BROWSER, TWICE}
+
+    def are_settled() -> bool:
+        answer_what_is_asked_anew(day, run, seen, [*settled, *BEFORE_THE_LOSS])
+        return settled <= in_state(day, "settled")
+
+    wait_until(are_settled, "the first answers are not settled")
+    day.look("problems before the loss", "problems", run)
+
+
+def kill_between_decision_and_settling(day: Day, run: str, question: dict[str, Any]) -> None:
+    answer(day, question)
+    index = question["task_instance"]["map_index"]
+    losing.kill_task(day.rest, day.instance, "problems", run, "mailbox.settle", index)
+    day.notes["decided and not settled when killed"] = KILLED in in_state(day, "decided")
+
+
+def answer_twice(day: Day, question: dict[str, Any]) -> int | None:
+    """Returns the status with which Airflow refuses the second answer."""
+    answer(day, question)
+    try:
+        day.rest.answer(question, "Leave these out")
+    except requests.HTTPError as error:
+        return error.response.status_code if error.response is not None else None
+    return 200
+
+
+def answer_what_is_left(day: Day) -> str:
+    """In the second Airflow, which knows nothing: it asks what the ledger has as open. Returns the run."""
+    left = in_state(day, "open")
+    day.notes["decided at the loss"] = decided(day)
+    run = day.rest.trigger("problems", {"accounts": "(uid=cinquante*)"})
+    wait_for_questions(day, run, left)
+    day.notes["left open by the loss"] = left, {name(each) for each in questions(day, run)}
+    time.sleep(THINKING_SECONDS)
+    for question in random.Random(5).sample(questions(day, run), len(left)):
+        if name(question) == NO_OPTION:
+            day.notes["no option"] = answer_with_no_option(day, question)
+        answer(day, question)
+    asked_again = TYPED_AGAIN.keys()
+    seen: dict[str, float] = {}
+
+    def are_asked_again() -> bool:
+        answer_what_is_asked_anew(day, run, seen, left)
+        return {name(each) for each in questions(day, run, again=True)} == asked_again
+
+    wait_until(are_asked_again, "wrong names are not asked again")
+    again = {name(each): each for each in questions(day, run, again=True)}
+    day.notes["asked again"] = {
+        account: (each["body"], {key: field["value"] for key, field in each["params"].items()})
+        for account, each in again.items()
+    }
+    time.sleep(THINKING_SECONDS)
+    for account, question in again.items():
+        day.rest.answer(question, APPLY, {field_of(question): TYPED_AGAIN[account]})
+
+    def is_ended() -> bool:
+        answer_what_is_asked_anew(day, run, seen, left)
+        return day.rest.run_state("problems", run) in ("success", "failed")
+
+    wait_until(is_ended, "the run does not end")
+    return run
+
+
+def answer_with_no_option(day: Day, question: dict[str, Any]) -> int | None:
+    """Returns the status with which Airflow refuses an option that was not offered."""
+    try:
+        day.rest.answer(question, "Throw it away")
+    except requests.HTTPError as error:
+        return error.response.status_code if error.response is not None else None
+    return 200
 
 
 @contextmanager
@@ -96,9 +184,13 @@ def find_problems(day: Day) -> None:
 
 def withdraw(day: Day) -> None:
     """Nothing of these accounts stands in the day's way."""
+    for run in day.rest.call("GET", "dags/problems/dagRuns")["dag_runs"]:
+        if run["state"] in ("queued", "running"):
+            day.rest.call("PATCH", f"dags/problems/dagRuns/{run['dag_run_id']}", json={"state": "failed"})
     with day.ledger.session() as session:
         for account in ACCOUNTS:
-            problems.withdraw_unseen(session, account, "mailbox", seen=())
+            for room in ROOMS:
+                problems.withdraw_unseen(session, account, room, seen=())
 
 
 def name(question: dict[str, Any]) -> str:
@@ -114,44 +206,34 @@ def questions(day: Day, run: str, *, again: bool = False) -> list[dict[str, Any]
     ]
 
 
-def wait(day: Day, run: str, ready: Any, *, again: bool = False) -> None:
+def in_state(day: Day, state: problems.State) -> set[str]:
+    """Those of the fifty that have a problem in this state."""
+    return {each.account for each in problems.problems(day.ledger, states=(state,))} & {*ACCOUNTS}
+
+
+def decided(day: Day) -> dict[str, int]:
+    """How many decisions the journal has about each of the fifty."""
+    found = [each.subject for each in journal.entries(day.ledger, event="decision") if each.subject in ACCOUNTS]
+    return {account: found.count(account) for account in found}
+
+
+def wait_until(ready: Callable[[], bool], complaint: str) -> None:
     deadline = time.monotonic() + SECONDS
-    seen: dict[str, float] = {}
-    while not ready(questions(day, run, again=again)):
-        if again:
-            answer_what_is_asked_anew(day, run, seen)
-        assert time.monotonic() < deadline, f"{len(questions(day, run, again=again))} questions wait"
+    while not ready():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(1)
+
+
+def wait_for_questions(day: Day, run: str, accounts: Collection[str]) -> None:
+    def are_asked() -> bool:
         assert day.rest.run_state("problems", run) in ("queued", "running")
-        time.sleep(2)
+        return {name(each) for each in questions(day, run)} == {*accounts}
 
-
-def wait_for_end(day: Day, run: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    seen: dict[str, float] = {}
-    while day.rest.run_state("problems", run) not in ("success", "failed"):
-        answer_what_is_asked_anew(day, run, seen)
-        assert time.monotonic() < deadline, "the run does not end"
-        time.sleep(2)
+    wait_until(are_asked, f"{len(accounts)} questions do not come")
 
 
 def field_of(question: dict[str, Any]) -> str:
     return next(key for key in question["params"] if key.endswith(".name"))
-
-
-def answer_by_browser(day: Day, run: str) -> None:
-    """As a person does it: log in, open the question, edit the name, press the button."""
-    (question,) = [each for each in questions(day, run) if name(each) == BY_BROWSER]
-    index = question["task_instance"]["map_index"]
-    with opened_browser() as browser:
-        page = logged_in(browser, day.rest.base, Home(day.instance).password())
-        path = f"dags/problems/runs/{run}/tasks/mailbox.review/mapped/{index}/required_actions"
-        page.goto(f"{day.rest.base}/{path}")
-        page.locator(f'input[name="element_{field_of(question)}"]').fill("Notes de l'été")
-        with page.expect_response(
-            lambda answer: "hitlDetails" in answer.url and answer.request.method == "PATCH"
-        ) as got:
-            page.get_by_role("button", name=APPLY).click()
-        assert got.value.ok, got.value.text()
 
 
 def answer_by_csv(day: Day) -> dict[str, Any]:
@@ -174,7 +256,8 @@ def answer_by_csv(day: Day) -> dict[str, Any]:
     before = problems.problems(day.ledger, account=BY_CSV)
     edit(file, {"decision": "apply", "name": "=Notes"})
     right = decide("take", str(file))
-    return {"listed": listed, "wrong": wrong, "open after wrong": len(before), "right": right}
+    twice = decide("take", str(file))
+    return {"listed": listed, "wrong": wrong, "open after wrong": len(before), "right": right, "twice": twice}
 
 
 def edit(file: Path, values: dict[str, str]) -> None:
@@ -188,29 +271,19 @@ def edit(file: Path, values: dict[str, str]) -> None:
     file.write_text(out.getvalue(), encoding="utf-8")
 
 
-def answer_the_others(day: Day, run: str) -> None:
-    waiting = [each for each in questions(day, run) if name(each) not in (BY_BROWSER, BY_CSV)]
-    random.Random(4).shuffle(waiting)
-    for question in waiting:
-        answer(day, question)
-
-
 def answer(day: Day, question: dict[str, Any]) -> None:
     if name(question) == LEFT_OUT:
         day.rest.answer(question, "Leave these out")
-    elif name(question) == WRONG_FIRST:
-        day.rest.answer(question, APPLY, {field_of(question): "Notes/../etc"})
-    elif name(question) == BY_BROWSER:
-        day.rest.answer(question, APPLY, {field_of(question): "Notes de l'été"})
     else:
-        day.rest.answer(question, APPLY)
+        typed = TYPED.get(name(question))
+        day.rest.answer(question, APPLY, {field_of(question): typed} if typed else {})
 
 
-def answer_what_is_asked_anew(day: Day, run: str, seen: dict[str, float]) -> None:
+def answer_what_is_asked_anew(day: Day, run: str, seen: dict[str, float], accounts: Collection[str]) -> None:
     """A busy scheduler can lose the task of an answer that came too early (it then asks again, as it should)."""
     for question in questions(day, run):
         first_seen = seen.setdefault(question["task_instance"]["id"], time.monotonic())
-        if time.monotonic() - first_seen > THINKING_SECONDS:
+        if name(question) in accounts and time.monotonic() - first_seen > THINKING_SECONDS:
             answer(day, question)
 
 
@@ -218,3 +291,13 @@ def folders_on_new(day: Day, account: str) -> set[str]:
     """What `doveadm` on the new host says, past Bascule."""
     command = driver.ssh_command(day.instance, "new", ["doveadm", "mailbox", "list", "-u", account])
     return set(subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines())
+
+
+def copies_on_new(day: Day, account: str) -> int:
+    """How often the message of the refused folder lies on new."""
+    with Stores(day.instance).reader("new", account) as client:
+        found = 0
+        for _, _, folder in client.list_folders():
+            client.select_folder(folder, readonly=True)
+            found += len(client.search(["HEADER", "Message-ID", f"<{account}@obs.test>"]))
+        return found

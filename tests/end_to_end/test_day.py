@@ -8,7 +8,7 @@ from typing import Any
 from bascule.ledger import journal, mailboxes, problems
 
 from lab.paths import CHECKOUT
-from tests.end_to_end.conftest import Day
+from tests.end_to_end.conftest import KEPT, Day
 
 FREEZE_IN_ORDER = [
     "begin",
@@ -83,6 +83,17 @@ def test_only_mailboxes_with_problems_ask_a_person(day: Day) -> None:
     assert run.state == "success"
 
 
+def test_a_clean_mailbox_costs_one_process(day: Day) -> None:
+    run = day.seen["transfer"]
+    clean = {task["map_index"] for task in run.named("mailbox.sync") if task["state"] == "success"}
+    ran = [task for task in run.tasks if task["task_id"].startswith("mailbox.") and task["map_index"] in clean]
+    skipped = [task["map_index"] for task in ran if task["task_id"] == "mailbox.review" and task["state"] == "skipped"]
+    with_process = [task for task in ran if task["pid"] or task["hostname"]]
+    assert sorted(skipped) == sorted(clean)
+    assert {task["task_id"] for task in with_process} == {"mailbox.sync"}
+    assert [task["try_number"] for task in with_process] == [1] * len(clean)
+
+
 def test_clearing_one_mailbox_runs_it_again_and_touches_no_sibling(day: Day) -> None:
     before, after = day.seen["transfer"], day.seen["transfer after clear"]
     assert after.state == "success"
@@ -125,6 +136,7 @@ def test_every_functional_test_passed_under_its_own_name(day: Day) -> None:
 def test_no_problem_is_left_open_and_every_mailbox_is_verified(day: Day) -> None:
     assert problems.problems(day.ledger) == []
     states = {name: state.state for name, state in mailboxes.mailbox_states(day.ledger).items()}
+    assert states.pop(KEPT) == "kept on old"
     assert set(states.values()) == {"verified"}, states
 
 

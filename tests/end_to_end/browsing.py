@@ -1,0 +1,24 @@
+"""A person at Airflow's web UI: Chromium, driven by playwright, logged in by the form."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.airflow import Home, Rest
+from lab.paths import Instance
+from lab.screenshot import logged_in, opened_browser
+
+
+def answer(rest: Rest, instance: Instance, question: dict[str, Any], option: str, edits: Mapping[str, str]) -> None:
+    """Open the question's page, edit these fields of its form (by key), press the button of the option."""
+    ti = question["task_instance"]
+    place = f"tasks/{ti['task_id']}/mapped/{ti['map_index']}/required_actions"
+    with opened_browser() as browser:
+        page = logged_in(browser, rest.base, Home(instance).password())
+        page.goto(f"{rest.base}/dags/{ti['dag_id']}/runs/{ti['dag_run_id']}/{place}")
+        for key, value in edits.items():
+            page.locator(f'input[name="element_{key}"]').fill(value)
+        with page.expect_response(
+            lambda answer: "hitlDetails" in answer.url and answer.request.method == "PATCH"
+        ) as got:
+            page.get_by_role("button", name=option).click()
+        assert got.value.ok, got.value.text()
