@@ -126,6 +126,18 @@ def test_who_has_a_name_keeps_it_whatever_comes_later(box: Mailbox) -> None:
     assert set(box.problems) == {"CASe"}
 
 
+def test_a_subscription_follows_the_new_name(box: Mailbox) -> None:
+    box.add("Case", "case")
+    with Account(box.old.port, box.user, "/") as account:
+        account.client.subscribe("case")
+    box.sync()
+    box.decide("case")
+    box.sync()
+    with Account(box.new.port, box.user, ".") as account:
+        subscribed = b" ".join(row for row in account.client.lsub()[1] if isinstance(row, bytes))
+    assert b'"case (2)"' in subscribed
+
+
 def test_what_lies_below_waits_and_goes_along(box: Mailbox) -> None:
     box.add("Case", "Case/x", "case", "case/y", "case/y/z")
     assert box.sync().copied == 2

@@ -28,6 +28,12 @@ AUTHOR = record.Author("ann", "page", ORIGIN)
 SITE = site.load(Path(__file__).parents[2] / "lab" / "site.yaml")
 MASTER = """
 auth_master_user_separator = *
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 passdb {{
   driver = passwd-file
   args = {home}/masters

@@ -41,7 +41,7 @@ def passes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
                 for problem, _ in problems.decisions(ledger, account, room):
                     problems.settle(session, problem.id)
 
-    def filters(access: Any, ledger: Ledger, accounts: Sequence[str], *, dry_run: bool = False) -> FilterCounts:
+    def filters(access: Any, ledger: Ledger, accounts: Sequence[str], **_: Any) -> FilterCounts:
         called.append([*accounts])
         settle_decided(accounts, "sieve")
         waiting = [name for name in accounts if problems.problems(ledger, account=name, room="sieve")]
