@@ -185,7 +185,7 @@ class Session:
                 self.wire.write(b"BZ LOGOUT\r\n")
                 self.wire.flush()
             except TransientError:
-                pass
+                pass  # the server was faster: all that was asked has been answered, and the connection ends anyway
         self.wire.close()
 
     # -- beginning
