@@ -20,7 +20,7 @@ from bascule.logs import get_logger
 if TYPE_CHECKING:  # who only reaches an IMAP server pays for neither
     import paramiko
 
-    from bascule.site import Site
+    from bascule.site import MailServerPart, Site
 
 log = get_logger(__name__)
 
@@ -106,6 +106,18 @@ class Login:
     user: str
     password: str = field(repr=False)
     authorize_as: str | None = None
+
+
+def login_for(part: MailServerPart, connection: Connection, account: str) -> Login:
+    """How one gets into an account's mailbox and filters, by `login` of the site file. Raises AccessError."""
+    if part.login == "master":
+        return Login(part.master_login.format(account=account, master=connection.login), connection.password)
+    if part.login == "authzid":
+        return Login(connection.login, connection.password, authorize_as=account)
+    secrets = connection.extra.get("passwords", {})
+    if account not in secrets:
+        raise AccessError(f"the connection `{connection.conn_id}` has no password for {account} in `passwords`")
+    return Login(account, secrets[account])
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,20 @@
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import imapclient
 
-if TYPE_CHECKING:
-    from bascule.mailbox.endpoints import Server
+from bascule.access import Endpoint, Login
 
 ImapError = (imapclient.exceptions.IMAPClientError, OSError)
 
 
 @contextmanager
-def opened(server: "Server", timeout: float = 60.0) -> Iterator[imapclient.IMAPClient]:
-    """A session as the server's login says, its certificate checked. Raises one of ImapError. `timeout` in seconds."""
-    endpoint, login = server.endpoint, server.login
+def opened(endpoint: Endpoint, login: Login) -> Iterator[imapclient.IMAPClient]:
+    """A session that is logged in, its certificate checked; closed at the end. Raises one of ImapError."""
     context = ssl.create_default_context(cafile=endpoint.ca_file)
     client = imapclient.IMAPClient(
-        endpoint.host, endpoint.port, ssl=endpoint.security == "tls", ssl_context=context, timeout=timeout
+        endpoint.host, endpoint.port, ssl=endpoint.security == "tls", ssl_context=context, timeout=endpoint.timeout
     )
     try:
         if endpoint.security == "starttls":

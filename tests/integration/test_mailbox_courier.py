@@ -7,7 +7,7 @@ import pytest
 from bascule.ledger import Ledger
 from bascule.mailbox import Options, engine, sync_mailbox
 
-from tests.courier_server import Courier, CourierMissing, courier
+from tests.courier_server import Courier, courier
 from tests.fault_relay import Faults
 from tests.mail_servers import Dovecot, dovecot, mail_directory
 from tests.mailbox_cases import CASES, Case, Pair, check, prepare
@@ -16,12 +16,12 @@ from tests.mailbox_states import Account
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Courier, Dovecot]]:
-    with mail_directory() as home:
-        try:
-            with courier(home / "courier") as one, dovecot(home / "dovecot", separator="/") as other:
-                yield one, other
-        except CourierMissing as error:
-            pytest.skip(f"Courier's packages can't be had: {error}")
+    with (
+        mail_directory() as home,
+        courier(home / "courier") as one,
+        dovecot(home / "dovecot", separator="/") as other,
+    ):
+        yield one, other
 
 
 class FromCourier(Pair):

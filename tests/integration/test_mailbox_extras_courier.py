@@ -10,7 +10,7 @@ from bascule.ledger import Ledger
 from bascule.mailbox import MailboxJob, Options, sync_mailbox
 from bascule.mailbox.audit import audit
 
-from tests.courier_server import Courier, CourierMissing, courier
+from tests.courier_server import Courier, courier
 from tests.integration.test_mailbox_extras import EXTRA
 from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
 
@@ -20,15 +20,12 @@ OPTIONS = Options(acl=True, known_accounts=set)
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Courier, Dovecot]]:
-    with mail_directory() as home:
-        try:
-            with (
-                courier(home / "courier", besides="ACL ACL2=UNION") as one,
-                dovecot(home / "dovecot", separator="/", extra=EXTRA) as other,
-            ):
-                yield one, other
-        except CourierMissing as error:
-            pytest.skip(f"Courier's packages can't be had: {error}")
+    with (
+        mail_directory() as home,
+        courier(home / "courier", besides="ACL ACL2=UNION") as one,
+        dovecot(home / "dovecot", separator="/", extra=EXTRA) as other,
+    ):
+        yield one, other
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """What of a command over SSH stands in the log: all of it for the audit, and nothing of what is users' own."""
 
 import pytest
-from bascule.access import CommandFailed, RemoteHost
+from bascule.access import AccessError, CommandFailed, Connection, Login, RemoteHost, login_for
+from bascule.site import MailServerPart
 from structlog.testing import capture_logs
 
 SAID = b'vacation "I am at the seaside with Ada"'
@@ -56,3 +57,29 @@ def test_a_failure_that_says_nothing_on_its_error_output_shows_the_other_one() -
         Silent().run(["x"])
     with pytest.raises(CommandFailed, match="said nothing"):
         Silent().run(["x"], private=True)
+
+
+MASTER = Connection("old", "old.test", None, "keeper", "hidden", {"passwords": {"ann": "her own"}})
+
+
+@pytest.mark.parametrize(
+    ("way", "login"),
+    [
+        ("master", Login("ann*keeper", "hidden")),
+        ("authzid", Login("keeper", "hidden", authorize_as="ann")),
+        ("secret", Login("ann", "her own")),
+    ],
+)
+def test_an_account_is_entered_as_the_site_file_says(way: str, login: Login) -> None:
+    assert login_for(_part(way), MASTER, "ann") == login
+
+
+def test_an_account_without_a_password_of_its_own_is_named_with_the_connection() -> None:
+    with pytest.raises(AccessError, match="`old` has no password for bob in `passwords`"):
+        login_for(_part("secret"), MASTER, "bob")
+
+
+def _part(way: str) -> MailServerPart:
+    return MailServerPart.model_validate(
+        {"host": "old", "address": "old.test", "port": 993, "connection": "old", "login": way}
+    )

@@ -1,13 +1,11 @@
 """Both mail servers: the login for a sample of accounts, and what the servers can do."""
 
-import ssl
 from collections.abc import Iterator, Sequence
 
-import imapclient
-
-from bascule.access import Access
+from bascule.access import Access, Endpoint, login_for
 from bascule.checks.finding import Finding, failure, ok, some, warning
 from bascule.directory import Account, accounts
+from bascule.imap import ImapError, opened
 from bascule.site import MailServerPart, Side
 
 SAMPLE = 5
@@ -39,7 +37,7 @@ def _server(access: Access, side: Side) -> Iterator[Finding]:
     for account in tried:
         try:
             capabilities = _log_in(access, part, account.name)
-        except (imapclient.exceptions.IMAPClientError, OSError) as error:
+        except ImapError as error:
             refused.append(f"{account.name} ({error})")
     subject = f"IMAP on {side} ({part.address}:{part.port})"
     if refused:
@@ -71,17 +69,6 @@ def sample(everyone: Sequence[Account], size: int = SAMPLE) -> list[Account]:
 def _log_in(access: Access, part: MailServerPart, account: str) -> frozenset[str]:
     """Log in for the account and say what the server can do."""
     connection = access.connections.get(part.connection)
-    context = ssl.create_default_context(cafile=connection.extra.get("ca_file"))
-    client = imapclient.IMAPClient(
-        part.address, part.port, ssl=part.security == "tls", ssl_context=context, timeout=TIMEOUT
-    )
-    try:
-        if part.security == "starttls":
-            client.starttls(context)
-        if part.login == "authzid":
-            client.plain_login(connection.login, connection.password, account)
-        else:
-            client.login(part.master_login.format(account=account, master=connection.login), connection.password)
+    endpoint = Endpoint(part.address, part.port, part.security, connection.extra.get("ca_file"), timeout=TIMEOUT)
+    with opened(endpoint, login_for(part, connection, account)) as client:
         return frozenset(word.decode("ascii", "replace").upper() for word in client.capabilities())
-    finally:
-        client.shutdown()

@@ -113,7 +113,7 @@ def _imap(access: Access) -> Iterator[imapclient.IMAPClient]:
     """The probe's mailbox on old, logged in as the passes do. Raises Trouble."""
     server = job_for(access, access.site.functional_tests.account).old
     try:
-        with imap.opened(server) as client:
+        with imap.opened(server.endpoint, server.login) as client:
             yield client
     except imap.ImapError as error:
         raise Trouble(f"the probe's mailbox on old ({server.endpoint.host}) can't be read: {error}") from None

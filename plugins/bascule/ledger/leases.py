@@ -33,11 +33,12 @@ def lease(
 
     The same owner (a task's next try) may take its own lease over at once. Raises LeaseHeld.
     """
+    what = f"the {of} of {account}"
     account = account if of == "mailbox" else f"{of}/{account}"
     try:
-        _take(ledger, account, owner, seconds)
+        _take(ledger, account, owner, seconds, what)
     except sa.exc.IntegrityError:  # on PostgreSQL another one wrote the account's first row at the same moment
-        _take(ledger, account, owner, seconds)
+        _take(ledger, account, owner, seconds, what)
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(ledger, account, owner, seconds, done), daemon=True)
     keeper.start()
@@ -50,7 +51,7 @@ def lease(
             session.execute(sa.delete(LeaseRow).where(LeaseRow.account == account, LeaseRow.owner == owner))
 
 
-def _take(ledger: Ledger, account: str, owner: str, seconds: int) -> None:
+def _take(ledger: Ledger, account: str, owner: str, seconds: int, what: str) -> None:
     with ledger.session() as session:
         row = session.get(LeaseRow, account, with_for_update=True)
         if row is None:
@@ -58,8 +59,10 @@ def _take(ledger: Ledger, account: str, owner: str, seconds: int) -> None:
         elif row.owner == owner or row.expires_at < now():
             row.owner, row.expires_at = owner, now() + timedelta(seconds=seconds)
         else:
-            what = "the mailbox of " if "/" not in account else ""
-            raise LeaseHeld(f"{what}{account} is being worked on by {row.owner} (until {row.expires_at} UTC)")
+            raise LeaseHeld(
+                f"{what} is being worked on by {row.owner}. If that task no longer runs, its hold ends by itself at "
+                f"{row.expires_at:%H:%M:%S} UTC: run this one again then"
+            )
 
 
 def _keep(ledger: Ledger, account: str, owner: str, seconds: int, done: threading.Event) -> None:

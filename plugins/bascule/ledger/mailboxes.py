@@ -142,7 +142,7 @@ def folder_map(ledger: Ledger, account: str) -> dict[str, str]:
     """Old folder name -> new folder name, as people read them, of every folder that the last pass carried."""
     query = sa.select(FolderRow.old_name, FolderRow.new_name).where(FolderRow.account == account)
     with ledger.reading() as session:
-        return dict(session.execute(query).tuples().all())
+        return {row.old_name: row.new_name for row in session.execute(query)}
 
 
 def set_mailbox(session: Session, account: str, state: MailboxState, **values: Any) -> None:

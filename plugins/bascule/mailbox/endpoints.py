@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bascule.access import Access, AccessError, Endpoint, Login
+from bascule.access import Access, AccessError, Endpoint, Login, login_for
 from bascule.mailbox.errors import TransientError
 
 if TYPE_CHECKING:
@@ -95,15 +95,9 @@ def _known(access: Access, names: Collection[str]) -> set[str]:
 def _server(access: Access, part: MailServerPart, account: str, side: str) -> Server:
     connection = access.connections.get(part.connection)
     endpoint = Endpoint(part.address, part.port, part.security, ca_file=connection.extra.get("ca_file"))
-    if part.login == "master":
-        login = Login(part.master_login.format(account=account, master=connection.login), connection.password)
-    elif part.login == "authzid":
-        login = Login(connection.login, connection.password, authorize_as=account)
-    else:
-        login = Login(account, connection.password)
     return Server(
         endpoint,
-        login,
+        login_for(part, connection, account),
         bytes_per_second=part.bytes_per_second,
         messages_per_second=part.messages_per_second,
         compress=bool(connection.extra.get("compress", False)),

@@ -27,10 +27,9 @@ class MigrateCalendars(BasculeOperator):
         from bascule.operators.standing import take_standing
 
         parallel = run.site.calendars.parallel
-        owner = _owner(run)
-        sync_accounts(run.access, run.ledger, self.accounts, dry_run=run.dry_run, parallel=parallel, owner=owner)
+        sync_accounts(run.access, run.ledger, self.accounts, dry_run=run.dry_run, parallel=parallel, owner=run.owner)
         if decided := take_standing(run, "calendar", self.accounts):
-            sync_accounts(run.access, run.ledger, decided, dry_run=False, parallel=parallel, owner=owner)
+            sync_accounts(run.access, run.ledger, decided, dry_run=False, parallel=parallel, owner=run.owner)
         for line in by_hand_lines(run.ledger):
             self.log.warning(line)
         waiting = set(problems.accounts_with_open(run.ledger, "calendar"))
@@ -51,15 +50,10 @@ class SettleCalendar(BasculeOperator):
         from bascule.calendars import sync_accounts
         from bascule.ledger import problems
 
-        sync_accounts(run.access, run.ledger, [self.account], dry_run=run.dry_run, parallel=1, owner=_owner(run))
+        sync_accounts(run.access, run.ledger, [self.account], dry_run=run.dry_run, parallel=1, owner=run.owner)
         left = problems.problems(run.ledger, account=self.account, room="calendar")
         if left and not run.dry_run:
             raise AirflowFailException(
                 f"{len(left)} problem(s) of the calendars of {self.account} are still open: `review_again` asks with "
                 "what is new. If that was here already: run `problems` for this account, then clear this task."
             )
-
-
-def _owner(run: Run) -> str:
-    """Who holds the leases: this task, whichever try it is."""
-    return f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"

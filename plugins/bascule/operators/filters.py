@@ -32,12 +32,12 @@ class ConvertFilters(BasculeOperator):
         from bascule.operators.standing import take_standing
         from bascule.sieve.sync import sync_filters
 
-        looks, owner = run.dry_run or self.only_look, _owner(run)
+        looks = run.dry_run or self.only_look
         nothing_there = problems.nothing_to_carry(run.ledger)
         accounts = [account for account in self.accounts if account not in nothing_there]
-        result = sync_filters(run.access, run.ledger, accounts, owner=owner, dry_run=looks)
+        result = sync_filters(run.access, run.ledger, accounts, owner=run.owner, dry_run=looks)
         if (decided := take_standing(run, "sieve", result.waiting)) and not self.only_look:
-            sync_filters(run.access, run.ledger, decided, owner=owner, dry_run=False)
+            sync_filters(run.access, run.ledger, decided, owner=run.owner, dry_run=False)
         still_open = set(problems.accounts_with_open(run.ledger, "sieve"))
         waiting = [account for account in result.waiting if run.dry_run or account in still_open]
         if self.all_settled and waiting and not run.dry_run:
@@ -61,14 +61,9 @@ class SettleFilter(BasculeOperator):
     def act(self, run: Run, context: "Context") -> None:
         from bascule.sieve.sync import settle_filter
 
-        left = settle_filter(run.access, run.ledger, self.account, owner=_owner(run))
+        left = settle_filter(run.access, run.ledger, self.account, owner=run.owner)
         if left:
             raise AirflowFailException(
                 f"{left} problem(s) of the filters of {self.account} are still open: `review_again` asks with "
                 "what is new. If that was here already: run `problems` for this account, then clear this task."
             )
-
-
-def _owner(run: Run) -> str:
-    """Who holds the leases: a task's next try takes its own over at once."""
-    return f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"

@@ -68,7 +68,7 @@ def deliver(run: Run, account: str, things: Sequence["Told"]) -> None:
 
     new = job_for(run.access, account).new
     message_id = making.message_id(run.site, account)
-    with leases.lease(run.ledger, account, f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"):
+    with leases.lease(run.ledger, account, run.owner):
         message = making.letter(run.site, account, things)
         appended = post.append_once(new.endpoint, new.login, message_id, message)
         letters.mark_sent(run.ledger, account, message_id)

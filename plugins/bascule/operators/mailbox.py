@@ -122,11 +122,10 @@ def pass_over(run: Run, account: str, *, write_failure: bool) -> "PassResult":
 
     if account in problems.kept_on_old(run.ledger):
         return leave_on_old(run, account)
-    origin = run.origin
-    with leases.lease(run.ledger, account, f"{origin.phase}/{origin.run}/{origin.task}"):
+    with leases.lease(run.ledger, account, run.owner):
         result = one_pass(run, account, write_failure=write_failure)
         standing = run.site.decisions
-        if not run.dry_run and record.take_standing(run.ledger, standing, account, ("mailbox", "account"), origin):
+        if not run.dry_run and record.take_standing(run.ledger, standing, account, ("mailbox", "account"), run.origin):
             if account in problems.kept_on_old(run.ledger):
                 return leave_on_old(run, account)
             result = one_pass(run, account, write_failure=write_failure)

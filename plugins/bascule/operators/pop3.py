@@ -19,8 +19,7 @@ class CarryUidls(BasculeOperator):
         if run.site.mailboxes.pop3 is None:
             return tell_who_fetches_anew(run)
         names = [account.name for account in accounts(run.access, run.selection)]
-        owner = f"{run.origin.phase}/{run.origin.run}/{run.origin.task}"
-        found = carry_uidls(run.access, run.ledger, names, owner, dry_run=run.dry_run)
+        found = carry_uidls(run.access, run.ledger, names, run.owner, dry_run=run.dry_run)
         anew = {result.account: result.reason for result in found if result.reason}
         counts = {"accounts": len(found), "messages": sum(result.kept for result in found), "anew": len(anew)}
         if not run.dry_run:

@@ -28,6 +28,11 @@ class Run:
     dry_run: bool
     selection: str | Sequence[str]  # of accounts, as `bascule.directory.accounts` takes it
 
+    @property
+    def owner(self) -> str:
+        """Who holds leases: this task, whichever try it is, so that its next try takes its own over at once."""
+        return f"{self.origin.phase}/{self.origin.run}/{self.origin.task}"
+
 
 @contextlib.contextmanager
 def opened_run(context: "Context") -> Iterator[Run]:

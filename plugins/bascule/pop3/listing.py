@@ -5,7 +5,7 @@ import poplib
 import re
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bascule import imap
 from bascule.mailbox.endpoints import Server
@@ -43,7 +43,7 @@ def by_pop3(server: Server, port: int) -> list[Listed]:
 def by_imap(server: Server) -> list[tuple[int, int]]:
     """(UID, size) of the messages in INBOX, by UID. Raises ListingFailed."""
     try:
-        with imap.opened(server, TIMEOUT) as client:
+        with imap.opened(replace(server.endpoint, timeout=TIMEOUT), server.login) as client:
             client.select_folder("INBOX", readonly=True)
             uids = sorted(client.search())
             parts = [uids[first : first + AT_ONCE] for first in range(0, len(uids), AT_ONCE)]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import imapclient
-from imapclient.exceptions import IMAPClientError
 
-from bascule.access import Access, AccessError, Connection, Endpoint, Login
+from bascule.access import Access, AccessError, Endpoint, Login, login_for
+from bascule.imap import ImapError, opened
 from bascule.sieve import managesieve
 from bascule.sieve.directory_source import DirectoryServer
 from bascule.sieve.hosts import SharedHost
@@ -65,7 +65,7 @@ def from_site(access: Access, part: MailServerPart) -> FilterServer:
     ca_file = connection.extra.get("ca_file")
     return FilterServer(
         sieve=Endpoint(part.address, part.sieve_port or 4190, part.sieve_security, ca_file),
-        login=_logins(part, connection),
+        login=lambda account: login_for(part, connection, account),
         imap=Endpoint(part.address, part.port, part.security, ca_file),
         files=DirectoryServer(SharedHost(access.remote(part.host)), directory)
         if part.sieve_port is None and directory
@@ -73,48 +73,16 @@ def from_site(access: Access, part: MailServerPart) -> FilterServer:
     )
 
 
-def _logins(part: MailServerPart, connection: Connection) -> Callable[[str], Login]:
-    def login(account: str) -> Login:
-        if part.login == "master":
-            return Login(part.master_login.format(account=account, master=connection.login), connection.password)
-        if part.login == "authzid":
-            return Login(connection.login, connection.password, authorize_as=account)
-        secrets = connection.extra.get("passwords", {})
-        if account not in secrets:
-            raise AccessError(f"the connection `{connection.conn_id}` has no password for {account} in `passwords`")
-        return Login(account, secrets[account])
-
-    return login
-
-
 @contextlib.contextmanager
 def imap(server: FilterServer, account: str) -> Iterator[imapclient.IMAPClient]:
     """An IMAP connection for this account, closed at the end. Raises AccessError."""
-    import ssl
-
-    endpoint, login = server.imap, server.login(account)
-    if endpoint is None:
+    if server.imap is None:
         raise AccessError("no IMAP server is known for this filter server")
-    context = ssl.create_default_context(cafile=endpoint.ca_file)
     try:
-        client = imapclient.IMAPClient(
-            endpoint.host, endpoint.port, ssl=endpoint.security == "tls", ssl_context=context, timeout=endpoint.timeout
-        )
-        if endpoint.security == "starttls":
-            client.starttls(context)
-        if login.authorize_as:
-            client.plain_login(login.user, login.password, login.authorize_as)
-        else:
-            client.login(login.user, login.password)
-    except (OSError, IMAPClientError) as error:
-        raise AccessError(f"{endpoint.host}: no IMAP session for {account}: {error}") from error
-    try:
-        yield client
-    except (OSError, IMAPClientError) as error:
-        raise AccessError(f"{endpoint.host}: the IMAP session for {account} broke: {error}") from error
-    finally:
-        with contextlib.suppress(OSError, IMAPClientError):
-            client.logout()
+        with opened(server.imap, server.login(account)) as client:
+            yield client
+    except ImapError as error:
+        raise AccessError(f"{server.imap.host}: the IMAP session for {account} failed: {error}") from error
 
 
 def naming(server: FilterServer, account: str) -> tuple[str, str]:

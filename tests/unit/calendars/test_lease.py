@@ -26,7 +26,7 @@ def test_a_second_run_is_refused_while_the_first_is_at_it(servers: Any, access: 
     first.start()
     assert met.wait(20)
     try:
-        with pytest.raises(leases.LeaseHeld, match="calendars/zoe is being worked on"):
+        with pytest.raises(leases.LeaseHeld, match="the calendars of zoe is being worked on"):
             sync_account(access, ledger, "zoe")
     finally:
         go_on.set()
@@ -45,8 +45,8 @@ def test_the_mailbox_of_the_account_is_another_matter(servers: Any, access: Any,
 def test_a_tasks_next_try_takes_its_own_lease_over(servers: Any, access: Any, ledger: Ledger) -> None:
     servers[0].make("/zoe/agenda/", "calendar")
     servers[1].make("/zoe/personal/", "calendar")
-    leases._take(ledger, "calendars/zoe", "transfer/day/calendars", 90)  # a try that died
-    assert sync_account(access, ledger, "zoe", owner="transfer/day/calendars").collections == 1
+    with leases.lease(ledger, "zoe", "transfer/day/calendars", of="calendars"):  # a try that nobody has ended
+        assert sync_account(access, ledger, "zoe", owner="transfer/day/calendars").collections == 1
 
 
 def test_an_account_that_is_held_holds_back_no_other(servers: Any, access: Any, ledger: Ledger) -> None:
