@@ -1,75 +1,23 @@
-"""The site file: one organisation's migration, as pydantic models. Every key is explained in include/site.example.yaml.
+"""The site file's sections as pydantic models. Every key is explained in include/site.example.yaml."""
 
-A wrong file gives every error at once, each with the line, the key's path, what is wrong and what would be right.
-"""
+from typing import Annotated, Literal
 
-import ipaddress
-import os
-import re
-from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-
-class SiteError(Exception):
-    """Raised when the site file can't be used; its text lists every error with its line."""
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"no time zone is called {name!r}; write one as in Europe/Paris") from None
-    return name
-
-
-def _template(text: str) -> str:
-    from jinja2 import Environment, TemplateSyntaxError
-
-    try:
-        Environment(autoescape=True).parse(text)
-    except TemplateSyntaxError as error:
-        raise ValueError(f"is no Jinja2 template: {error.message}") from None
-    return text
-
-
-def _like(pattern: str, right: str) -> AfterValidator:
-    """A check against a pattern, with an error that says what would be right."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {right}")
-        return text
-
-    return AfterValidator(check)
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError("must be an absolute path")
-    return path
-
-
-Template = Annotated[str, AfterValidator(_template)]
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Unit = Annotated[
-    str,
-    _like(r"[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target)", "a unit's whole name, such as dovecot.service"),
-]
-HostName = Annotated[
-    str, _like(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a name that DNS can know, such as mail.example.org")
-]
-ConnectionId = Annotated[str, _like(r"[A-Za-z0-9_.-]+", "the id of an Airflow connection, such as bascule_ssh_old")]
-Url = Annotated[str, _like(r"https?://[^\s]+", "an address that begins with https:// or http://")]
-IpAddress = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
-IpInterface = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_interface(text)))]
-IpNetwork = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
-Security = Literal["tls", "starttls", "plain"]
-Side = Literal["old", "new"]
+from bascule.site.values import (
+    AbsolutePath,
+    ConnectionId,
+    HostName,
+    IpInterface,
+    IpNetwork,
+    Port,
+    Security,
+    Template,
+    Unit,
+    Url,
+    known_zone,
+    like,
+)
 
 
 class Part(BaseModel):
@@ -103,14 +51,14 @@ class VirtualMachinePart(Part):
 
     hypervisor: str
     kind: Literal["virsh"] = "virsh"
-    name: Annotated[str, _like(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name that the hypervisor knows")]
+    name: Annotated[str, like(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name that the hypervisor knows")]
     uri: str = "qemu:///system"
 
 
 class DestinationPart(Part):
     """The attribute that says where an account's mail goes, as Jinja2 templates over `account` and `entry`."""
 
-    attribute: Annotated[str, _like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailRoutingAddress")]
+    attribute: Annotated[str, like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailRoutingAddress")]
     before: Template
     after: Template
 
@@ -178,7 +126,7 @@ class PopPart(Part):
 class QuotaPart(Part):
     """The attribute of an account's directory entry from which the new server reads its quota; `value` over `bytes`."""
 
-    attribute: Annotated[str, _like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailQuota")]
+    attribute: Annotated[str, like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailQuota")]
     value: Template = "{{ bytes }}"
 
 
@@ -260,7 +208,7 @@ class ServiceAddressPart(Part):
     address: IpInterface  # with its prefix length: 198.51.100.31/24
     old_owner: str | None = None  # the host that holds it; none when it went with the virtual machine
     new_owner: str
-    interface: Annotated[str, _like(r"[A-Za-z0-9_.:-]{1,15}", "a network interface's name, such as eth0")]
+    interface: Annotated[str, like(r"[A-Za-z0-9_.:-]{1,15}", "a network interface's name, such as eth0")]
     verify_from: str
     port: Port
 
@@ -364,9 +312,9 @@ StandingDecisions = Annotated[dict[str, Literal["apply", "leave out", "keep on o
 class Site(Part):
     """One organisation's migration."""
 
-    name: Annotated[str, _like(r"[a-z][a-z0-9-]*", "small letters, digits and hyphens, such as observatory")]
+    name: Annotated[str, like(r"[a-z][a-z0-9-]*", "small letters, digits and hyphens, such as observatory")]
     domain: HostName
-    timezone: Annotated[str, AfterValidator(_known_zone)]
+    timezone: Annotated[str, AfterValidator(known_zone)]
     languages: list[Literal["en", "fr"]] = ["en"]
     postmaster: str
     hosts: dict[str, HostPart]
@@ -407,75 +355,3 @@ def _host_references(part: BaseModel, path: str = "") -> list[tuple[str, str]]:
         elif key in HOST_KEYS or (isinstance(part, QueuesPart | SogoToolPart) and key in ("mx", "old", "new")):
             found += [(here, name) for name in (value if isinstance(value, list) else [value]) if name is not None]
     return found
-
-
-def load(path: str | os.PathLike[str]) -> Site:
-    """Read the site file. Raises SiteError, whose text has one line for every error."""
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SiteError(f"the site file {path} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SiteError(f"the site file {path} is not UTF-8 text") from None
-    return parse(text, str(path))
-
-
-def parse(text: str, name: str = "site.yaml") -> Site:
-    """Read a site from text; `name` stands in the errors. Raises SiteError."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
-        raise SiteError(f"{name}: {where}: this is no YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(raw, dict):
-        raise SiteError(f"{name}: the file must hold keys and values, beginning with `name:`")
-    try:
-        return Site.model_validate(raw)
-    except ValidationError as error:
-        lines = [_sentence(name, node, item) for item in error.errors(include_url=False)]
-        raise SiteError(f"{name} has {len(lines)} error(s):\n" + "\n".join(lines)) from None
-
-
-def from_environment() -> Site:
-    """The site file that `BASCULE_SITE` names, or `site.yaml` beside Airflow's home. Raises SiteError."""
-    path = os.environ.get("BASCULE_SITE")
-    if not path:
-        raise SiteError("no site file: set BASCULE_SITE to its path")
-    return load(path)
-
-
-def _sentence(name: str, root: yaml.Node | None, item: Any) -> str:
-    keys = [key for key in item["loc"] if not (isinstance(key, str) and "[" in key)]
-    path = ".".join(str(key) for key in keys) or "the file"
-    line = _line_of(root, keys)
-    wrong = item["msg"].removeprefix("Value error, ")
-    wrong = {"missing": "this key is missing", "extra_forbidden": "no such key; is it a typing error?"}.get(
-        item["type"], wrong[:1].lower() + wrong[1:]
-    )
-    given = item.get("input")
-    shown = (
-        f" (it is {given!r})"
-        if isinstance(given, (str, int, float, bool)) and item["type"] != "extra_forbidden"
-        else ""
-    )
-    return f"  line {line}: {path}: {wrong}{shown}"
-
-
-def _line_of(node: yaml.Node | None, keys: list[Any]) -> int:
-    """The line of the deepest part of the path that the file has (a missing key: the line of its section)."""
-    line = node.start_mark.line + 1 if node else 1
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            match = next(((k, v) for k, v in node.value if k.value == str(key)), None)
-            if match is None:
-                return line
-            line, node = match[0].start_mark.line + 1, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line

@@ -1,0 +1,62 @@
+"""The values of the site file: each refuses what it can't be with a sentence that says what would be right."""
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field
+
+
+def known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"no time zone is called {name!r}; write one as in Europe/Paris") from None
+    return name
+
+
+def _template(text: str) -> str:
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        Environment(autoescape=True).parse(text)
+    except TemplateSyntaxError as error:
+        raise ValueError(f"is no Jinja2 template: {error.message}") from None
+    return text
+
+
+def like(pattern: str, right: str) -> AfterValidator:
+    """A check against a pattern, with an error that says what would be right."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {right}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return path
+
+
+Template = Annotated[str, AfterValidator(_template)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Unit = Annotated[
+    str,
+    like(r"[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target)", "a unit's whole name, such as dovecot.service"),
+]
+HostName = Annotated[
+    str, like(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a name that DNS can know, such as mail.example.org")
+]
+ConnectionId = Annotated[str, like(r"[A-Za-z0-9_.-]+", "the id of an Airflow connection, such as bascule_ssh_old")]
+Url = Annotated[str, like(r"https?://[^\s]+", "an address that begins with https:// or http://")]
+IpAddress = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
+IpInterface = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_interface(text)))]
+IpNetwork = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
+Security = Literal["tls", "starttls", "plain"]
+Side = Literal["old", "new"]
