@@ -7,7 +7,7 @@ from bascule.ledger.carried import Carried
 from bascule.ledger.problems import Option
 from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.errors import Refused
-from bascule.mailbox.extras import CALLED, Failed, Kind, covers, fitted, kinds_of, missing_on, problem_of
+from bascule.mailbox.extra_kinds import CALLED, Failed, Kind, covers, fitted, kinds_of, missing_on, problem_of
 from bascule.mailbox.merging import Value
 from bascule.mailbox.names import display
 from bascule.mailbox.session import Session
