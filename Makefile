@@ -41,7 +41,8 @@ test: setup
 lint unit integration end-to-end: setup
 	@$(PYTHON) -m lab.testing $@ $(TESTS)
 
-bench: setup
+bench:
+	@lab/setup.sh benchmarks/packages.txt
 	@$(PYTHON) -m benchmarks $(BENCHMARKS)
 
 decide: setup

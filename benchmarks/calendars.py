@@ -1,7 +1,7 @@
 """Many events from Radicale to SOGo: Bascule beside vdirsyncer, on the same practice site.
 
 Inside the site's network, on an instance that is up and filled:
-`python -m benchmarks.calendars INSTANCE [--events 10000] [--peer PATH-OF-VDIRSYNCER]`.
+`python -m benchmarks.calendars INSTANCE [--events 10000]`; the table goes into docs/performance.md.
 Every account gets its share of the events in a collection of its own; each tool fills collections of its own on new.
 """
 
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -24,11 +25,15 @@ from bascule.access import Access, EnvironmentConnections, opened
 from bascule.calendars import sync_accounts
 from bascule.directory import accounts
 from bascule.ledger import Ledger
+from bascule.ledger.calendars import totals
 
+from benchmarks.mailbox import write_page
 from lab.paths import CHECKOUT, Instance
 from lab.secrets import CALENDAR_FILLER, CALENDAR_USER, Secrets, load_or_make
 
 NAME = "bench"
+PEER = "peer"  # the collections on new that vdirsyncer fills
+BEGIN, END = "<!-- calendars: begin -->", "<!-- calendars: end -->"
 EVENT = (
     "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//bench//\r\nBEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\n"
     "DTSTART:2027{month:02d}{day:02d}T{hour:02d}0000Z\r\nDURATION:PT1H\r\nSUMMARY:Réunion {number}\r\n"
@@ -38,7 +43,7 @@ PAIR = """
 [pair {account}]
 a = "{account}_old"
 b = "{account}_new"
-collections = [["{account}", "bench", "peer"]]
+collections = [["bench", "bench", "peer"]]
 [storage {account}_old]
 type = "caldav"
 url = "https://web.obs.test:5232/{account}/"
@@ -59,7 +64,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("instance")
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--parallel", type=int, default=4)
-    parser.add_argument("--peer", help="path of the vdirsyncer program")
     given = parser.parse_args(arguments)
     instance = Instance(given.instance)
     secrets, site = load_or_make(instance.secrets), site_file.load(CHECKOUT / "lab" / "site.yaml")
@@ -72,10 +76,14 @@ def main(arguments: list[str]) -> None:
         names = [account.name for account in accounts(access)]
         share = given.events // len(names)
         fill(instance, secrets, names, share)
-        print(f"{share * len(names)} events of {len(names)} accounts, {given.parallel} accounts at once")
-        measure_bascule(access, Path(folder), names, given.parallel)
-        if given.peer:
-            measure_peer(given.peer, instance, secrets, Path(folder), names)
+        titles = f"{share * len(names):,} events of {len(names)} accounts"
+        print(titles, flush=True)
+        rows = measure_bascule(access, Path(folder), names, given.parallel)
+        rows += measure_peer(instance, secrets, Path(folder), names)
+    day = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    head = f"Measured on {day} UTC with {os.cpu_count()} cores: {titles}, {given.parallel} accounts at once (Bascule)."
+    columns = "| tool, pass | seconds | memory MB | load at the end | events on new | said |"
+    write_page([head, "", columns, "|---|---|---|---|---|---|", *rows], BEGIN, END)
 
 
 def fill(instance: Instance, secrets: Secrets, names: list[str], share: int) -> None:
@@ -105,40 +113,71 @@ def event(name: str, number: int) -> str:
     return EVENT.format(uid=uid, month=month, day=day, hour=hour, number=number, text=text)
 
 
-def measure_bascule(access: Access, folder: Path, names: list[str], parallel: int) -> None:
+def measure_bascule(access: Access, folder: Path, names: list[str], parallel: int) -> list[str]:
     """A first pass and one in which nothing changed."""
     ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-    for title in ("first pass", "nothing changed"):
-        _timed(f"bascule, {title}", lambda: sync_accounts(access, ledger, names, parallel=parallel))
+
+    def carry() -> str:
+        sync_accounts(access, ledger, names, parallel=parallel)
+        return ""
+
+    def there() -> int:
+        return sum(totals(ledger).values())
+
+    titles = ("first pass", "nothing changed")
+    return [_timed(f"bascule, {title}", resource.RUSAGE_SELF, carry, there) for title in titles]
 
 
-def measure_peer(program: str, instance: Instance, secrets: Secrets, folder: Path, names: list[str]) -> None:
+def measure_peer(instance: Instance, secrets: Secrets, folder: Path, names: list[str]) -> list[str]:
     """vdirsyncer from the same collections into others; it makes them first."""
-    trust = ssl.create_default_context(cafile=str(instance.ca_certificate))
     login = {"old_user": CALENDAR_USER, "old_password": secrets.calendars_old, "ca": instance.ca_certificate}
     text = f'[general]\nstatus_path = "{folder}/status/"\n'
     for name in names:
-        password = secrets.password_of(name)
-        with httpx.Client(base_url="https://sogo.obs.test", verify=trust, auth=(name, password), timeout=60.0) as new:
-            new.request("MKCALENDAR", f"/SOGo/dav/{name}/Calendar/peer/")
-        text += PAIR.format(account=name, new_password=password, **login)
+        with _new(instance, secrets, name) as new:
+            new.request("MKCALENDAR", f"/SOGo/dav/{name}/Calendar/{PEER}/")
+        text += PAIR.format(account=name, new_password=secrets.password_of(name), **login)
     settings = folder / "vdirsyncer.conf"
     settings.write_text(text)
     environ = {**os.environ, "VDIRSYNCER_CONFIG": str(settings), "SSL_CERT_FILE": str(instance.ca_certificate)}
-    subprocess.run([program, "discover"], input="y\n" * 2000, env=environ, text=True, check=True, capture_output=True)
-    for title in ("first pass", "nothing changed"):
-        _timed(
-            f"vdirsyncer, {title}",
-            lambda: subprocess.run([program, "sync"], env=environ, check=True, capture_output=True),
+
+    def run(word: str, answers: str = "") -> str:
+        """What vdirsyncer complains of; it goes on with the other accounts then."""
+        done = subprocess.run(
+            ["vdirsyncer", word], input=answers, env=environ, text=True, capture_output=True, check=False
         )
+        errors = [line for line in done.stderr.splitlines() if line.startswith(("error:", "critical:"))]
+        print(f"vdirsyncer {word}: status {done.returncode}", *errors[:5], sep="\n  ", flush=True)
+        return f"status {done.returncode}, {len(errors)} errors" if done.returncode else ""
+
+    def there() -> int:
+        return sum(_count_peer(instance, secrets, name) for name in names)
+
+    run("discover", "y\n" * 2000)
+    titles = ("first pass", "nothing changed")
+    return [_timed(f"vdirsyncer, {title}", resource.RUSAGE_CHILDREN, lambda: run("sync"), there) for title in titles]
 
 
-def _timed(title: str, act: Callable[[], object]) -> None:
+def _new(instance: Instance, secrets: Secrets, name: str) -> httpx.Client:
+    trust = ssl.create_default_context(cafile=str(instance.ca_certificate))
+    login = (name, secrets.password_of(name))
+    return httpx.Client(base_url="https://sogo.obs.test", verify=trust, auth=login, timeout=60.0)
+
+
+def _count_peer(instance: Instance, secrets: Secrets, name: str) -> int:
+    with _new(instance, secrets, name) as new:
+        answer = new.request("PROPFIND", f"/SOGo/dav/{name}/Calendar/{PEER}/", headers={"Depth": "1"})
+    return answer.text.count(".ics</")
+
+
+def _timed(title: str, whose: int, act: Callable[[], str], there: Callable[[], int]) -> str:
+    """One row of the table."""
     began = time.monotonic()
-    act()
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    memory = max(each.ru_maxrss for each in used) // 1024
-    print(f"{title}: {time.monotonic() - began:.1f} s (largest process so far: {memory} MB)", flush=True)
+    said = act()
+    seconds, load = time.monotonic() - began, os.getloadavg()[0]
+    memory = resource.getrusage(whose).ru_maxrss // 1024
+    row = f"| {title} | {seconds:.1f} | {memory} | {load:.1f} | {there():,} | {said} |"
+    print(row, flush=True)
+    return row
 
 
 if __name__ == "__main__":
