@@ -3,9 +3,9 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-Pairs = tuple[tuple[bytes, bytes], ...]
+Pairs = Sequence[tuple[bytes, bytes]]
 
 
 @contextlib.contextmanager

@@ -163,6 +163,43 @@ def test_a_folder_that_old_lists_and_does_not_open_is_named_and_left_out_by_deci
     box.settle(Option.LEAVE_OUT)
 
 
+def test_a_folder_that_new_does_not_open_is_no_fault_of_old(box: Mailbox) -> None:
+    with Account(box.old.port, box.user, ".") as account:
+        account.client.create("plans")
+        account.append("plans", "a")
+    with Account(box.new.port, box.user, "/") as account:
+        account.client.create("plans")
+    index = box.new.home / "mail" / box.user / "sdbox" / "mailboxes" / "plans" / "dbox-Mails"
+    index.chmod(0)
+    problem = box.one_problem()
+    assert (problem.kind, problem.subject) == ("folder-closed-on-new", "plans")
+    assert problem.proposal == {"action": "look again"} and "new server" in problem.explanation
+    index.chmod(0o700)
+    result = box.sync()
+    assert (result.problems, result.copied) == (0, 1)
+
+
+def test_a_folder_that_is_busy_for_a_moment_is_opened_a_moment_later(
+    box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Account(box.old.port, box.user, ".") as account:
+        account.client.create("plans")
+        account.append("plans", "a")
+    asks, answers = [(b'EXAMINE "plans"', b'EXAMINE "plano"')], [(b"NO Mailbox doesn't exist", b"NO [INUSE] It")]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        asks.clear()
+
+    monkeypatch.setattr("bascule.mailbox.engine.time.sleep", pause)
+    with replacing(box.old.port, to_server=asks, from_server=answers) as port:
+        box.old = replace(box.old, port=port)
+        result = box.sync()
+    assert len(pauses) == 1, "the server was busy once"
+    assert (result.problems, result.copied) == (0, 2)
+
+
 def test_what_is_repaired_on_old_by_hand_is_asked_about_no_more(box: Mailbox) -> None:
     box.put(b"")
     box.one_problem()

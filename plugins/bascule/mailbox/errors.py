@@ -71,9 +71,15 @@ class SourceBroke(TransientError):
 
 
 # Response codes (RFC 5530 and others) that announce trouble which passes by itself.
-PASSING_CODES = {"UNAVAILABLE", "INUSE", "SERVERBUG", "CONTACTADMIN", "THROTTLED"}
+BUSY_CODES = {"UNAVAILABLE", "INUSE", "THROTTLED"}
+PASSING_CODES = BUSY_CODES | {"SERVERBUG", "CONTACTADMIN"}
 
 
 def passes_by_itself(refusal: Refused) -> bool:
     """Whether this NO may be a yes a little later."""
     return refusal.code in PASSING_CODES
+
+
+def is_busy(refusal: Refused) -> bool:
+    """Whether this NO to opening a folder says nothing of the folder; damaged ones are told of as SERVERBUG."""
+    return refusal.code in BUSY_CODES | {"LIMIT"}

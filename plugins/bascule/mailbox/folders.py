@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.mailbox import names
-from bascule.mailbox.errors import Refused
+from bascule.mailbox.errors import Refused, TransientError, is_busy
 from bascule.mailbox.names import Namespace
 from bascule.mailbox.session import Pending, Session
 
@@ -139,6 +139,8 @@ def _ask_status(session: Session, folders: list[Folder]) -> None:
         try:
             session.finish(pending)
         except Refused as error:
+            if is_busy(error):
+                raise TransientError(str(error)) from None
             folder.trouble = error.words
         for response in pending.responses:
             _take(by_name, response)

@@ -9,7 +9,7 @@ from bascule.mailbox import flags as flag_rules
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.copying import BulkCopy, Relay, batches
 from bascule.mailbox.delta import Delta
-from bascule.mailbox.errors import Refused, SourceBroke, TransientError
+from bascule.mailbox.errors import Refused, SourceBroke, TransientError, is_busy
 from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.lanes import Lane
@@ -51,7 +51,7 @@ class FolderWork:
             looks = self._look_both(lane)
         except Refused as error:
             lane.close(cut=True)  # what was asked behind the refused command is still under way
-            self.context.troubles.folder_unreadable(folder.shown, error.words)
+            self._not_opened(error)
             return
         except TransientError:
             broken = self.context.counts.broken_listings
@@ -78,6 +78,14 @@ class FolderWork:
         else:
             self._begin_copy(todo)
 
+    def _not_opened(self, error: Refused) -> None:
+        if is_busy(error):
+            raise TransientError(str(error)) from None
+        if isinstance(error, RefusedByNew):
+            self.context.troubles.folder_closed_on_new(self.folder.shown, self.folder.row.new_name, error.words)
+        else:
+            self.context.troubles.folder_unreadable(self.folder.shown, error.words)
+
     def _set_unlistable_aside(self, lane: Lane) -> None:
         if self.context.dry_run:
             return
@@ -95,7 +103,7 @@ class FolderWork:
             for side in sides:
                 side.begin()
                 side.session.wire.flush()
-            looks = [side.finish() for side in sides]
+            looks = [_finished(side) for side in sides]
             replaced = looks[-1] is None and looks[0] is not None
             if replaced and not may_begin_anew(lane, self.folder, self.context.troubles):
                 return None
@@ -293,3 +301,16 @@ class FolderWork:
             [(old.uid, old.flags, new.flags) for old, new in pairs],
         )
         folder.map.settle()
+
+
+class RefusedByNew(Refused):
+    """Raised when it is the new server that does not open the folder: nothing is wrong with what is on old."""
+
+
+def _finished(side: SideLook) -> Look | None:
+    try:
+        return side.finish()
+    except Refused as error:
+        if side.is_old:
+            raise
+        raise RefusedByNew("to open a folder on new", error.words, error.code) from None

@@ -185,6 +185,22 @@ class Troubles:
             )
         )
 
+    def folder_closed_on_new(self, shown: str, new_name: str, words: str) -> None:
+        """The folder is on new and can't be looked at there; to leave it out is nobody's first thought."""
+        self.add(
+            Problem(
+                self.account,
+                ROOM,
+                "folder-closed-on-new",
+                shown,
+                f"The new server lists the folder {new_name!r} but does not open it, so that nothing could be carried "
+                "into it. Look at that server's log, mend it there, then let Bascule look again.",
+                facts={"folder": shown},
+                server_words=words,
+                proposal={"action": "look again"},
+            )
+        )
+
     def both_changed(
         self, shown: str, explanation: str, facts: dict[str, Any], proposal: dict[str, Any], **details: int
     ) -> None:
