@@ -3,7 +3,7 @@
 from airflow.sdk import dag
 from bascule.operators.params import ROLLBACK_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
-from bascule.operators.queue import FlushQueue, RequeueMail
+from bascule.operators.queue import FlushQueue
 from bascule.operators.rollback import UndoChanges
 
 
@@ -12,7 +12,6 @@ def rollback():
     (
         BeginPhase(task_id="begin")
         >> UndoChanges(task_id="undo_changes")
-        >> RequeueMail(task_id="reroute_mail_queued_at_mx")
         >> FlushQueue(task_id="let_queued_mail_flow")
         >> FinishPhase(task_id="finish")
     )

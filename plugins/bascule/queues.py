@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -99,6 +99,12 @@ def waiting_ids(remote: RemoteHost) -> set[str]:
     return {json.loads(line)["queue_id"] for line in lines if line.strip()}
 
 
+def recipients(remote: RemoteHost) -> set[str]:
+    """The addresses for which mail waits now, in small letters."""
+    lines = remote.run(["postqueue", "-j"], private=True).output.splitlines()
+    return {item["address"].lower() for line in lines if line.strip() for item in json.loads(line)["recipients"]}
+
+
 def flush(remote: RemoteHost) -> None:
     """Let Postfix try everything that waits at once."""
     remote.run(["postqueue", "-f"])
@@ -116,6 +122,18 @@ def requeue_all(remote: RemoteHost) -> int:
     count = int(found.group(1)) if found else 0
     log.info("waiting mail is looked up anew", host=remote.name, messages=count)
     return count
+
+
+def wait_until_sent_on(remote: RemoteHost, addresses: Collection[str], seconds: float = 120, every: float = 1) -> None:
+    """Wait until nothing is queued for these addresses any more. Raises QueueNotEmpty after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while left := recipients(remote) & {address.lower() for address in addresses}:
+        if time.monotonic() > deadline:
+            raise QueueNotEmpty(
+                f"after {seconds:.0f} s mail for {', '.join(sorted(left)[:20])} still waits on {remote.name}, although "
+                "it was requeued: look at the alias map there"
+            )
+        time.sleep(every)
 
 
 def wait_until_empty(remote: RemoteHost, seconds: float = 900, every: float = 2) -> None:

@@ -21,12 +21,14 @@ from lab.demo import ANSWERS, PHASES, lab
 from lab.following import RunFailed, Teller, follow
 from lab.paths import Instance
 from tests.end_to_end import browsing
+from tests.end_to_end.outside import arrived, ask_before_the_day, look, send
 
 APPLY = "Apply the proposals"
 GO, NO_GO = "Go: take the addresses", "No go"
 # The prepared answers of the demo; one mailbox is answered in the UI by a browser instead.
 REVIEWS = [rule for rule in read_rules(ANSWERS) if rule.task != "go_no_go"]
 BY_BROWSER, TYPED_FOR, TYPED = "jmunoz", "INBOX.Budget 2019/2020", "Budget de l'équipe"
+WRITTEN_TO = "direction"  # who gets a message during the freeze that is taken back
 KEPT = "rzeller"  # the account whose mailbox stays on old
 
 
@@ -102,6 +104,7 @@ def day(rest: Rest) -> Iterator[Day]:
     tell = Teller()
     lab(instance, "inject", "start")
     try:
+        ask_before_the_day(instance)
         _prepare(made, tell)
         _decide_about_fifty(made, tell)  # throws Airflow's database away: what is looked at later comes later
         _try_out_of_order(made, tell)
@@ -161,7 +164,12 @@ def _freeze_and_roll_back(made: Day, tell: Teller) -> None:
 
     _end_of(made, "freeze, rolled back", "freeze", made.rest.trigger("freeze"), tell, [])
     in_force = acts.in_force(journal.entries(made.ledger))
+    identifier = send(WRITTEN_TO, "pendant le gel", "comptable@outside.test")
     _end_of(made, "rollback", "rollback", made.rest.trigger("rollback"), tell, [])
+    made.notes["mail of the freeze"] = {
+        "old": arrived(made.instance, "old", WRITTEN_TO, identifier),
+        "new": list(look(made.instance, "new", WRITTEN_TO, identifier)),
+    }
     with opened(site.from_environment()) as access:
         found = {
             f"{act.kind} {act.subject}": changes.kind(act.kind).from_parameters(access, act.parameters).observe()

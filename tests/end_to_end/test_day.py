@@ -67,6 +67,12 @@ def test_a_rollback_puts_everything_back_as_it_was_before_the_freeze(day: Day) -
     assert day.notes["in force after the rollback"] == []
 
 
+def test_mail_that_came_during_a_freeze_that_was_taken_back_is_on_old_alone(day: Day) -> None:
+    places = day.notes["mail of the freeze"]
+    assert len(places["old"]) == 1
+    assert places["new"] == []
+
+
 def test_freeze_does_every_line_of_the_table_in_order(day: Day) -> None:
     run = day.seen["freeze"]
     assert run.state == "success"

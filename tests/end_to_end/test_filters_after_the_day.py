@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,10 +10,9 @@ from bascule.sieve.plan import NEVER_MATCHES, NEVER_RAN
 
 from lab.people import people
 from lab.seed_filters import RENAMED_FOLDER, RENAMED_SUBJECT
-from lab.store import Stores
 from lab.testing import ACCOUNTS, SEED
-from tests.end_to_end.absence import ABSENT, ASKS_BEFORE, WITHIN, answers, send
 from tests.end_to_end.conftest import Day
+from tests.end_to_end.outside import ABSENT, ASKS_BEFORE, WITHIN, answers, arrived, send
 
 LIST = {"List-Id": "<annonces.obs.test>"}
 RENAMED_ACCOUNT = next(person.account for person in people(ACCOUNTS, SEED) if person.trouble == "folders")
@@ -60,19 +58,7 @@ def sent(day: Day) -> dict[str, str]:
 
 def found(day: Day, account: str, identifier: str) -> list[tuple[str, tuple[bytes, ...]]]:
     """The folders on new in which a message has arrived, with its flags there; waits until it is somewhere."""
-    deadline = time.monotonic() + WITHIN
-    while not (places := list(_look(day, account, identifier))) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return places
-
-
-def _look(day: Day, account: str, identifier: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    client = Stores(day.instance).reader("new", account)
-    names = [name for flags, _, name in client.list_folders() if b"\\Noselect" not in flags]
-    for name in names:
-        client.select_folder(name, readonly=True)
-        for uid in client.search(["HEADER", "Message-ID", identifier]):
-            yield name, client.get_flags([uid])[uid]
+    return arrived(day.instance, "new", account, identifier)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -9,8 +9,12 @@ import ldap3
 import pytest
 from bascule import queues
 from bascule.access import Access, RemoteHost
+from bascule.changes import acts
 from bascule.changes.aliases import AliasMap
 from bascule.changes.probes import wait_for
+from bascule.ledger import Ledger, journal
+from bascule.operators.rollback import send_waiting_mail_back
+from bascule.operators.runtime import Run
 
 from tests.integration.conftest import Lab
 from tests.integration.directory_entries import add, administrator, remove, set_destination
@@ -101,6 +105,33 @@ def test_requeued_mail_goes_where_the_directory_says_now(
         assert wait_for(lambda: queues.read(mx).destinations == {"new.obs.test": 1}, 30), queues.read(mx)
     finally:
         aliases.revert(before)
+        set_destination(admin, ACCOUNT, f"{ACCOUNT}@old.obs.test")
+        lab.ssh("new", "systemctl", "start", "postfix")
+
+
+def test_mail_that_waits_for_new_goes_to_old_when_the_freeze_is_taken_back(
+    mx: RemoteHost, lab: Lab, admin: ldap3.Connection, access: Access, old_is_stopped: None, ledger_url: str
+) -> None:
+    """The changes are undone already; Postfix keeps what it expanded while they were in force."""
+    aliases, ledger = AliasMap(access), Ledger(ledger_url)
+    before = aliases.observe()
+    lab.ssh("new", "systemctl", "stop", "postfix")
+    set_destination(admin, ACCOUNT, f"{ACCOUNT}@new.obs.test")
+    try:
+        AliasMap(access).apply()
+        send(lab, "Ada.Queues@obs.test")
+        assert wait_for(lambda: queues.read(mx).destinations == {"new.obs.test": 1}, 30)
+        aliases.revert(before)
+        set_destination(admin, ACCOUNT, f"{ACCOUNT}@old.obs.test")
+        run = Run(access.site, access, ledger, journal.Origin("rollback"), dry_run=False, selection="all")
+        send_waiting_mail_back(run)
+        assert queues.read(mx).destinations == {"old.obs.test": 1}
+        assert AliasMap(access).observe() == before
+        assert acts.in_force(journal.entries(ledger)) == []
+        send_waiting_mail_back(run)
+        assert queues.read(mx).destinations == {"old.obs.test": 1}, "a second time changes nothing"
+    finally:
+        ledger.engine.dispose()
         set_destination(admin, ACCOUNT, f"{ACCOUNT}@old.obs.test")
         lab.ssh("new", "systemctl", "start", "postfix")
 

@@ -124,7 +124,7 @@ class AliasMap(Change):
         site = self.access.site
         accounts = directory.accounts(self.access)
         destinations = {account.name: self._destination(account) for account in accounts}
-        moved = dict(filter(None, (self._moved(account, destinations[account.name]) for account in accounts)))
+        moved = self._all_moved(accounts)
         self._refuse_unfit(destinations | {key: [key, *values] for key, values in (self.part.extra | moved).items()})
         body = files.render(
             self.part.template,
@@ -136,6 +136,13 @@ class AliasMap(Change):
             site=site,
         )
         return f"{HEADER}{files.digest(body)}\n{body}"
+
+    def ways(self) -> dict[str, list[str]]:
+        """Where the map sends mail on that was accepted for a destination of before: that address -> those of now."""
+        return self._all_moved(directory.accounts(self.access))
+
+    def _all_moved(self, accounts: Sequence[directory.Account]) -> dict[str, list[str]]:
+        return dict(filter(None, (self._moved(account, self._destination(account)) for account in accounts)))
 
     def _destination(self, account: directory.Account) -> list[str]:
         """Where the account's mail goes now; names of attributes know no case (RFC 4512 section 2.5)."""

@@ -1,16 +1,17 @@
-"""Somebody who is away, and somebody who asks: before the day, so that old answers, and after it."""
+"""Mail from outside to people of the site, and where it has arrived; among them somebody who is away."""
 
 import smtplib
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.message import EmailMessage
 
 from lab import driver
 from lab.facts import HOSTS
 from lab.paths import Instance
 from lab.people import people
+from lab.store import Side, Stores
 from lab.testing import ACCOUNTS, SEED
 
 ABSENT = "cdaubigne"  # whose filter answers for her
@@ -30,6 +31,27 @@ def send(account: str, subject: str, sender: str, headers: Mapping[str, str] | N
     with smtplib.SMTP(HOSTS["mx"].fqdn, 25, timeout=30) as session:
         session.send_message(message)
     return identifier
+
+
+def arrived(instance: Instance, side: Side, account: str, identifier: str) -> list[tuple[str, tuple[bytes, ...]]]:
+    """The folders of one side in which a message is, with its flags there; waits until it is somewhere."""
+    deadline = time.monotonic() + WITHIN
+    while not (places := list(look(instance, side, account, identifier))) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return places
+
+
+def look(instance: Instance, side: Side, account: str, identifier: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    """The folders in which it is now, with its flags there."""
+    client = Stores(instance).reader(side, account)
+    try:
+        names = [name for flags, _, name in client.list_folders() if b"\\Noselect" not in flags]
+        for name in names:
+            client.select_folder(name, readonly=True)
+            for uid in client.search(["HEADER", "Message-ID", identifier]):
+                yield name, client.get_flags([uid])[uid]
+    finally:
+        client.logout()
 
 
 def ask_before_the_day(instance: Instance) -> None:
