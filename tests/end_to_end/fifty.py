@@ -81,7 +81,7 @@ def decide_about_fifty(day: Day, tell: Teller) -> None:
 def answer_some(day: Day, run: str) -> None:
     """In the first Airflow: by browser and CSV, with a killed task, twice, and twenty others in any order."""
     asked = {name(each): each for each in questions(day, run)}
-    kill_between_decision_and_settling(day, run, asked[KILLED])
+    killed = kill_between_decision_and_settling(day, run, asked[KILLED])
     browsing.answer(day.rest, day.instance, asked[BY_BROWSER], APPLY, {field_of(asked[BY_BROWSER]): TYPED[BY_BROWSER]})
     day.notes["csv"] = answer_by_csv(day)
     for question in random.Random(4).sample([asked[account] for account in BEFORE_THE_LOSS], len(BEFORE_THE_LOSS)):
@@ -94,15 +94,21 @@ def answer_some(day: Day, run: str) -> None:
         answer_what_is_asked_anew(day, run, seen, [*settled, *BEFORE_THE_LOSS])
         return settled <= in_state(day, "settled")
 
+    def has_ended() -> bool:
+        return bool(day.rest.call("GET", killed)["state"] in ("success", "failed"))
+
     wait_until(are_settled, "the first answers are not settled")
+    wait_until(has_ended, "the task that was killed does not end in its next try")
     day.look("problems before the loss", "problems", run)
 
 
-def kill_between_decision_and_settling(day: Day, run: str, question: dict[str, Any]) -> None:
+def kill_between_decision_and_settling(day: Day, run: str, question: dict[str, Any]) -> str:
+    """Returns the path of the killed task in Airflow's REST API."""
     answer(day, question)
     index = question["task_instance"]["map_index"]
     losing.kill_task(day.rest, day.instance, "problems", run, "mailbox.settle", index)
     day.notes["decided and not settled when killed"] = KILLED in in_state(day, "decided")
+    return f"dags/problems/dagRuns/{run}/taskInstances/mailbox.settle/{index}"
 
 
 def answer_twice(day: Day, question: dict[str, Any]) -> int | None:

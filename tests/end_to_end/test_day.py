@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import groupby
 from typing import Any
 
 from bascule.ledger import journal, mailboxes, problems
@@ -129,7 +130,11 @@ def test_cleared_the_day_goes_on_with_the_same_run(day: Day) -> None:
 
 def test_both_answers_of_the_gate_stand_in_the_journal_with_their_author(day: Day) -> None:
     given = [entry.after or {} for entry in journal.entries(day.ledger, kind="gate", event="decision")]
-    assert [answer["option"] for answer in given] == ["No go", "Go: take the addresses"]
+    # A busy scheduler can lose the task of an answer that came early: Airflow then asks, and is answered, once more.
+    assert [option for option, _ in groupby(answer["option"] for answer in given)] == [
+        "No go",
+        "Go: take the addresses",
+    ]
     assert {answer["decided_by"] for answer in given} == {"postmaster"}
 
 
