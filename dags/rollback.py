@@ -1,20 +1,29 @@
-"""Back to the state before the freeze, as long as no go was given: the changes undone, the queued mail to old."""
+"""Back to the state before the freeze: new taken out of production, its mail carried to old, the changes undone."""
 
-from airflow.sdk import dag
+from airflow.sdk import dag, task_group
 from bascule.operators.params import ROLLBACK_DOC, phase_settings
 from bascule.operators.phase import BeginPhase, FinishPhase
 from bascule.operators.queue import FlushQueue
-from bascule.operators.rollback import UndoChanges
+from bascule.operators.rollback import CarryBack, ListAccountsToCarryBack, UndoChanges, UndoCutover
 
 
 @dag(**phase_settings(ROLLBACK_DOC))
 def rollback():
-    (
-        BeginPhase(task_id="begin")
-        >> UndoChanges(task_id="undo_changes")
-        >> FlushQueue(task_id="let_queued_mail_flow")
-        >> FinishPhase(task_id="finish")
-    )
+    begin = BeginPhase(task_id="begin")
+    undo_cutover = UndoCutover(task_id="undo_cutover")
+    accounts = ListAccountsToCarryBack(task_id="list_accounts_to_carry_back")
+
+    @task_group
+    def mailbox(account):
+        CarryBack(task_id="carry_back", account=account, pool="mailboxes", map_index_template="{{ task.account }}")
+
+    carried_back = mailbox.expand(account=accounts.output)
+    undo_changes = UndoChanges(task_id="undo_changes", trigger_rule="none_failed")
+    flush = FlushQueue(task_id="let_queued_mail_flow")
+    finish = FinishPhase(task_id="finish")
+
+    begin >> undo_cutover >> accounts
+    carried_back >> undo_changes >> flush >> finish
 
 
 rollback()

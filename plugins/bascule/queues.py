@@ -124,15 +124,15 @@ def requeue_all(remote: RemoteHost) -> int:
     return count
 
 
-def wait_until_sent_on(remote: RemoteHost, addresses: Collection[str], seconds: float = 120, every: float = 1) -> None:
+def wait_until_sent_on(
+    remote: RemoteHost, addresses: Collection[str], what_to_do: str, seconds: float = 120, every: float = 1
+) -> None:
     """Wait until nothing is queued for these addresses any more. Raises QueueNotEmpty after `seconds`."""
     deadline = time.monotonic() + seconds
     while left := recipients(remote) & {address.lower() for address in addresses}:
         if time.monotonic() > deadline:
-            raise QueueNotEmpty(
-                f"after {seconds:.0f} s mail for {', '.join(sorted(left)[:20])} still waits on {remote.name}, although "
-                "it was requeued: look at the alias map there"
-            )
+            some = ", ".join(sorted(left)[:20])
+            raise QueueNotEmpty(f"after {seconds:.0f} s mail for {some} still waits on {remote.name}: {what_to_do}")
         time.sleep(every)
 
 

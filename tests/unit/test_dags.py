@@ -91,6 +91,14 @@ def test_failed_functional_tests_go_to_a_person_when_all_have_ended() -> None:
     assert dag.get_task("declare_in_production").upstream_task_ids == {"go_on_despite_failed_tests"}
 
 
+def test_a_rollback_carries_mail_back_when_new_is_closed_and_old_is_not_open_yet() -> None:
+    dag = dag_of("rollback")
+    assert dag.get_task("list_accounts_to_carry_back").upstream_task_ids == {"undo_cutover"}
+    undo_changes = dag.get_task("undo_changes")
+    assert undo_changes.upstream_task_ids == {"mailbox.carry_back"}
+    assert undo_changes.trigger_rule == "none_failed"  # without a go there is no mailbox to carry back
+
+
 def test_a_wrong_site_file_is_an_import_error_without_a_stack_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

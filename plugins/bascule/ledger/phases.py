@@ -25,19 +25,25 @@ def mark(ledger: Ledger, phase: str, state: Mark, origin: journal.Origin, note: 
     journal.append(ledger, journal.Entry("phase", "phase", phase, origin, after={"state": state}, note=note))
 
 
-def marked_at(ledger: Ledger, phase: str, state: Mark) -> datetime | None:
-    """When the phase last came to this state since the last finished rollback (UTC); None when it has not.
+def marked(ledger: Ledger, phase: str, state: Mark) -> journal.Entry | None:
+    """The row by which the phase last came to this state since the last finished rollback; None when it has not.
 
     What `prepare` found and copied stays true after a rollback.
     """
-    last: datetime | None = None
+    last: journal.Entry | None = None
     for entry in journal.entries(ledger, kind="phase"):
         reached = (entry.after or {}).get("state")
         if entry.subject == "rollback" and reached == "finished" and phase != "prepare":
             last = None
         if entry.subject == phase and reached == state:
-            last = entry.at
+            last = entry
     return last
+
+
+def marked_at(ledger: Ledger, phase: str, state: Mark) -> datetime | None:
+    """When that was (UTC)."""
+    entry = marked(ledger, phase, state)
+    return entry.at if entry else None
 
 
 def require(ledger: Ledger, phase: str) -> None:

@@ -46,6 +46,13 @@ class Message:
             "subject": self.subject, "sent": self.sent, "date": self.date, "size": self.size,
         }  # fmt: skip
 
+    def named(self) -> str:
+        """The message in one line, for people."""
+        return (
+            f"{self.message_id or 'a message without Message-Id'} in {self.folder!r} (UID {self.uid}), "
+            f"from {self.sender!r}, subject {self.subject!r}, of {self.date}, {self.size} bytes"
+        )
+
 
 @dataclass
 class Troubles:

@@ -57,8 +57,10 @@ DRAIN_DOC = """
 **13:30.** Waits until the MX's queue is empty, accounts for every message that was accepted since the freeze, reports.
 """
 ROLLBACK_DOC = """
-**No go.** Undoes every change of the day in reverse order, as the journal has them, and sends the mail that waits at
-the MX to the old server again. Works as long as no go was given at the gate of `cutover`; copied mail stays on new.
+**The way back**, at any point of the day or after it. Takes the new server out of production if a go was given, carries
+the mail that reached it since then to the old server, then undoes every change in reverse order, as the journal has
+them, and sends the mail that waits at the MX to the old server again. Copied mail stays on new. Filters, calendars,
+flags and removals that users changed on new since the go are not carried back.
 """
 MIGRATE_DOC = """
 **The day.** Runs freeze, transfer, cutover and drain, and waits for each. When a task of a phase fails: mend it, clear

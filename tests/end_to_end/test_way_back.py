@@ -1,0 +1,86 @@
+"""The way back after the go: a day that was declared in production is rolled back, and nothing that came since is lost.
+
+This takes the new server out of production, so that it runs after all tests that look at it there (conftest.py).
+"""
+
+from dataclasses import dataclass
+
+import pytest
+from bascule import changes, site
+from bascule.access import opened
+from bascule.changes import acts
+from bascule.ledger import journal, phases
+
+from lab.following import Teller
+from lab.store import Stores
+from tests.end_to_end.conftest import Day, Run, end_of
+from tests.end_to_end.outside import arrived, look, send
+
+ACCOUNT = "direction"
+OWN_FOLDER, OWN_MESSAGE = "Notes du jour", "<note-du-jour@obs.test>"
+
+
+@dataclass
+class WayBack:
+    """What was seen of it."""
+
+    run: Run
+    received: str  # Message-Id of what came from outside after the go
+    before: dict[str, object]  # by change, what the freeze had found
+    after: dict[str, object]  # the same now
+
+
+@pytest.fixture(scope="session")
+def way_back(day: Day) -> WayBack:
+    assert day.seen["drain"].state == "success"
+    received = send(ACCOUNT, "après le go", "comptable@outside.test")
+    assert len(arrived(day.instance, "new", ACCOUNT, received)) == 1
+    write_a_note(day)
+    in_force = acts.in_force(journal.entries(day.ledger))
+    run = end_of(day, "rollback after the go", "rollback", day.rest.trigger("rollback"), Teller(), [])
+    with opened(site.from_environment()) as access:
+        after = {
+            f"{act.kind} {act.subject}": changes.kind(act.kind).from_parameters(access, act.parameters).observe()
+            for act in in_force
+        }
+    # The newest come first: of several acts on one subject the oldest knows what was there before the day.
+    return WayBack(run, received, {f"{act.kind} {act.subject}": act.before for act in in_force}, after)
+
+
+def write_a_note(day: Day) -> None:
+    """What a user does on new after the go: a folder, and a message in it."""
+    client = Stores(day.instance).reader("new", ACCOUNT)
+    try:
+        client.create_folder(OWN_FOLDER)
+        client.append(
+            OWN_FOLDER, f"Message-ID: {OWN_MESSAGE}\r\nSubject: note\r\n\r\nà faire\r\n".encode(), [b"\\Seen"]
+        )
+    finally:
+        client.logout()
+
+
+def test_every_mailbox_is_carried_back_and_every_change_is_undone(day: Day, way_back: WayBack) -> None:
+    assert way_back.run.state == "success"
+    assert {task["state"] for task in way_back.run.named("mailbox.carry_back")} == {"success"}
+    assert acts.in_force(journal.entries(day.ledger)) == []
+    assert len(way_back.before) >= 12
+    assert way_back.after == way_back.before
+
+
+def test_mail_that_came_after_the_go_is_on_old_once(day: Day, way_back: WayBack) -> None:
+    assert len(list(look(day.instance, "old", ACCOUNT, way_back.received))) == 1
+
+
+def test_what_a_user_wrote_on_new_is_on_old_in_a_folder_of_that_name(day: Day, way_back: WayBack) -> None:
+    ((folder, flags),) = look(day.instance, "old", ACCOUNT, OWN_MESSAGE)
+    assert folder == f"INBOX.{OWN_FOLDER}"
+    assert b"\\Seen" in flags
+
+
+def test_new_mail_goes_to_old_again(day: Day, way_back: WayBack) -> None:
+    assert len(arrived(day.instance, "old", ACCOUNT, send(ACCOUNT, "après le retour", "comptable@outside.test"))) == 1
+
+
+def test_the_next_day_may_be_prepared(day: Day, way_back: WayBack) -> None:
+    phases.require(day.ledger, "prepare")
+    assert phases.marked(day.ledger, "cutover", "go") is None
