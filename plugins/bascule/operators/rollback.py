@@ -41,16 +41,19 @@ class ListAccountsToCarryBack(BasculeOperator):
     ui_color = "#e3eef9"
 
     def act(self, run: Run, context: "Context") -> list[str]:
+        from bascule import directory
         from bascule.ledger import mailboxes, phases, problems
 
         if phases.marked(run.ledger, "cutover", "go") is None:
             self.log.info("no go was given: no mail has reached the new server since the freeze")
             return []
-        kept = problems.kept_on_old(run.ledger)
-        carried = [name for name, state in mailboxes.mailbox_states(run.ledger).items() if state.passes]
-        found = sorted(name for name in carried if name not in kept)
+        carried = {name for name, state in mailboxes.mailbox_states(run.ledger).items() if state.passes}
+        carried -= problems.kept_on_old(run.ledger).keys()
+        found = carried & {account.name for account in directory.accounts(run.access)}
         self.log.info("mail of %d account(s) is looked for on the new server", len(found))
-        return found
+        if gone := sorted(carried - found):
+            self.log.warning("no mail is looked for of %s: the directory does not know them any more", ", ".join(gone))
+        return sorted(found)
 
 
 class CarryBack(BasculeOperator):
