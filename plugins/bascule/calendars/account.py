@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
+from itertools import chain, count
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -15,15 +16,15 @@ import structlog
 
 from bascule import directory
 from bascule.access import Access, AccessError
-from bascule.calendars import servers, xml
+from bascule.calendars import losses, servers, xml
 from bascule.calendars.carry import Carrier, Counts
-from bascule.calendars.dav import Collection, Kind, Session
+from bascule.calendars.dav import Collection, DavRefused, Kind, Session
 from bascule.calendars.preferences import set_preferences
 from bascule.calendars.servers import Server, Source
 from bascule.calendars.shares import SharesDone, carry_shares
 from bascule.calendars.sogo_tool import bring_over
 from bascule.ledger import Ledger
-from bascule.ledger.calendars import CalendarRow, calendars, count_items, problem_ids, save_calendar
+from bascule.ledger.calendars import CalendarRow, calendars, count_items, items, problem_ids, save_calendar, save_items
 from bascule.ledger.leases import LeaseHeld, lease
 from bascule.ledger.problems import decisions, withdraw_unseen
 
@@ -142,7 +143,7 @@ class _Account:
     def run(self) -> Counts:
         total = Counts()
         for kind in KINDS:
-            for collection in self.old.session.collections(self.old.home(kind), kind):
+            for collection in self._collections(kind):
                 total += self._carry(collection)
         if not self.dry_run:
             with self.ledger.session() as session:
@@ -150,8 +151,29 @@ class _Account:
         log.info("calendars of one account", account=self.account, dry_run=self.dry_run, **vars(total))
         return total
 
+    def _collections(self, kind: Kind) -> list[Collection]:
+        """Old's collections of this kind. A home that isn't there holds none, unless some were carried from it."""
+        try:
+            found = self.old.session.collections(self.old.home(kind), kind)
+        except DavRefused as error:
+            if error.status not in (404, 410) or any(row.kind == kind for row in self.known.values()):
+                raise
+            log.info("old has nothing of this account", account=self.account, kind=kind, home=self.old.home(kind))
+            return []
+        here = {collection.href for collection in found}
+        for gone in (row for row in self.known.values() if row.kind == kind and row.old_href not in here):
+            log.warning(
+                "a collection is gone from old; what was carried from it stays on new",
+                account=self.account,
+                collection=gone.old_href,
+                on_new=gone.new_href,
+            )
+        return found
+
     def _carry(self, collection: Collection) -> Counts:
         row = self.known.get(collection.href)
+        if row and not self.dry_run and self._is_lost(row):
+            return Counts(collections=1, items=count_items(self.ledger, row.id), problems=1)
         if row and self._is_unchanged(row, collection):
             self.seen |= problem_ids(self.ledger, row.id)
             present = count_items(self.ledger, row.id)
@@ -176,10 +198,37 @@ class _Account:
         carrier.run()
         self.seen |= carrier.seen
         if not self.dry_run:
-            row.tag = collection.tag  # as it was before the items were read: what came since is met by the next pass
+            # As it was before the items were read: what came since is met by the next pass.
+            row.tag = collection.tag if carrier.is_complete else ""
             with self.ledger.session() as session:
                 save_calendar(session, row)
         return carrier.counts
+
+    def _is_lost(self, row: CalendarRow) -> bool:
+        """Whether most of what was carried is no longer on new, and nobody has said yet what that means."""
+        carried = [item for item in items(self.ledger, row.id).values() if item.state == "carried"]
+        if len(carried) < losses.FEW:
+            return False
+        try:
+            there = self.new.session.etags(row.new_href)
+        except DavRefused as error:
+            if error.status not in (403, 404, 410):
+                raise
+            there = {}
+        lost = [item for item in carried if item.new_href not in there]
+        if not losses.is_many(lost, len(carried)):
+            return False
+        wanted, problem_id = losses.decided(self.ledger, row, "lost-on-new", len(lost), len(carried), self.decided)
+        if not wanted:
+            self.seen |= {problem_id, *problem_ids(self.ledger, row.id)}
+            return True
+        for item in lost:
+            item.state = "writing" if wanted == "carry_again" else "kept"
+        row.tag = ""
+        with self.ledger.session() as session:
+            save_items(session, lost)
+            save_calendar(session, row)
+        return False
 
     def _is_unchanged(self, row: CalendarRow, collection: Collection) -> bool:
         """Nothing changed on old since the last complete pass, and no item waits for a decision or another try."""
@@ -212,10 +261,12 @@ class _Account:
         """`personal` for the first of the names that the site file calls main ones, the old name for the others."""
         name = FILE_ENDING.sub("", collection.name)
         taken = {row.new_href for row in self.known.values() if row.kind == collection.kind}
-        main = self.new.home(collection.kind) + self.site.new_main + "/"
-        if name in self.site.main and main not in taken:
+        home = self.new.home(collection.kind)
+        if name in self.site.main and f"{home}{self.site.new_main}/" not in taken:
             return self.site.new_main
-        return quote(name)
+        wanted = quote(name if name.strip(".") else f"collection-{name.count('.')}", safe="")  # `..` leads elsewhere
+        names = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
+        return next(free for free in names if f"{home}{free}/" not in taken)
 
 
 def _at_birth(collection: Collection) -> dict[str, Any]:

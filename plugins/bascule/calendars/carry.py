@@ -1,13 +1,13 @@
 """Carry the items of one collection: what is new, changed or gone on old; what a person changed on new stays."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
 
 import structlog
 
-from bascule.calendars import meaning, repairs
+from bascule.calendars import losses, meaning, repairs
 from bascule.calendars.dav import Content, DavRefused, Session, normal
 from bascule.calendars.servers import Source
 from bascule.ledger import Ledger
@@ -49,9 +49,6 @@ class Write:
     altered_accepted: bool = False
 
 
-Decisions = Mapping[tuple[str, str], tuple[Problem, Decision]]  # by kind and subject
-
-
 class Carrier:
     """One pass over one collection of one account."""
 
@@ -61,7 +58,7 @@ class Carrier:
         new: Session,
         ledger: Ledger,
         calendar: CalendarRow,
-        decided: Decisions,
+        decided: losses.Decisions,
         *,
         zone: str,
         dry_run: bool,
@@ -70,6 +67,7 @@ class Carrier:
         self.zone, self.dry_run = zone, dry_run
         self.counts = Counts(collections=1)
         self.seen: set[int] = set()  # problems that this pass met, or that are known to be there still
+        self.is_complete = True  # the next pass need not look again while old stays as it is
         self._decided = decided
         self._kind: Any = calendar.kind
 
@@ -80,15 +78,16 @@ class Carrier:
         new_exists = not self.dry_run or self.new.collection(self.calendar.new_href) is not None
         new_etags = self.new.etags(self.calendar.new_href) if new_exists else {}
         self.counts.items = len(old_etags)
-        self._remove([row for href, row in known.items() if href not in old_etags], new_etags)
+        self._remove(self._to_remove(known, old_etags, new_etags), new_etags)
         wanted = [href for href, etag in sorted(old_etags.items()) if self._is_wanted(known.get(href), etag, new_etags)]
         self.counts.unchanged = len(old_etags) - len(wanted)
         if self.dry_run:
             fresh = sum(href not in known for href in wanted)
             self.counts.copied, self.counts.updated = fresh, len(wanted) - fresh
             return
-        for hrefs in _batches(wanted):
-            self._carry(hrefs, known, new_etags)
+        unread = {href for hrefs in _batches(wanted) for href in self._carry(hrefs, known, new_etags)}
+        if unread:
+            self._report_unread(unread, known)
 
     def _is_wanted(self, row: CalendarItemRow | None, etag: str, new_etags: Mapping[str, str]) -> bool:
         if row is None or row.state == "writing":
@@ -99,10 +98,29 @@ class Carrier:
             return True
         if row.problem_id:
             self.seen.add(row.problem_id)
-        if row.old_etag == etag:
+        if row.old_etag == etag and (etag or row.state != "carried"):
             self.counts.kept += row.state == "carried" and new_etags.get(row.new_href) != row.new_etag
             return False
         return True
+
+    def _to_remove(
+        self, known: Mapping[str, CalendarItemRow], old_etags: Mapping[str, str], new_etags: Mapping[str, str]
+    ) -> list[CalendarItemRow]:
+        """What is gone from old. When that is most of the collection, none of it until a person has said so."""
+        gone = [row for href, row in known.items() if href not in old_etags]
+        carried = [row for row in gone if row.state == "carried" and row.new_href in new_etags]
+        if self.dry_run or not losses.is_many(carried, len(known)):
+            return gone
+        wanted, problem_id = losses.decided(
+            self.ledger, self.calendar, "gone-from-old", len(carried), len(known), self._decided
+        )
+        if wanted == "keep_new":
+            self._forget(gone)
+        elif not wanted:
+            self.seen.add(problem_id)
+            self.counts.problems += 1
+            self.is_complete = False
+        return gone if wanted == "remove" else []
 
     def _remove(self, rows: Sequence[CalendarItemRow], new_etags: Mapping[str, str]) -> None:
         """What is gone from old goes from new too, unless the user changed it there."""
@@ -120,12 +138,18 @@ class Carrier:
                 except DavRefused as error:
                     if error.status != 412:
                         raise
-        if rows and not self.dry_run:
+        if not self.dry_run:
+            self._forget(rows)
+
+    def _forget(self, rows: Sequence[CalendarItemRow]) -> None:
+        if rows:
             with self.ledger.session() as session:
                 forget_items(session, [row.id for row in rows])
 
-    def _carry(self, hrefs: Sequence[str], known: Mapping[str, CalendarItemRow], new_etags: Mapping[str, str]) -> None:
-        """One batch: read, note the intent, write, read back, note what came of it."""
+    def _carry(
+        self, hrefs: Sequence[str], known: Mapping[str, CalendarItemRow], new_etags: Mapping[str, str]
+    ) -> set[str]:
+        """One batch: read, note the intent, write, read back, note what came of it. Returns what could not be read."""
         writes, rows = [], []
         for source in self.old.contents(self.calendar.old_href, self._kind, hrefs):
             row = known.get(source.href) or self._new_row(source)
@@ -137,6 +161,32 @@ class Carrier:
             save_items(session, rows)
         written = [write for write in writes if self._write(write)]
         self._verify(written)
+        with self.ledger.session() as session:
+            save_items(session, rows)
+        return set(hrefs) - {row.old_href for row in rows}
+
+    def _report_unread(self, hrefs: Set[str], known: Mapping[str, CalendarItemRow]) -> None:
+        """What old lists and doesn't give is a problem; what it no longer lists was removed meanwhile."""
+        rows = []
+        for href, etag in self.old.etags(self.calendar.old_href).items():
+            if href not in hrefs:
+                continue
+            source = Content(href, etag, "")
+            row = known.get(href) or self._new_row(source)
+            rows.append(row)
+            decided = self._decision_on(source)
+            if decided and (decided[1].option is not Option.APPLY or _action(decided) == "leave_out"):
+                row.state, row.old_etag, row.problem_id = "kept" if row.state == "carried" else "left_out", etag, None
+                with self.ledger.session() as session:
+                    settle(session, decided[0].id)
+                continue
+            self._report(
+                Write(row, source, "", None, decided[0] if decided else None),
+                "unreadable",
+                "The old server lists the item and doesn't give it: look at its log, or open the item there.",
+                repairs.LEAVE_OUT,
+                state="refused" if row.state == "new" else row.state,
+            )
         with self.ledger.session() as session:
             save_items(session, rows)
 
@@ -264,6 +314,7 @@ class Carrier:
             f"The item changed on the old server, and the user {what}, which stays unless you decide otherwise.",
             {"action": "keep_new"},
             state="kept",
+            choices=["keep_new", "take_old"],
         )
 
     def _report(
@@ -275,6 +326,7 @@ class Carrier:
         *,
         words: str = "",
         state: str = "refused",
+        choices: Sequence[str] = (),
     ) -> None:
         problem = Problem(
             account=self.calendar.account,
@@ -284,7 +336,8 @@ class Carrier:
             explanation=explanation,
             # A decision that didn't help is asked again: the facts are no longer those that it was taken on.
             facts={"old_etag": write.source.etag} | ({"tried": write.decided.id} if write.decided else {}),
-            details={"title": meaning.title(write.source.text), "text": write.source.text[:KEPT_TEXT]},
+            details={"title": meaning.title(write.source.text), "text": write.source.text[:KEPT_TEXT]}
+            | ({"choices": list(choices)} if choices else {}),
             server_words=words,
             proposal=proposal,
         )
@@ -335,11 +388,16 @@ class Carrier:
                 raise
 
 
+def _action(decided: tuple[Problem, Decision]) -> Any:
+    problem, made = decided
+    return (made.values or problem.proposal).get("action")
+
+
 def item_name(item: Content) -> str:
     """The last part of the item's path on new: as on old where that is harmless, else made from its UID."""
     name = item.href.rsplit("/", 1)[-1]
     ending = ".vcf" if "BEGIN:VCARD" in item.text[:200].upper() else ".ics"
-    if len(name) <= 200 and not set("+%;,&'()!$*=~:@") & set(name) and "." in name:
+    if len(name) <= 200 and not set("+%;,&'()!$*=~:@") & set(name) and "." in name.strip("."):
         return name
     return repairs.new_uid(f"{item.href}\n{meaning.uid(item.text)}") + ending
 

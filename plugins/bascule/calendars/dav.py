@@ -5,7 +5,7 @@ The libraries for CalDAV keep etags to themselves and know no address books, so 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -14,7 +14,7 @@ import structlog
 from lxml import etree
 
 from bascule.access import AccessError
-from bascule.calendars import xml
+from bascule.calendars import meaning, xml
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ class Session:
 
         Those of other people, which a server shows where they are shared with the owner of `home`, are left out.
         """
-        answers = self._propfind(home, xml.COLLECTION, depth=1)
+        answers = self._listing(home, xml.COLLECTION)
         owner = f"{{{xml.DAV}}}owner"
         own = next((answer.linked(owner) for answer in answers if answer.href.rstrip("/") == home.rstrip("/")), "")
         found = [
@@ -121,27 +121,43 @@ class Session:
         return normal(response.headers.get("location") or "/")
 
     def etags(self, collection: str) -> dict[str, str]:
-        """href -> etag of every item in the collection."""
-        answers = self._propfind(collection, xml.ETAGS, depth=1)
+        """href -> etag of every item in the collection; "" for one whose etag the server doesn't tell.
+
+        Raises DavError when the answer is not a whole listing: what isn't in one counts as removed.
+        """
+        here = normal(collection).rstrip("/")
         return {
             answer.href: answer.text("{DAV:}getetag")
-            for answer in answers
-            if answer.href.rstrip("/") != normal(collection).rstrip("/") and answer.text("{DAV:}getetag")
+            for answer in self._listing(collection, xml.ETAGS)
+            if answer.href.rstrip("/") != here and not answer.is_collection() and " 404" not in answer.status
         }
 
     def contents(self, collection: str, kind: Kind, hrefs: Sequence[str]) -> Iterator[Content]:
-        """The items of these hrefs; those that are gone meanwhile are left out."""
-        if not hrefs:
+        """The items of these hrefs, each at most once; those that are gone, or can't be read, are left out."""
+        left = dict.fromkeys(hrefs)
+        if not left:
             return
+        answers: list[xml.Answer] = []
         try:
             answers = self._multistatus("REPORT", collection, xml.multiget(kind, hrefs), depth=1)
         except DavError as error:  # control characters, which XML can't carry: one item must not hide the others
             log.warning("several items at once can't be read, so one by one", collection=collection, why=str(error))
-            yield from (found for href in hrefs if (found := self.get(href)))
-            return
         for answer in answers:
-            if text := answer.text(xml.DATA[kind]):
+            text = answer.text(xml.DATA[kind])
+            if text and answer.href in left:
+                del left[answer.href]
                 yield Content(answer.href, answer.text("{DAV:}getetag"), text)
+        yield from (found for href in left if (found := self._readable(href)))
+
+    def _readable(self, href: str) -> Content | None:
+        """One item, or None when the server refuses it: one must not hold back the others."""
+        try:
+            return self.get(href)
+        except DavRefused as error:
+            if error.status in (401, 407):
+                raise
+            log.warning("an item can't be read", item=href, why=str(error))
+            return None
 
     def get(self, href: str) -> Content | None:
         """One item, or None when there is none."""
@@ -151,14 +167,14 @@ class Session:
             if error.status in (404, 410):
                 return None
             raise
-        return Content(normal(href), response.headers.get("etag", ""), response.content.decode("utf-8", "replace"))
+        return Content(normal(href), response.headers.get("etag", ""), decoded(response.content, href))
 
     def find_uid(self, collection: str, kind: Kind, uid: str) -> Content | None:
         """The item that has this UID, if any (RFC 4791 section 7.8, RFC 6352 section 8.6)."""
         for body in xml.uid_queries(kind, uid):
             for answer in self._multistatus("REPORT", collection, body, depth=1):
                 text = answer.text(xml.DATA[kind])
-                if f"UID:{uid}" in text.replace("\r\n ", "").replace("\n ", ""):
+                if meaning.uid(text) == uid:  # servers look for a part of it
                     return Content(answer.href, answer.text("{DAV:}getetag"), text)
         return None
 
@@ -234,7 +250,7 @@ class Session:
         response = self.request("REPORT", collection, content=body, headers=xml.CONTENT)
         try:
             return xml.root(response.content) if response.content.strip() else None
-        except etree.XMLSyntaxError:
+        except xml.NoAnswer:
             raise DavRefused("REPORT", collection, 501, "the server is no SOGo") from None
 
     def request(
@@ -258,12 +274,21 @@ class Session:
     def _propfind(self, href: str, body: bytes, *, depth: int) -> list[xml.Answer]:
         return self._multistatus("PROPFIND", href, body, depth=depth)
 
+    def _listing(self, href: str, body: bytes) -> list[xml.Answer]:
+        """What is at `href` and directly below. Raises DavError when the server shows only a part of it."""
+        answers = self._propfind(href, body, depth=1)
+        if not answers:  # not even what was asked about, which belongs to it (RFC 4918 section 9.1)
+            raise DavError(f"PROPFIND {href} was answered with a listing of nothing, not even of itself")
+        if cut := next((answer for answer in answers if " 507" in answer.status), None):
+            raise DavError(f"PROPFIND {href} was answered with a part of the listing: {cut.status}")
+        return answers
+
     def _multistatus(self, method: str, href: str, body: bytes, *, depth: int) -> list[xml.Answer]:
         response = self.request(method, href, content=body, headers={**xml.CONTENT, "Depth": str(depth)})
         try:
-            return [xml.Answer(normal(href), found) for href, found in xml.answers(response.content)]
-        except etree.XMLSyntaxError as error:
-            raise DavError(f"{method} {href} was answered with what is no XML: {error}") from None
+            return [replace(answer, href=normal(answer.href)) for answer in xml.answers(response.content)]
+        except xml.NoAnswer as error:
+            raise DavError(f"{method} {href} was answered with what makes no sense: {error}") from None
 
 
 def normal(href: str) -> str:
@@ -271,7 +296,22 @@ def normal(href: str) -> str:
     return quote(unquote(urlsplit(href).path), safe="/~!$&'()*+,;=:@-._")
 
 
+def decoded(data: bytes, where: str) -> str:
+    """The text of an item or a file; what is no UTF-8 is read as Windows text, and said."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        log.warning("this is not UTF-8, so it is read as Windows-1252", item=where)
+        return data.decode("cp1252", errors="replace")
+
+
 def _checked(method: str, url: str, response: httpx.Response) -> httpx.Response:
+    if response.is_redirect:  # a login page is no answer, and what was to be written is not written
+        raise DavError(
+            f"{method} {url} is redirected to {response.headers['location']}: write the address of the calendars "
+            "themselves into `url`"
+        )
     if response.status_code < 400:
         return response
     if response.status_code in (401, 407):

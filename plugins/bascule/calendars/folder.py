@@ -9,13 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import structlog
-
 from bascule.access import AccessError
 from bascule.calendars import xml
-from bascule.calendars.dav import Collection, Content, Kind, normal
-
-log = structlog.get_logger(__name__)
+from bascule.calendars.dav import Collection, Content, Kind, decoded, normal
 
 ENDINGS = {"calendar": ".ics", "addressbook": ".vcf"}
 Lines = list[str]
@@ -121,12 +117,7 @@ def _files(entry: Path, kind: Kind) -> list[Path]:
 
 
 def _read(path: Path) -> str:
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        log.warning("a file is not UTF-8, so it is read as Windows-1252", file=str(path))
-        return data.decode("cp1252", errors="replace")
+    return decoded(path.read_bytes(), str(path))
 
 
 def _free(taken: dict[str, Content], stem: str, ending: str) -> str:

@@ -1,4 +1,4 @@
-"""The XML of WebDAV requests and answers. Parsed without entities or network, since the server may be hostile."""
+"""The XML of WebDAV requests and answers. Read without document types, entities or network: a server may be hostile."""
 
 import html
 import re
@@ -42,15 +42,22 @@ _d = ElementMaker(namespace=DAV, nsmap=NAMES)
 _c = ElementMaker(namespace=CAL, nsmap=NAMES)
 _cr = ElementMaker(namespace=CARD, nsmap=NAMES)
 _sogo = ElementMaker(namespace=INVERSE, nsmap={None: INVERSE})
+# Items may be larger than libxml2 likes, and with `huge_tree` nothing else limits what entities grow to.
+_doctype = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*<!DOCTYPE", re.S)
 _parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, recover=False)
+
+
+class NoAnswer(ValueError):
+    """Raised when a text is not the XML that was asked for; its text says what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a multistatus says of one href: the properties that were found."""
+    """What a multistatus says of one href: the properties that were found, and the status where it has one itself."""
 
     href: str
     found: Mapping[str, etree._Element]
+    status: str = ""
 
     def text(self, name: str) -> str:
         element = self.found.get(name)
@@ -77,24 +84,42 @@ class Answer:
             return None
         return "addressbook" if f"{{{CARD}}}addressbook" in names else None
 
+    def is_collection(self) -> bool:
+        types = self.found.get(f"{{{DAV}}}resourcetype")
+        return types is not None and types.find(f"{{{DAV}}}collection") is not None
+
     def components(self) -> frozenset[str]:
         element = self.found.get(f"{{{CAL}}}supported-calendar-component-set")
         return frozenset(child.get("name", "") for child in element) if element is not None else frozenset()
 
 
-def answers(body: bytes) -> Iterator[tuple[str, dict[str, etree._Element]]]:
-    """(href, properties found) of each response in a multistatus. Raises XMLSyntaxError."""
-    for response in root(body).iterfind(f"{{{DAV}}}response"):
-        found: dict[str, etree._Element] = {}
-        for part in response.iterfind(f"{{{DAV}}}propstat"):
-            if " 200" in (part.findtext(f"{{{DAV}}}status") or ""):
-                found |= {element.tag: element for element in part.find(f"{{{DAV}}}prop")}
-        yield (response.findtext(f"{{{DAV}}}href") or "").strip(), found
+def answers(body: bytes) -> list[Answer]:
+    """Each response in a multistatus (RFC 4918 section 13). Raises NoAnswer."""
+    top = root(body)
+    if top.tag != f"{{{DAV}}}multistatus":
+        raise NoAnswer(f"it is no multistatus, but <{etree.QName(top).localname}>")
+    return [_answer(response) for response in top.iterfind(f"{{{DAV}}}response")]
+
+
+def _answer(response: etree._Element) -> Answer:
+    found = {
+        element.tag: element
+        for part in response.iterfind(f"{{{DAV}}}propstat")
+        if " 200" in (part.findtext(f"{{{DAV}}}status") or "")
+        for element in part.iterfind(f"{{{DAV}}}prop/*")
+    }
+    status = (response.findtext(f"{{{DAV}}}status") or "").strip()
+    return Answer((response.findtext(f"{{{DAV}}}href") or "").strip(), found, status)
 
 
 def root(body: bytes) -> etree._Element:
-    """Any answer in XML. Raises XMLSyntaxError."""
-    return etree.fromstring(body, _parser)
+    """Any answer in XML. Raises NoAnswer."""
+    if _doctype.match(body) or b"\0" in body[:4]:  # NUL: UTF-16 or UTF-32, in which a document type would be missed
+        raise NoAnswer("it has a document type, or is not in UTF-8")
+    try:
+        return etree.fromstring(body, _parser)
+    except etree.XMLSyntaxError as error:
+        raise NoAnswer(f"it is no XML: {error}") from None
 
 
 def words(text: str) -> str:

@@ -9,12 +9,21 @@ from bascule.text import harmless, storable
 
 LINE_CHARACTERS = 500
 SEPARATOR = "/"  # of the new server where the problem doesn't say another one
-EDITABLE = ("name", "text")
+EDITABLE = ("name", "text", "action")
+CHOICES = "choices"  # the detail that lists the actions among which a person may choose
 
 
 def editable(problem: Problem) -> dict[str, str]:
     """The values of a problem's proposal that a person may edit."""
-    return {key: problem.proposal[key] for key in EDITABLE if isinstance(problem.proposal.get(key), str)}
+    found = {key: problem.proposal[key] for key in EDITABLE if isinstance(problem.proposal.get(key), str)}
+    if not choices(problem):
+        found.pop("action", None)
+    return found
+
+
+def choices(problem: Problem) -> list[str]:
+    """The actions among which a person may choose, where there are several."""
+    return [str(action) for action in problem.details.get(CHOICES, ())]
 
 
 def edited(problem: Problem, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +60,9 @@ def refusal(problem: Problem, values: Mapping[str, Any], taken: Collection[str])
 def _wrong(problem: Problem, key: str, value: str, taken: Collection[str]) -> str:
     if not value.strip():
         return "it is empty; write something"
+    if key == "action":
+        known = choices(problem)
+        return "" if value in known else f"choose one of {', '.join(known)}"
     if key == "text":
         return ""  # a filter's text: the server compiles it
     if is_folder_name(problem):

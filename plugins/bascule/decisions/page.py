@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bascule.decisions.check import editable, separator_of
+from bascule.decisions.check import CHOICES, choices, editable, separator_of
 from bascule.decisions.record import Refused
 from bascule.kinds import kind_of
 from bascule.ledger import Ledger, mailboxes, problems
@@ -28,6 +28,7 @@ class Field:
     title: str
     description: str
     multiline: bool
+    choices: tuple[str, ...] = ()  # the values that are allowed, where only some are
 
 
 def shown(found: Sequence[Problem]) -> list[Problem]:
@@ -43,6 +44,7 @@ def fields(found: Sequence[Problem], typed: Mapping[int, Mapping[str, Any]]) -> 
             f"{kind_of(problem.room, problem.kind).name}: {key} for {harmless(problem.subject)[:80]}",
             _description(problem),
             "\n" in value,
+            tuple(choices(problem)) if key == "action" else (),
         )
         for problem in found
         for key, value in editable(problem).items()
@@ -124,7 +126,7 @@ def _details(problem: Problem) -> dict[str, Any]:
     named = {
         key: problem.facts[key] for key in ("message_id", "from", "subject", "sent", "size") if key in problem.facts
     }
-    return named | problem.details
+    return named | {key: value for key, value in problem.details.items() if key != CHOICES}
 
 
 def proposal(problem: Problem) -> str:
@@ -132,7 +134,8 @@ def proposal(problem: Problem) -> str:
     values = {key: value for key, value in problem.proposal.items() if key != "action"}
     words = ", ".join(f"{key}: {'see the form' if chr(10) in str(value) else value}" for key, value in values.items())
     action = str(problem.proposal.get("action", "look again")).replace("_", " ")
-    return f"{action} ({words})" if words else action
+    others = [other.replace("_", " ") for other in choices(problem) if other != problem.proposal.get("action")]
+    return " or, in the form, ".join([f"{action} ({words})" if words else action, *others])
 
 
 def plain(value: str) -> str:

@@ -31,6 +31,7 @@ COLUMNS = [
     "decision",
     "name",
     "text",
+    "action",
 ]
 NEEDED = ["id", "version", "account", "decision", "name", "text"]
 
@@ -105,6 +106,7 @@ def _row(each: Problem) -> dict[str, str]:
         "decision": "",
         "name": storable(values.get("name", "")),
         "text": storable(values.get("text", "")),
+        "action": values.get("action", ""),
     }
 
 
@@ -115,7 +117,7 @@ def version(problem: Problem) -> str:
 
 
 def _choice(problem: Problem, row: dict[str, str]) -> Choice:
-    given = {key: row.get(key, "") for key in check.editable(problem)}
+    given = {key: row[key] for key in check.editable(problem) if key in row}
     return Choice(problem, WORDS[_word(row)], given)
 
 

@@ -113,4 +113,6 @@ def param(field: "Field") -> Param:
     """One field of the form, as Airflow shows it. What is empty is refused with a reason when it comes back."""
     # A field of one line would lose the line ends of a filter's text.
     lines: dict[str, Any] = {"format": "multiline"} if field.multiline else {}
+    if field.choices:
+        lines["enum"] = list(field.choices)
     return Param(field.value, type="string", title=field.title, description=field.description, **lines)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from bascule.calendars import Counts, meaning, sync_account
 from bascule.ledger import Ledger, problems
-from bascule.ledger.journal import Origin
 from bascule.ledger.problems import Option
 from calendar_items import card, event
+from deciding import decide, open_problems
 
 
 @pytest.fixture
@@ -24,24 +24,6 @@ def filled(servers: Any) -> Any:
 
 def run(access: Any, ledger: Ledger, **options: Any) -> Counts:
     return sync_account(access, ledger, "zoe", **options)
-
-
-def open_problems(ledger: Ledger) -> list[tuple[str, str]]:
-    return [(problem.kind, problem.subject) for problem in problems.problems(ledger, room="calendar")]
-
-
-def decide(ledger: Ledger, option: Option, **values: Any) -> None:
-    for problem in problems.problems(ledger):
-        with ledger.session() as session:
-            problems.decide(
-                session,
-                problem.id,
-                option,
-                values or problem.proposal,
-                decided_by="anne",
-                source="page",
-                origin=Origin("test"),
-            )
 
 
 def test_everything_is_carried_and_a_second_pass_changes_nothing(access: Any, ledger: Ledger, filled: Any) -> None:

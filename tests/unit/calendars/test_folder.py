@@ -29,17 +29,21 @@ EXPORT = (
 )
 
 
-@pytest.fixture
-def exported(access: Any, servers: Any, tmp_path: Path) -> Any:
+def exported_to(access: Any, servers: Any, folder: Path) -> Any:
     """An access whose old side is a folder of files."""
-    folder = tmp_path / "export" / "zoe"
-    folder.mkdir(parents=True)
-    (folder / "agenda.ics").write_text(EXPORT, newline="")
-    (folder / "amis.vcf").write_text(card("c1") + card("c2", "Renée Ümit"), newline="")
-    old = CalendarServerPart(connection="old", url=f"file://{tmp_path}/export/{{{{ account }}}}/")
+    (folder / "zoe").mkdir(parents=True)
+    old = CalendarServerPart(connection="old", url=f"file://{folder}/{{{{ account }}}}/")
     site = SimpleNamespace(calendars=access.site.calendars.model_copy(update={"old": old}), timezone="Europe/Paris")
     servers[1].make("/zoe/personal/", "calendar", "Personal")
-    return SimpleNamespace(site=site, connections=access.connections, folder=folder)
+    return SimpleNamespace(site=site, connections=access.connections, folder=folder / "zoe")
+
+
+@pytest.fixture
+def exported(access: Any, servers: Any, tmp_path: Path) -> Any:
+    there = exported_to(access, servers, tmp_path / "export")
+    (there.folder / "agenda.ics").write_text(EXPORT, newline="")
+    (there.folder / "amis.vcf").write_text(card("c1") + card("c2", "Renée Ümit"), newline="")
+    return there
 
 
 def test_an_export_is_taken_apart_by_uid_with_exceptions_and_zones() -> None:

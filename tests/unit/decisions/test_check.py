@@ -56,3 +56,23 @@ def test_the_separator_is_the_one_that_the_problem_names(report: Report) -> None
 def test_only_values_that_a_person_may_edit_are_taken_from_an_answer(report: Report) -> None:
     values = check.edited(report(), {"name": "y", "action": "leave out", "other": "z"})
     assert values == {"action": "rename", "name": "y"}
+
+
+CHOICE = {
+    "room": "calendar",
+    "kind": "both-changed",
+    "proposal": {"action": "keep_new"},
+    "details": {"choices": ["keep_new", "take_old"]},
+}
+
+
+def test_where_there_are_several_actions_one_of_them_is_chosen(report: Report) -> None:
+    problem = report("/anna/agenda/e.ics", **CHOICE)
+    assert check.edited(problem, {"action": "take_old"}) == {"action": "take_old"}
+    assert check.refusal(problem, {"action": "take_old"}, []) == ""
+    assert "choose one of keep_new, take_old" in check.refusal(problem, {"action": "drop"}, [])
+
+
+def test_an_action_without_a_choice_can_not_be_edited(report: Report) -> None:
+    assert "action" not in check.editable(report())
+    assert check.edited(report(), {"action": "delete"})["action"] == "rename"

@@ -154,3 +154,16 @@ def test_look_again_decides_nothing_and_asks_again_while_it_is_there(
     asking.answer("I repaired it by hand, look again")
     assert values_of(ledger) == []
     assert asking.ask()
+
+
+def test_the_form_offers_the_actions_among_which_one_may_choose(asking: Asking, ledger: Ledger, report: Report) -> None:
+    problem = report("~x", details={"choices": ["rename", "leave_it"]})
+    asking.ask()
+    field = asking.asked["params"][f"{problem.id}.action"]
+    assert (field["value"], field["schema"]["enum"]) == ("rename", ["rename", "leave_it"])
+    assert "or, in the form, leave it" in asking.task.body.replace("\\", "")
+    asking.answer(Option.APPLY.value, **{f"{problem.id}_action": "leave_it"})
+    with ledger.reading() as session:
+        decided = problems.last_decision(session, problem.id)
+    assert decided is not None
+    assert decided.values["action"] == "leave_it"

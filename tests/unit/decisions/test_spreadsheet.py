@@ -9,6 +9,7 @@ from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Option, Problem
 
 from tests.unit.decisions.conftest import AUTHOR
+from tests.unit.decisions.test_check import CHOICE
 
 Report = Callable[..., Problem]
 
@@ -116,3 +117,12 @@ def test_a_line_against_what_was_decided_meanwhile_is_refused(ledger: Ledger, re
 def test_what_is_no_such_file_is_refused(ledger: Ledger, data: bytes, words: str) -> None:
     with pytest.raises(AnswerRefused, match=words):
         spreadsheet.read(ledger, data)
+
+
+def test_an_action_is_chosen_in_its_column_where_there_are_several(ledger: Ledger, report: Report) -> None:
+    for subject in ("/a.ics", "/b.ics"):
+        report(subject, **CHOICE)
+    data = edited(ledger, {"decision": "apply", "action": "take_old"}, {"decision": "apply"})
+    assert [each.values["action"] for each in spreadsheet.read(ledger, data)] == ["take_old", "keep_new"]
+    with pytest.raises(AnswerRefused, match="choose one of"):
+        spreadsheet.read(ledger, edited(ledger, {"decision": "apply", "action": "eat"}))
