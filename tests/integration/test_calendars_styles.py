@@ -7,8 +7,9 @@ import pytest
 from bascule.access import Access
 from bascule.calendars import meaning, sync_account
 from bascule.ledger import Ledger, problems
+from bascule.ledger.calendars import calendars
 
-from tests.integration.test_calendars import Place, calendar, ledger, make_place, people, place
+from tests.integration.test_calendars import COLLECTION, Place, calendar, ledger, make_place, people, place
 
 __all__ = ["ledger", "make_place", "people", "place"]
 
@@ -103,6 +104,7 @@ CARDS = {
         "ORG:Observatoire;Équipe",
     ],
     "photo": ["UID:photo", "FN:Photo", "N:Photo;;;;", f"PHOTO;ENCODING=b;TYPE=JPEG:{'/9j/4AAQ' * 5000}"],
+    "large": ["UID:large", "FN:Photo de 2 Mo", "N:Photo;;;;", f"PHOTO;ENCODING=b;TYPE=JPEG:{'/9j/4AAQ' * 350_000}"],
     "group": [
         "UID:group",
         "FN:Groupe",
@@ -140,6 +142,24 @@ def test_every_style_is_carried_or_named(access: Access, ledger: Ledger, place: 
         assert meaning.differences(card(lines), there.text) == [], name
     again = sync_account(access, ledger, place.account)
     assert (again.copied, again.updated, again.deleted) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["Réunions d'été", "a~b", "100 % à & <b>", "会議", "x" * 120])
+def test_a_collection_is_carried_whatever_its_address_is_called(
+    access: Access, ledger: Ledger, place: Place, name: str
+) -> None:
+    """A SOGo 5.8 loses a connection to its database at each request about a collection with `'` in its path."""
+    path = f"/{place.account}/{quote(name)}-{place.name}/"
+    place.old.request("MKCOL", path, content=COLLECTION.format(space="caldav", kind="calendar")).raise_for_status()
+    headers = {"Content-Type": "text/calendar"}
+    place.old.put(f"{path}e.ics", content=calendar("e", "SUMMARY:Nom"), headers=headers).raise_for_status()
+    assert sync_account(access, ledger, place.account).problems == 0
+    row = next(row for row in calendars(ledger, place.account) if row.old_href.endswith(f"-{place.name}/"))
+    for _ in range(12):  # more than SOGo has connections
+        assert [each.rsplit("/", 1)[1] for each in place.owner.etags(row.new_href)] == ["e.ics"]
+    assert sync_account(access, ledger, place.account).copied == 0
+    place.old.request("DELETE", path)
+    place.owner._client.request("DELETE", row.new_href)
 
 
 @pytest.mark.parametrize("name", ["é è", "a'b", "100%", "x" * 180])

@@ -160,6 +160,26 @@ def test_preferences_shares_and_items_come_along_and_a_further_run_changes_nothi
     assert "later on old" not in two.preference("sogo", two.owner, "SOGoMailSignature")
 
 
+def test_a_group_of_addresses_is_carried_by_the_tool_and_later_by_carddav(two: Two, ledger: Ledger) -> None:
+    """SOGo has a form of its own for groups: VLIST."""
+    old, new = two.session("old", two.owner), two.session("new", two.owner)
+    book = f"/SOGo/dav/{two.owner}/Contacts/personal/"
+    group = (
+        "BEGIN:VLIST\r\nVERSION:1.0\r\nUID:{0}.vlf\r\nFN:Équipe\r\nCARD;EMAIL=a@obs.test;FN=A:c1.vcf\r\nEND:VLIST\r\n"
+    )
+    old.collections(f"/SOGo/dav/{two.owner}/Contacts/", "addressbook")  # makes the personal address book
+    card = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:c1\r\nFN:A\r\nN:A;;;;\r\nEMAIL:a@obs.test\r\nEND:VCARD\r\n"
+    old.put(f"{book}c1.vcf", "addressbook", card)
+    for name in ("first", "later"):
+        old.put(f"{book}{name}.vlf", "addressbook", group.format(name))
+        assert sync_account(two.access, ledger, two.owner).problems == 0
+        there = new.get(f"{book}{name}.vlf")
+        assert there is not None
+        assert meaning.same(group.format(name), there.text)
+    again = sync_account(two.access, ledger, two.owner)
+    assert (again.copied, again.updated, again.deleted) == (0, 0, 0)
+
+
 def test_what_somebody_has_set_or_shared_on_new_stays(lab: Any, two: Two, ledger: Ledger) -> None:
     personal = f"/SOGo/dav/{two.owner}/Calendar/personal/"
     old, new = two.session("old", two.owner), two.session("new", two.owner)

@@ -1,15 +1,16 @@
 """Carry all calendars and address books of accounts: many accounts side by side, each by itself."""
 
 import contextlib
+import hashlib
 import os
 import re
 import socket
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
 from itertools import chain, count
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 import structlog
@@ -31,6 +32,7 @@ from bascule.ledger.problems import decisions, withdraw_unseen
 log = structlog.get_logger(__name__)
 
 FILE_ENDING = re.compile(r"\.(ics|vcf)$", re.I)  # collections that are files
+PLAIN = re.compile(r"[A-Za-z0-9_.@+-]{1,80}")
 KINDS: tuple[Kind, ...] = ("calendar", "addressbook")
 
 
@@ -264,9 +266,22 @@ class _Account:
         home = self.new.home(collection.kind)
         if name in self.site.main and f"{home}{self.site.new_main}/" not in taken:
             return self.site.new_main
-        wanted = quote(name if name.strip(".") else f"collection-{name.count('.')}", safe="")  # `..` leads elsewhere
+        wanted = harmless_name(name)
         names = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
         return next(free for free in names if f"{home}{free}/" not in taken)
+
+
+def harmless_name(name: str) -> str:
+    """The name where it is plain, else one made from it, always the same: the last part of a collection's path on new.
+
+    A SOGo 5.8 that has a collection with `'` in its path loses a connection to its database at each request, until it
+    answers nobody any more; in one with `~` it finds nothing again; `..` leads elsewhere. People see the display name.
+    """
+    if PLAIN.fullmatch(name) and name.strip("."):
+        return name
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = "-".join(re.findall(r"[A-Za-z0-9]+", plain))[:60]
+    return f"{words}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
 
 
 def _at_birth(collection: Collection) -> dict[str, Any]:

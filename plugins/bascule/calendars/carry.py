@@ -396,7 +396,8 @@ def _action(decided: tuple[Problem, Decision]) -> Any:
 def item_name(item: Content) -> str:
     """The last part of the item's path on new: as on old where that is harmless, else made from its UID."""
     name = item.href.rsplit("/", 1)[-1]
-    ending = ".vcf" if "BEGIN:VCARD" in item.text[:200].upper() else ".ics"
+    begin = item.text[:200].upper()
+    ending = ".vcf" if "BEGIN:VCARD" in begin else ".vlf" if "BEGIN:VLIST" in begin else ".ics"
     if len(name) <= 200 and not set("+%;,&'()!$*=~:@") & set(name) and "." in name.strip("."):
         return name
     return repairs.new_uid(f"{item.href}\n{meaning.uid(item.text)}") + ending

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 WRITTEN_BY_SERVERS = {"PRODID", "CALSCALE", "METHOD", "REV", "DTSTAMP", "LAST-MODIFIED", "CREATED", "X-WR-CALNAME"}
 DEFAULT_PARAMETERS = {("VALUE", "DATE-TIME"), ("VALUE", "TEXT"), ("VALUE", "DURATION"), ("CHARSET", "UTF-8")}
 SCHEDULING_PARAMETERS = {"RSVP", "SCHEDULE-STATUS"}  # a server's own notes on who was asked and who should answer
+CARDS = ("VCARD", "VLIST")  # the second is SOGo's own group of addresses
 STRUCTURED = {"N", "ADR", "ORG"}  # empty fields at their ends mean nothing
 # A card of version 4 is a card of version 3 to SOGo, its lines stay; one of version 2.1 is another matter (encodings).
 EMPTY_BY_DEFAULT = {
@@ -54,7 +55,7 @@ class Part:
 
     def items(self) -> list["Part"]:
         """The events, tasks or journals of a calendar; a card itself."""
-        if self.name == "VCARD":
+        if self.name in CARDS:
             return [self]
         return [part for part in self.parts if part.name != "VTIMEZONE"]
 
@@ -76,7 +77,7 @@ def parse(text: str) -> Part:
             open_parts[-1].lines.append(line)
     if len(open_parts) > 1:
         raise Unreadable(f"BEGIN:{open_parts[-1].name} is never closed")
-    if len(root.parts) != 1 or root.parts[0].name not in ("VCALENDAR", "VCARD"):
+    if len(root.parts) != 1 or root.parts[0].name not in ("VCALENDAR", *CARDS):
         raise Unreadable("the text is not one calendar object and not one card")
     return root.parts[0]
 

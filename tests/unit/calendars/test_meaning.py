@@ -103,3 +103,10 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(meaning.Unreadable):
         meaning.parse(text)
     assert meaning.same(text, text)
+
+
+def test_a_group_of_addresses_of_sogo_is_compared_by_its_members() -> None:
+    group = "BEGIN:VLIST\r\nVERSION:1.0\r\nUID:l\r\nFN:Liste\r\nCARD;EMAIL=a@b.c;FN=A:c1.vcf\r\nEND:VLIST\r\n"
+    assert meaning.uid(group) == "l"
+    assert meaning.same(group, group.replace("\r\n", "\n").replace("EMAIL=a@b.c;FN=A", "FN=A;EMAIL=a@b.c"))
+    assert meaning.differences(group, group.replace("c1.vcf", "c2.vcf")) != []
