@@ -26,6 +26,7 @@ from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
 
 ROOT = Path(__file__).parents[1]
 PYTHONPATH = f"{ROOT / 'plugins'}:{ROOT}"
+ENVIRONMENT = {"BASCULE_OLD_PASSWORD": PASSWORD, "BASCULE_NEW_PASSWORD": PASSWORD, "PYTHONPATH": PYTHONPATH}
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -92,15 +93,16 @@ def bascule(bench: Bench, old_user: str, new_user: str, *extra: str) -> Cost:
 
 def run_engine(bench: Bench, command: str, old_user: str, new_user: str, *extra: str) -> Cost:
     """One of the engine's commands."""
-    return run(
-        [
-            sys.executable, "-m", "bascule.mailbox", command, "--account", new_user,
-            "--old", f"imap://{old_user}@127.0.0.1:{bench.old_port}",
-            "--new", f"imap://{new_user}@127.0.0.1:{bench.new_port}",
-            "--ledger", str(bench.home / f"{new_user}.db"), *extra,
-        ],
-        {"BASCULE_OLD_PASSWORD": PASSWORD, "BASCULE_NEW_PASSWORD": PASSWORD, "PYTHONPATH": PYTHONPATH},
-    )  # fmt: skip
+    return run(engine_command(bench, command, old_user, new_user, *extra), ENVIRONMENT)
+
+
+def engine_command(bench: Bench, command: str, old_user: str, new_user: str, *extra: str) -> list[str]:
+    return [
+        sys.executable, "-m", "bascule.mailbox", command, "--account", new_user,
+        "--old", f"imap://{old_user}@127.0.0.1:{bench.old_port}",
+        "--new", f"imap://{new_user}@127.0.0.1:{bench.new_port}",
+        "--ledger", str(bench.home / f"{new_user}.db"), *extra,
+    ]  # fmt: skip
 
 
 def bascule_verified(bench: Bench, old_user: str, new_user: str) -> Cost:

@@ -8,14 +8,29 @@ import contextlib
 import imaplib
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.mailbox import Bench, Cost, bascule, python_alone, run_engine, write_page
+import sqlalchemy as sa
+from bascule.ledger import Ledger
+from bascule.ledger.mailboxes import RunRow
+
+from benchmarks.mailbox import (
+    ENVIRONMENT,
+    ROOT,
+    Bench,
+    Cost,
+    bascule,
+    engine_command,
+    python_alone,
+    run_engine,
+    write_page,
+)
 from tests.mail_servers import PASSWORD, dovecot, mail_directory
 
 MESSAGES = 500_000
-USER = "huge"
+USER, AGAIN = "huge", "again"  # on new: the second one's first copy is interrupted
 BEGIN, END = "<!-- memory: begin -->", "<!-- memory: end -->"
 
 
@@ -48,6 +63,25 @@ def change(bench: Bench, messages: int) -> None:
     client.logout()
 
 
+def interrupt(bench: Bench, messages: int) -> None:
+    """Kill a first copy when half of the messages stand in the ledger."""
+    command = engine_command(bench, "sync", USER, AGAIN, "--verify", "none")
+    copy = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, cwd=ROOT, stdout=subprocess.DEVNULL)
+    url = f"sqlite:///{bench.home}/{AGAIN}.db"
+    while copied(url) < messages // 2:
+        if copy.poll() is not None:
+            raise RuntimeError("the first copy ended before it could be interrupted")
+        time.sleep(0.1)
+    copy.kill()
+    copy.wait()
+
+
+def copied(url: str) -> int:
+    """How many messages the ledger knows to be on new."""
+    with Ledger(url).reading() as session:
+        return session.scalar(sa.select(sa.func.coalesce(sa.func.sum(RunRow.length), 0))) or 0
+
+
 def measure(bench: Bench, messages: int) -> dict[str, Cost]:
     """Every kind of pass, one after the other on the same mailbox."""
     found: dict[str, Cost] = {}
@@ -60,6 +94,8 @@ def measure(bench: Bench, messages: int) -> dict[str, Cost]:
         return bascule(bench, USER, USER, "--verify", "attributes")
 
     record("first copy, verified", sync)
+    interrupt(bench, messages)
+    record("first copy that goes on in the middle", lambda: bascule(bench, USER, AGAIN, "--verify", "attributes"))
     record("nothing changed", sync)
     change(bench, messages)
     record("1% of the flags and 50 messages", sync)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bascule.access import Endpoint, Login
-from bascule.mailbox.endpoints import Server
+from bascule.mailbox.server import Server
 
 from tests.mail_servers import PASSWORD
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bascule.access import Endpoint, Login
-from bascule.mailbox.endpoints import Server
+from bascule.mailbox.server import Server
 
 PASSWORD = "secret"
 

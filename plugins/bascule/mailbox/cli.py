@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlsplit
 from bascule.access import AccessError, Endpoint, Login, opened
 from bascule.ledger import Ledger, LedgerError, problems
 from bascule.logs import to_standard_error
-from bascule.mailbox.endpoints import MailboxJob, Options, Server, job_for
+from bascule.mailbox.endpoints import MailboxJob, Options, job_for
 from bascule.mailbox.engine import sync_mailbox
 from bascule.mailbox.errors import MailboxFailed, TransientError
+from bascule.mailbox.server import Server
 
 DONE, FAILED, USAGE, PROBLEMS = 0, 1, 2, 3
 if TYPE_CHECKING:

@@ -6,29 +6,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bascule.access import Access, AccessError, Endpoint, Login, login_for
+from bascule.access import Access, AccessError, Endpoint, login_for
 from bascule.mailbox.errors import TransientError
+from bascule.mailbox.server import Server
 
 if TYPE_CHECKING:
     from bascule.site import MailServerPart
 
 Known = Callable[[Collection[str]], set[str]]  # of these names, those that the directory knows
 VerifyLevel = Literal["none", "counts", "attributes", "content"]
-
-
-@dataclass(frozen=True)
-class Server:
-    """One IMAP server as one account sees it, and how much of it all tasks together may use (0: no limit)."""
-
-    endpoint: Endpoint
-    login: Login
-    bytes_per_second: int = 0
-    messages_per_second: int = 0
-    compress: bool = False
-    without: frozenset[str] = frozenset()  # capabilities that are not to be used
-    side: str = ""  # "old" or "new", for messages to people
-    connection: str = ""  # the id of the Airflow connection with the login, for messages to people
-    shared_login: bool = False  # other accounts' mailboxes are opened with the same secret
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bascule.mailbox.endpoints import Server
+    from bascule.mailbox.server import Server
 
 
 class TransientError(Exception):

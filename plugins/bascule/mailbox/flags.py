@@ -121,6 +121,10 @@ class Memory:
         else:
             self._old[at], self._new[at] = numbers
 
+    def knows(self, uid: int) -> bool:
+        """Whether anything is remembered of the message."""
+        return self._index(uid) is not None
+
     def old(self, uid: int) -> Flags | None:
         """The old side's flags, or None when the message is not known."""
         at = self._index(uid)

@@ -14,7 +14,7 @@ from bascule.mailbox.flags import Flags
 from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import Listing, Seen, Selection
-from bascule.mailbox.looking import UNLISTABLE, Look, SideLook, find_unlistable, list_messages
+from bascule.mailbox.looking import UNLISTABLE, Look, SideLook, find_unlistable, list_messages, meet
 from bascule.mailbox.matching import match
 from bascule.mailbox.rejects import Rejects
 from bascule.mailbox.replaced import may_begin_anew
@@ -116,6 +116,7 @@ class FolderWork:
             assert old is not None and new is not None
             self.folder.row.old_uidvalidity = old.status.uidvalidity
             self.folder.row.new_uidvalidity = new.status.uidvalidity
+            meet(self.folder, old, new)
             return old, new
 
     def _dry(self, todo: Selection, lane: Lane) -> None:

@@ -2,11 +2,13 @@
 
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 from bascule.mailbox import dates
+from bascule.mailbox.columns import ascending
 from bascule.mailbox.flags import Flags, FlagTable, clean
 from bascule.mailbox.parse import read_response
 from bascule.mailbox.wire import Wire
@@ -46,7 +48,10 @@ class Listing:
         return (self.at(i) for i in range(len(self.uids)))
 
     def at(self, i: int) -> Seen:
-        return Seen(self.uids[i], self.table.sets[self._flags[i]], self._dates[i], self.sizes[i])
+        return Seen(self.uids[i], self.flags_at(i), self._dates[i], self.sizes[i])
+
+    def flags_at(self, i: int) -> Flags:
+        return self.table.sets[self._flags[i]]
 
     def select(self, wanted: Callable[[int], bool]) -> "Selection":
         """The messages whose UID is wanted."""
@@ -101,6 +106,7 @@ class Selection(Sequence[Seen]):
     def __init__(self, listing: Listing | None = None, indexes: "array[int] | None" = None) -> None:
         self.listing = listing or Listing()
         self.indexes = indexes if indexes is not None else array("I")
+        self._by_uid: array[int] | None = None  # indexes in the order of their UIDs, for `find`
 
     def __len__(self) -> int:
         return len(self.indexes)
@@ -124,6 +130,16 @@ class Selection(Sequence[Seen]):
         if not uids:
             return self
         return Selection(self.listing, array("I", (i for i in self.indexes if self.listing.uids[i] not in uids)))
+
+    def find(self, uid: int) -> Seen | None:
+        """The message of this UID, if it is one of them."""
+        uids = self.listing.uids
+        if self._by_uid is None:
+            keys = array("I", self.uids())
+            self._by_uid = array("I", (self.indexes[i] for i in ascending(keys)))
+        at = bisect_left(self._by_uid, uid, key=uids.__getitem__)
+        found = at < len(self._by_uid) and uids[self._by_uid[at]] == uid
+        return self.listing.at(self._by_uid[at]) if found else None
 
     def octets(self) -> int:
         """Their sizes together."""

@@ -22,10 +22,12 @@ class Look:
     """One side of a folder: what the server said first, and what differs from what the ledger remembers.
 
     `unmapped`: messages that the map does not know. `flags`: by UID of this side. `vanished`: UIDs that are gone.
+    `unremembered`: those that the map knows and whose flags nobody has remembered, since their copy was interrupted.
     """
 
     status: FolderStatus
     unmapped: Selection = field(default_factory=Selection)
+    unremembered: Selection = field(default_factory=Selection)
     flags: dict[int, Flags] = field(default_factory=dict)
     vanished: list[int] = field(default_factory=list)
 
@@ -96,9 +98,16 @@ class SideLook:
         look.unmapped = self.listing.select(lambda uid: not self._maps(uid))
         if not len(self.folder.map):
             return
-        for seen in self.listing.select(self._maps):
-            if seen.flags != self._remembered(seen.uid):
-                look.flags[seen.uid] = seen.flags
+        unremembered = array("I")
+        for i, uid in enumerate(self.listing.uids):
+            old_uid = uid if self.is_old else self.folder.map.old_of(uid)
+            if old_uid is None or old_uid not in self.folder.map:
+                continue
+            if not self.folder.memory.knows(old_uid):
+                unremembered.append(i)
+            elif (flags := self.listing.flags_at(i)) != self._remembered(uid):
+                look.flags[uid] = flags
+        look.unremembered = Selection(self.listing, unremembered)
         look.vanished = self._mapped_but(self.listing.uids)
 
     def _remembered(self, uid: int) -> Flags | None:
@@ -144,6 +153,27 @@ class SideLook:
         if last - first < 1000:
             return [uid for uid in range(first, last + 1) if self._maps(uid)]
         return [uid for uid in self._mapped_uids() if first <= uid <= last]
+
+
+def meet(folder: FolderState, old: Look, new: Look) -> None:
+    """Remember the flags of messages that an interrupted copy brought to new.
+
+    Most have the same on both sides, and of half a million nothing more is held. The others are changes of both sides,
+    which are merged as at a first meeting.
+    """
+
+    def same() -> Iterator[tuple[int, Flags, Flags]]:
+        for seen in old.unremembered:
+            found = folder.map.find(seen.uid)
+            there = new.unremembered.find(found[0]) if found else None
+            if found is None or there is None:
+                continue  # gone from new, which is noted as a removal
+            if seen.flags == there.flags:
+                yield seen.uid, seen.flags, there.flags
+            else:
+                old.flags[seen.uid], new.flags[there.uid] = seen.flags, there.flags
+
+    folder.memory.remember_batch(same())
 
 
 def _contains(ordered: "array[int]", uid: int) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bascule.mailbox.copying import literal_uid
@@ -23,17 +23,58 @@ class Match:
 
 
 def match(
-    old_session: Session, old_raw: bytes, new_session: Session, new_raw: bytes, old: Iterable[Seen], new: Iterable[Seen]
+    old_session: Session,
+    old_raw: bytes,
+    new_session: Session,
+    new_raw: bytes,
+    old: Iterable[Seen],
+    new: Iterable[Seen],
 ) -> list[Match]:
-    """Pair messages; only those whose size occurs on both sides are read at all."""
-    sizes = {seen.size for seen in old} & {seen.size for seen in new}
-    old, new = [s for s in old if s.size in sizes], [s for s in new if s.size in sizes]
-    if not old or not new:
-        return []
-    old_digests = digests(old_session, old_raw, [seen.uid for seen in old])
-    new_digests = digests(new_session, new_raw, [seen.uid for seen in new])
-    return _pair([s for s in old if s.uid in old_digests], [s for s in new if s.uid in new_digests],
-                 old_digests, new_digests)  # fmt: skip
+    """Pair messages. First those are read whose size and date occur on both sides; of the rest, those whose size does.
+
+    Messages on new whose copy is in doubt have the dates of few on old, which may hold half a million of their size.
+    """
+    on_old, on_new = _Digests(old_session, old_raw), _Digests(new_session, new_raw)
+    matches: list[Match] = []
+    keys: tuple[Callable[[Seen], object], ...] = (_size_and_date, _size)
+    for key in keys:
+        done_old, done_new = {m.old.uid for m in matches}, {m.new.uid for m in matches}
+        rest = [seen for seen in new if seen.uid not in done_new]
+        there = {key(seen) for seen in rest}
+        some = [seen for seen in old if key(seen) in there and seen.uid not in done_old]
+        there = {key(seen) for seen in some}
+        rest = [seen for seen in rest if key(seen) in there]
+        if rest:
+            old_digests, new_digests = on_old.of(some), on_new.of(rest)
+            matches += _pair(
+                [s for s in some if s.uid in old_digests], [s for s in rest if s.uid in new_digests],
+                old_digests, new_digests,
+            )  # fmt: skip
+    return matches
+
+
+def _size(seen: Seen) -> int:
+    return seen.size
+
+
+def _size_and_date(seen: Seen) -> tuple[int, int]:
+    return seen.size, seen.date
+
+
+class _Digests:
+    """The digests of one side's folder; no message is read twice."""
+
+    def __init__(self, session: Session, raw: bytes) -> None:
+        self._session, self._raw = session, raw
+        self._known: dict[int, bytes] = {}
+        self._asked: set[int] = set()
+
+    def of(self, some: list[Seen]) -> dict[int, bytes]:
+        """By UID, of these messages (and of those asked about before), as far as they are still there."""
+        asked = [seen.uid for seen in some if seen.uid not in self._asked]
+        self._asked.update(asked)
+        self._known |= digests(self._session, self._raw, asked) if asked else {}
+        return self._known
 
 
 def _pair(

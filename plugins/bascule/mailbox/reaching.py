@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from bascule.ledger.problems import Problem
 from bascule.logs import get_logger
-from bascule.mailbox.endpoints import Server
 from bascule.mailbox.errors import LoginBroken, LoginRefused, MailboxFailed, NoMailbox, TransientError
+from bascule.mailbox.server import Server
 from bascule.mailbox.session import Session
 
 log = get_logger(__name__)

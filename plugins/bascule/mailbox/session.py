@@ -8,7 +8,6 @@ from typing import Any
 
 from bascule.logs import get_logger
 from bascule.mailbox import names
-from bascule.mailbox.endpoints import Server
 from bascule.mailbox.errors import (
     ClosedByServer,
     LoginBroken,
@@ -20,6 +19,7 @@ from bascule.mailbox.errors import (
     TransientError,
 )
 from bascule.mailbox.parse import Status, parse_status, parse_tagged, read_response
+from bascule.mailbox.server import Server
 from bascule.mailbox.wire import Wire
 
 log = get_logger(__name__)

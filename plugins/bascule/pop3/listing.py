@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bascule import imap
-from bascule.mailbox.endpoints import Server
+from bascule.mailbox.server import Server
 
 TIMEOUT = 120.0  # seconds; a large mailbox is opened slowly by POP3
 AT_ONCE = 1000  # UIDs in one command: servers limit a command's length

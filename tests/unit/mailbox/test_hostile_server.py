@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 from bascule.access import Endpoint, Login
 from bascule.mailbox import wire
-from bascule.mailbox.endpoints import Server
 from bascule.mailbox.errors import MailboxFailed, NotUnderstood, ProtocolError, TransientError
+from bascule.mailbox.server import Server
 from bascule.mailbox.session import Session
 
 Answer = Callable[[bytes], bytes]  # a command line -> what the server says

@@ -2,13 +2,19 @@
 
 import tracemalloc
 from array import array
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 from bascule.mailbox import dates
 from bascule.mailbox.columns import ascending, in_order
 from bascule.mailbox.flags import Memory, afterwards, clean, inline
+from bascule.mailbox.folders import FolderStatus
 from bascule.mailbox.listing import Listing, parse_set, write_set
-from bascule.mailbox.looking import all_but, span
+from bascule.mailbox.looking import Look, all_but, meet, span
+from bascule.mailbox.state import FolderState
 from bascule.mailbox.uidmap import UidMap
+from bascule.mailbox.wire import Wire
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,3 +144,36 @@ def test_huge_messages_and_far_dates_are_listed_as_they_are() -> None:
         (3, "2024-03-12T10:00:00+00:00", 5_000_000_000),
         (4, "unknown", 400),
     ]
+
+
+def listed(count: int, flags: Callable[[int], bytes]) -> Listing:
+    """What a server says of so many messages, their UIDs from 1 on."""
+    listing = Listing()
+    handle = listing.handler(cast(Wire, None))  # lines of the usual form need no more than the line
+    for uid in range(1, count + 1):
+        line = b'* %d FETCH (UID %d FLAGS (%b) INTERNALDATE "01-Feb-2020 10:00:00 +0000" RFC822.SIZE 100)\r\n'
+        handle(line % (uid, uid, flags(uid)))
+    return listing
+
+
+def test_a_copy_that_goes_on_holds_no_object_for_each_message_copied_before() -> None:
+    count = 20_000
+    sides = [listed(count, lambda uid: b"\\Seen" if uid % 3 else b"") for _ in ("old", "new")]
+    looks = [Look(FolderStatus(count, count + 1, 1, 0), unremembered=side.select(lambda uid: True)) for side in sides]
+    folder = SimpleNamespace(map=UidMap([(1, 1, count, "copied")]), memory=Memory())
+    tracemalloc.start()
+    meet(cast(FolderState, folder), *looks)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (looks[0].flags, looks[1].flags) == ({}, {})
+    again = Memory(folder.memory.pack(lambda uid: True))
+    assert (again.old(3), again.new(4)) == (frozenset(), frozenset({b"\\Seen"}))
+    assert most < count * 40
+
+
+def test_a_copy_that_goes_on_merges_flags_that_differ_by_now() -> None:
+    old, new = listed(3, lambda uid: b"\\Flagged" if uid == 2 else b""), listed(3, lambda uid: b"")
+    looks = [Look(FolderStatus(3, 4, 1, 0), unremembered=side.select(lambda uid: uid != 3)) for side in (old, new)]
+    folder = SimpleNamespace(map=UidMap([(1, 1, 3, "copied")]), memory=Memory())
+    meet(cast(FolderState, folder), *looks)
+    assert (looks[0].flags, looks[1].flags) == ({2: frozenset({b"\\Flagged"})}, {2: frozenset()})
