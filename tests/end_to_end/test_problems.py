@@ -81,8 +81,10 @@ def test_a_task_killed_between_decision_and_settling_is_tried_again_and_settles(
     run = day.seen["problems before the loss"]
     assert day.notes["decided and not settled when killed"]
     settle = run.task("mailbox.settle", fifty.KILLED)
-    assert (settle["state"], settle["try_number"]) == ("success", 2)
-    assert run.task("mailbox.review", fifty.KILLED)["try_number"] == 1, "nobody was asked again"
+    # A busy scheduler can lose a further try, which is tried again as well.
+    assert settle["state"] == "success" and settle["try_number"] >= 2
+    assert fifty.decided(day)[fifty.KILLED] == 1, "nobody was asked again"
+    assert day.notes["copies on new"][fifty.KILLED] == 1
 
 
 def test_with_airflows_database_thrown_away_what_is_open_is_asked_and_nothing_else(day: Day) -> None:
