@@ -23,11 +23,12 @@ import structlog
 from bascule import site as site_file
 from bascule.access import Access, EnvironmentConnections, opened
 from bascule.calendars import sync_accounts
+from bascule.calendars.dav import Session
 from bascule.directory import accounts
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import totals
 
-from benchmarks.mailbox import write_page
+from benchmarks.mailbox import LAUNCHER, write_page
 from lab.paths import CHECKOUT, Instance
 from lab.secrets import CALENDAR_FILLER, CALENDAR_USER, Secrets, load_or_make
 
@@ -117,15 +118,15 @@ def measure_bascule(access: Access, folder: Path, names: list[str], parallel: in
     """A first pass and one in which nothing changed."""
     ledger = Ledger(f"sqlite:///{folder}/ledger.db")
 
-    def carry() -> str:
+    def carry() -> tuple[str, int]:
         sync_accounts(access, ledger, names, parallel=parallel)
-        return ""
+        return "", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def there() -> int:
         return sum(totals(ledger).values())
 
     titles = ("first pass", "nothing changed")
-    return [_timed(f"bascule, {title}", resource.RUSAGE_SELF, carry, there) for title in titles]
+    return [_timed(f"bascule, {title}", carry, there) for title in titles]
 
 
 def measure_peer(instance: Instance, secrets: Secrets, folder: Path, names: list[str]) -> list[str]:
@@ -140,21 +141,21 @@ def measure_peer(instance: Instance, secrets: Secrets, folder: Path, names: list
     settings.write_text(text)
     environ = {**os.environ, "VDIRSYNCER_CONFIG": str(settings), "SSL_CERT_FILE": str(instance.ca_certificate)}
 
-    def run(word: str, answers: str = "") -> str:
-        """What vdirsyncer complains of; it goes on with the other accounts then."""
-        done = subprocess.run(
-            ["vdirsyncer", word], input=answers, env=environ, text=True, capture_output=True, check=False
-        )
+    def run(word: str, answers: str = "") -> tuple[str, int]:
+        """What vdirsyncer complains of, and its memory in kB; it goes on with the other accounts then."""
+        command = [sys.executable, "-S", "-c", LAUNCHER, "vdirsyncer", word]
+        done = subprocess.run(command, input=answers, env=environ, text=True, capture_output=True, check=True)
+        status, _, _, memory = done.stdout.splitlines()[-1].split()
         errors = [line for line in done.stderr.splitlines() if line.startswith(("error:", "critical:"))]
-        print(f"vdirsyncer {word}: status {done.returncode}", *errors[:5], sep="\n  ", flush=True)
-        return f"status {done.returncode}, {len(errors)} errors" if done.returncode else ""
+        print(f"vdirsyncer {word}: status {status}", *errors[:5], sep="\n  ", flush=True)
+        return f"status {status}, {len(errors)} errors" if status != "0" else "", int(memory)
 
     def there() -> int:
         return sum(_count_peer(instance, secrets, name) for name in names)
 
     run("discover", "y\n" * 2000)
     titles = ("first pass", "nothing changed")
-    return [_timed(f"vdirsyncer, {title}", resource.RUSAGE_CHILDREN, lambda: run("sync"), there) for title in titles]
+    return [_timed(f"vdirsyncer, {title}", lambda: run("sync"), there) for title in titles]
 
 
 def _new(instance: Instance, secrets: Secrets, name: str) -> httpx.Client:
@@ -165,17 +166,15 @@ def _new(instance: Instance, secrets: Secrets, name: str) -> httpx.Client:
 
 def _count_peer(instance: Instance, secrets: Secrets, name: str) -> int:
     with _new(instance, secrets, name) as new:
-        answer = new.request("PROPFIND", f"/SOGo/dav/{name}/Calendar/{PEER}/", headers={"Depth": "1"})
-    return answer.text.count(".ics</")
+        return len(Session(new).etags(f"/SOGo/dav/{name}/Calendar/{PEER}/"))
 
 
-def _timed(title: str, whose: int, act: Callable[[], str], there: Callable[[], int]) -> str:
-    """One row of the table."""
+def _timed(title: str, act: Callable[[], tuple[str, int]], there: Callable[[], int]) -> str:
+    """One row of the table; `act` gives what was said, and its largest memory in kB."""
     began = time.monotonic()
-    said = act()
+    said, memory = act()
     seconds, load = time.monotonic() - began, os.getloadavg()[0]
-    memory = resource.getrusage(whose).ru_maxrss // 1024
-    row = f"| {title} | {seconds:.1f} | {memory} | {load:.1f} | {there():,} | {said} |"
+    row = f"| {title} | {seconds:.1f} | {memory // 1024} | {load:.1f} | {there():,} | {said} |"
     print(row, flush=True)
     return row
 
