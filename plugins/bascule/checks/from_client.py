@@ -1,17 +1,22 @@
 """What runs on the client's host for the functional tests: sent to `python3 -` there, standard library only.
 
-Each function takes the request as a dict and returns what it saw; what is judged about it is judged by the sender.
+Each function takes the request as a dict and returns what it saw; what is judged about it is judged by the sender. One
+calls curl besides.
 The request comes with the program on standard input, so no secret is ever in a list of processes.
 """
 
 import base64
 import imaplib
 import json
+import os
+import pathlib
 import poplib
 import re
 import smtplib
 import socket
 import ssl
+import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -262,25 +267,49 @@ def web_page(request):
         return {"status": error.code, "url": error.url, "steps": path.steps, "text": ""}
 
 
+def curl(request, method, address, *headers, body=""):
+    """(status, text) of one request by curl, another program than the one that carried the calendars.
+
+    The login comes to it on standard input, and so into no list of processes.
+    """
+    known = pathlib.Path(ssl.get_default_verify_paths().cafile or os.devnull)
+    with tempfile.TemporaryDirectory() as folder:
+        authority, content = pathlib.Path(folder, "authority"), pathlib.Path(folder, "content")
+        authority.write_text(f"{request.get('authority') or ''}\n{known.read_text()}")
+        content.write_text(body)
+        given = {
+            "user": f"{request['user']}:{request['password']}",
+            "url": address,
+            "request": method,
+            "cacert": str(authority),
+            "max-time": str(int(TIMEOUT)),
+            "write-out": "\n%{http_code}",
+        }
+        lines = [f"{name} = {quoted(value)}" for name, value in given.items()]
+        lines += [f"header = {quoted(header)}" for header in headers]
+        if body:
+            lines.append("data-binary = " + quoted(f"@{content}"))
+        command = ["curl", "--silent", "--show-error", "--config", "-"]
+        done = subprocess.run(command, input="\n".join(lines).encode(), capture_output=True, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.decode(errors="replace").strip() or f"curl ended with {done.returncode}")
+    text, _, status = done.stdout.decode(errors="replace").rpartition("\n")
+    return int(status), text
+
+
+def quoted(value):
+    """A value in a configuration of curl's."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
+
+
 def calendar_event(request):
     """Write an event, read it, remove it, and see that it is gone: the four statuses and the text read."""
     address = request["url"].rstrip("/") + "/" + urllib.parse.quote(request["name"])
-    login = base64.b64encode(f"{request['user']}:{request['password']}".encode()).decode()
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust(request)))
-
-    def ask(method, data=None, **headers):
-        headers = {"Authorization": f"Basic {login}", "Content-Type": "text/calendar; charset=utf-8", **headers}
-        try:
-            question = urllib.request.Request(address, data, headers, method=method)  # noqa: S310
-            with opener.open(question, timeout=TIMEOUT) as answer:
-                return answer.status, answer.read().decode(errors="replace")
-        except urllib.error.HTTPError as error:
-            return error.code, ""
-
-    written, _ = ask("PUT", request["event"].encode(), **{"If-None-Match": "*"})
-    read, text = ask("GET")
-    removed, _ = ask("DELETE")
-    gone, _ = ask("GET")
+    kind = "Content-Type: text/calendar; charset=utf-8"
+    written, _ = curl(request, "PUT", address, kind, "If-None-Match: *", body=request["event"])
+    read, text = curl(request, "GET", address)
+    removed, _ = curl(request, "DELETE", address)
+    gone, _ = curl(request, "GET", address)
     return {"written": written, "read": read, "removed": removed, "gone": gone, "text": text}
 
 

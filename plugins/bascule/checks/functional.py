@@ -23,6 +23,22 @@ ALWAYS: dict[str, Test] = {
 }
 
 
+# Where a postmaster looks when a test could not be done at all: refused, timed out, a wrong certificate, a wrong login.
+LOOK_AT = {
+    "imap-login": "who has the address of `service_addresses.imap` now (`take_imap_address`), and Dovecot's log on new",
+    "pop3-login": "who has the address of `service_addresses.pop` now (`take_pop_address`), and Dovecot's log on new",
+    "pop3-uidls": "the log of `carry_pop3_uidls` in `transfer`, and Dovecot's log on new",
+    "mail-": "the queue and the log of the MX, then the mail log of new",
+    "submission": "the log of the submission service on new (`functional_tests.submission`)",
+    "managesieve-login": "Dovecot's log of ManageSieve on new (`functional_tests.sieve`)",
+    "vacation-answers-once": "Dovecot's and the mail log of new, and whether the probe's own filter is active",
+    "quota-refuses": "Dovecot's quota settings on new",
+    "webmail-redirect": "the log of `redirect_webmail_to_new`, and the web server of the old webmail",
+    "calendar-event": "SOGo's log, and its web server's (`functional_tests.calendar_url`)",
+    "webmail-in-a-browser": "SOGo's log, and the pictures of the run",
+}
+
+
 def functional_tests(site: Site) -> list[str]:
     """The names of the tests that this site asks for, in the order in which they are shown."""
     return list(_tests(site))
@@ -34,9 +50,14 @@ def run_functional_test(access: Access, name: str) -> Evidence:
     try:
         evidence = test(access)
     except AccessError as error:
-        evidence = Evidence(False, str(error))
+        evidence = Evidence(False, f"{error}. Look at {look_at(name)}")
     log.info("functional test", test=name, ok=evidence.ok, evidence=evidence.sentence, picture=evidence.picture)
     return evidence
+
+
+def look_at(name: str) -> str:
+    """What a postmaster should look at when this test fails."""
+    return next(where for test, where in LOOK_AT.items() if name.startswith(test))
 
 
 def _tests(site: Site) -> dict[str, Test]:

@@ -63,9 +63,8 @@ class FunctionalTest(BasculeOperator):
             log.info("dry run: this test would be run", test=self.test)
             return "not run"
         found = run_functional_test(run.access, self.test)
-        entry = journal.Entry(
-            "note", "functional test", self.test, run.origin, after={"ok": found.ok, "evidence": found.sentence}
-        )
+        after = {"ok": found.ok, "evidence": found.sentence} | ({"pictures": found.picture} if found.picture else {})
+        entry = journal.Entry("note", "functional test", self.test, run.origin, after=after)
         journal.append(run.ledger, entry)
         if not found.ok:
             raise AirflowFailException(f"{self.test}: {found.sentence}")

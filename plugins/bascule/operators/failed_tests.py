@@ -68,7 +68,12 @@ def failed_tests(run: Run) -> dict[str, str]:
     if not set(names) & set(last):
         raise AirflowFailException("the functional tests have not been run: mend the task before them that failed")
     never = {"ok": False, "evidence": "it was not run to its end: look at the log of its task"}
-    return {name: str(seen["evidence"]) for name in names if not (seen := last.get(name, never))["ok"]}
+    return {name: _words(seen) for name in names if not (seen := last.get(name, never))["ok"]}
+
+
+def _words(seen: dict[str, Any]) -> str:
+    pictures = f" (pictures: {seen['pictures']})" if seen.get("pictures") else ""
+    return f"{seen['evidence']}{pictures}"
 
 
 def page(failed: dict[str, str]) -> str:

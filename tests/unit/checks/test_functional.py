@@ -1,8 +1,10 @@
 """Functional tests: which there are, and what is made of what the client saw."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +31,23 @@ def site(**extra: Any) -> Any:
         service_addresses=SimpleNamespace(imap=part, pop=part),
         webmail=SimpleNamespace(url="https://old.test/", target="https://new.test/SOGo/"),
     )
+
+
+POINT = PointPart(name="new.obs.test", port=587)
+EVERYTHING: dict[str, Any] = {
+    "calendar_url": "https://x/",
+    "submission": POINT,
+    "sieve": POINT,
+    "addresses": {"role": "postmaster@obs.test"},
+    "outside": OutsidePart(address="v@outside.test", host="client", maildir="/var/mail/outside"),
+    "quota": True,
+    "browser": "/usr/bin/chromium",
+}
+
+
+def everything() -> Any:
+    """A site that asks for every test."""
+    return site(**EVERYTHING)
 
 
 class FakeClient:
@@ -59,17 +78,7 @@ def test_only_what_the_site_file_gives_is_tested() -> None:
         "mail-arrives-once",
         "webmail-redirect",
     ]
-    point = PointPart(name="new.obs.test", port=587)
-    everything = site(
-        calendar_url="https://x/",
-        submission=point,
-        sieve=point,
-        addresses={"role": "postmaster@obs.test"},
-        outside=OutsidePart(address="v@outside.test", host="client", maildir="/var/mail/outside"),
-        quota=True,
-        browser="/usr/bin/chromium",
-    )
-    assert functional.functional_tests(everything)[4:] == [
+    assert functional.functional_tests(everything())[4:] == [
         "mail-to-role",
         "calendar-event",
         "submission",
@@ -101,7 +110,18 @@ def test_a_client_that_is_away_is_evidence() -> None:
 
     seen = access(FakeClient())
     seen.remote = away
-    assert functional.run_functional_test(seen, "pop3-login").sentence == "client can't be reached"
+    assert functional.run_functional_test(seen, "pop3-login").sentence.startswith("client can't be reached. Look at ")
+
+
+def test_a_test_that_could_not_be_done_says_what_to_look_at() -> None:
+    names = functional.functional_tests(everything())
+    there = FakeClient(**{key: {"trouble": "ConnectionRefusedError: no"} for key in dir(from_client)})
+    for name in (*names, "pop3-uidls"):
+        assert len(functional.look_at(name)) > 10
+    for name in set(names) - {"webmail-in-a-browser"}:
+        sentence = functional.run_functional_test(access(there, **EVERYTHING), name).sentence
+        assert "ConnectionRefusedError" in sentence
+        assert f"Look at {functional.look_at(name)}" in sentence
 
 
 @pytest.mark.parametrize(
@@ -163,3 +183,34 @@ def test_the_program_for_the_client_runs_on_a_plain_python_and_answers_in_json()
 )
 def test_an_action_stands_before_the_rest_of_a_filter(script: str, expected: str) -> None:
     assert from_client.with_action(script, "ACT;") == expected
+
+
+def test_the_calendar_client_is_curl_and_its_login_is_in_no_list_of_processes(tmp_path: Path, monkeypatch: Any) -> None:
+    curl = tmp_path / "curl"
+    curl.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/commands\ncat >> {tmp_path}/configs\nprintf "text\\n201"\n')
+    curl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    login = {"user": "sonde", "password": 'hun"ter\\2', "authority": "PEM"}
+    seen = from_client.calendar_event({"url": "https://x/cal/", "name": "é.ics", "event": "BEGIN", **login})
+    assert (seen["written"], seen["text"]) == (201, "text")
+    configs = (tmp_path / "configs").read_text()
+    assert 'user = "sonde:hun\\"ter\\\\2"' in configs
+    assert 'url = "https://x/cal/%C3%A9.ics"' in configs
+    assert 'write-out = "\\n%{http_code}"' in configs
+    assert "hun" not in (tmp_path / "commands").read_text()
+
+
+def test_what_curl_says_is_told(tmp_path: Path, monkeypatch: Any) -> None:
+    curl = tmp_path / "curl"
+    curl.write_text("#!/bin/sh\necho 'curl: (60) SSL certificate problem: expired' >&2\nexit 60\n")
+    curl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    request = {
+        "function": "calendar_event",
+        "url": "https://x/",
+        "name": "e.ics",
+        "event": "",
+        "user": "",
+        "password": "",
+    }
+    assert "certificate problem: expired" in from_client.run(request)["trouble"]
