@@ -1,5 +1,6 @@
 """Preflight and functional tests on the lab, as it is before the day; with one thing wrong at a time."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from bascule.access import Access
 from bascule.changes.probes import wait_for
-from bascule.checks import by_mail, certificates, client, directory, hosts, names, pop3, webmail
+from bascule.checks import by_mail, calendars, certificates, client, directory, hosts, names, pop3, webmail
 from bascule.checks.functional import run_functional_test
 from bascule.checks.preflight import preflight
 from bascule.directory import accounts
@@ -118,6 +119,21 @@ def test_people_who_use_pop3_are_named(lab: Any, access: Access) -> None:
     not_carried = list(pop3.users(changed(lab, mailboxes={"pop3": None}), "old"))
     assert levels(not_carried) == {"warning"}
     assert account in not_carried[0].sentence
+
+
+def test_a_calendar_server_that_would_invite_people_fails(lab: Any, access: Access) -> None:
+    assert levels(calendars.new_server(access)) == {"ok"}
+    ordinary = lab.site.calendars.new.url.replace(":8443", "")
+    environ = dict(lab.environ)
+    login = {"login": "sonde", "password": lab.secrets.password_of("sonde")}
+    environ["AIRFLOW_CONN_BASCULE_CALENDARS_NEW"] = json.dumps(
+        json.loads(environ["AIRFLOW_CONN_BASCULE_CALENDARS_NEW"]) | login
+    )
+    raw = lab.site.model_dump()
+    raw["calendars"]["new"] |= {"url": ordinary, "contacts_url": None, "login": "superuser"}
+    found = list(calendars.new_server(lab.access(Site.model_validate(raw), environ)))
+    assert [finding.level for finding in found] == ["ok", "failure"]
+    assert "(sonde@obs.test): it would put every meeting into its guests' calendars" in found[1].sentence
 
 
 def test_an_event_is_written_read_and_removed_from_the_client(access: Access) -> None:

@@ -222,6 +222,14 @@ class Session:
             return None
         return answers[0].found.get(name) if answers else None
 
+    def mail_addresses(self, home: str) -> set[str]:
+        """By which mail addresses the server knows whoever is logged in, in small letters. Raises DavRefused."""
+        principal = self.property(home, xml.PRINCIPAL)
+        href = (principal.findtext(f"{{{xml.DAV}}}href") or "").strip() if principal is not None else ""
+        found = self.property(normal(href), xml.USER_ADDRESSES) if href else None
+        texts = [(each.text or "").strip().lower() for each in found] if found is not None else []
+        return {text.removeprefix("mailto:") for text in texts if text.startswith("mailto:")}
+
     def acl_users(self, collection: str) -> list[str]:
         """Who has roles of his own in a collection of a SOGo. Raises DavRefused, as on a server that is none."""
         found = self._acl_query(collection, xml.acl_query("user-list", params="nocn,noemail"))

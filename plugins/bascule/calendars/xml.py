@@ -19,6 +19,7 @@ DATA = {"calendar": f"{{{CAL}}}calendar-data", "addressbook": f"{{{CARD}}}addres
 NAME = f"{{{DAV}}}displayname"
 ACL = f"{{{DAV}}}acl"
 PRINCIPAL = f"{{{DAV}}}current-user-principal"
+USER_ADDRESSES = f"{{{CAL}}}calendar-user-address-set"  # by which the server knows a person (RFC 6638 section 2.4.1)
 HOME: dict[Literal["calendar", "addressbook"], str] = {
     "calendar": f"{{{CAL}}}calendar-home-set",
     "addressbook": f"{{{CARD}}}addressbook-home-set",

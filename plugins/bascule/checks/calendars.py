@@ -1,11 +1,11 @@
-"""Both calendar servers: the login for the probe's account, and how fast they answer."""
+"""Both calendar servers: the login for the probe's account, how fast they answer, and that new invites nobody."""
 
 import time
 from collections.abc import Iterator
 
 from bascule.access import Access
 from bascule.calendars import servers
-from bascule.checks.finding import Finding, ok, warning
+from bascule.checks.finding import Finding, failure, ok, warning
 from bascule.checks.webmail import REVERSE_DNS, SLOW
 from bascule.site import Side
 
@@ -16,8 +16,20 @@ def old_server(access: Access) -> Iterator[Finding]:
 
 
 def new_server(access: Access) -> Iterator[Finding]:
-    """The collections of one account can be listed on new."""
-    return _server(access, "new")
+    """The collections of one account can be listed on new, and nobody is known there by mail address."""
+    yield from _server(access, "new")
+    with servers.opened(access, access.site.calendars.new, access.site.functional_tests.account) as server:
+        known = server.session.mail_addresses(server.calendars)
+    here = sorted(address for address in known if address.endswith(f"@{access.site.domain.lower()}"))
+    if here:
+        yield failure(
+            "calendars on new",
+            f"the server knows people by mail address ({', '.join(here)}): it would put every meeting into its guests' "
+            "calendars, and may mail them invitations. Let `calendars.new` lead to a SOGo that invites nobody "
+            "(docs/calendars.md)",
+        )
+    else:
+        yield ok("calendars on new", "the server knows nobody by mail address, so it can invite nobody")
 
 
 def _server(access: Access, side: Side) -> Iterator[Finding]:
