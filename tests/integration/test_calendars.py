@@ -17,7 +17,7 @@ from bascule.directory import accounts
 from bascule.ledger import Ledger, problems
 from bascule.ledger.journal import Origin
 from bascule.ledger.problems import Option
-from bascule.site import Site
+from bascule.site import CalendarServerPart, Site
 
 from lab.secrets import CALENDAR_FILLER
 
@@ -261,3 +261,26 @@ def test_the_login_that_new_refuses_is_said(lab: Any, ledger: Ledger, people: li
         pytest.raises(Exception, match="refuses the login"),
     ):
         new.session.collections(new.calendars, "calendar")
+
+
+@pytest.mark.parametrize(
+    ("domain", "homes"),
+    [
+        ("sogo.obs.test", ("/SOGo/dav/{0}/Calendar/", "/SOGo/dav/{0}/Contacts/")),
+        ("web.obs.test:5232", ("/{0}/", "/{0}/")),
+    ],
+)
+def test_the_homes_are_found_from_a_domains_well_known_address(
+    lab: Any, people: list[Any], domain: str, homes: tuple[str, str]
+) -> None:
+    account, environ, name = people[0].name, dict(lab.environ), "AIRFLOW_CONN_BASCULE_CALENDARS_NEW"
+    password = lab.secrets.calendars_filler if "web" in domain else lab.secrets.password_of(account)
+    login = CALENDAR_FILLER if "web" in domain else account
+    environ[name] = json.dumps(json.loads(environ[name]) | {"login": login, "password": password})
+    access = lab.access(environ=environ)
+    part = CalendarServerPart(
+        connection="bascule_calendars_new", url=f"https://{domain}/.well-known/caldav", discover=True
+    )
+    with servers.opened(access, part, account) as server:
+        assert (server.calendars, server.contacts) == tuple(home.format(login) for home in homes)
+    access.close()

@@ -102,23 +102,18 @@ class Session:
 
         `start` may be a principal's own address or any page of the server (RFC 6764 section 6). Raises DavError.
         """
-        found = self._propfind(self._well_known(start), xml.HOMES, depth=0)
+        found = self._propfind(start, xml.HOMES, depth=0)
         if found and not found[0].linked(xml.HOME["calendar"]):
             principal = found[0].linked(xml.PRINCIPAL)
             found = self._propfind(normal(principal), xml.HOMES, depth=0) if principal else []
-        homes: dict[Kind, str] = (
-            {kind: normal(found[0].linked(name)) for kind, name in xml.HOME.items()} if found else {}
-        )
+        said = {kind: found[0].linked(name) for kind, name in xml.HOME.items()} if found else {}
+        here = self._client.base_url.host
+        if other := next((href for href in said.values() if urlsplit(href).hostname not in (None, here)), ""):
+            raise DavError(f"{start} says that this lives on another host: write {other} into the site file")
+        homes: dict[Kind, str] = {kind: normal(href) for kind, href in said.items()}
         if not homes.get("calendar"):
             raise DavError(f"{start} names no home of calendars: write the home's own address into `url`")
         return {kind: home or homes["calendar"] for kind, home in homes.items()}
-
-    def _well_known(self, start: str) -> str:
-        """Where `/.well-known/caldav` leads, when that is where one begins."""
-        if "/.well-known/" not in start:
-            return start
-        response = self._client.request("GET", start, follow_redirects=False)
-        return normal(response.headers.get("location") or "/")
 
     def etags(self, collection: str) -> dict[str, str]:
         """href -> etag of every item in the collection; "" for one whose etag the server doesn't tell.

@@ -13,6 +13,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from bascule.access import Access, AccessError, Connection
 from bascule.calendars.dav import Collection, Content, Kind, Session, normal
+from bascule.calendars.discovery import located
 from bascule.calendars.folder import Folder
 from bascule.site import CalendarServerPart
 
@@ -61,16 +62,18 @@ def opened(access: Access, part: CalendarServerPart, account: str) -> Iterator[S
     connection = access.connections.get(part.connection)
     calendars = _url(part.url, account)
     contacts = _url(part.contacts_url, account) if part.contacts_url else calendars
+    verify = trust(connection)
+    start = located(calendars, verify) if part.discover else calendars
     client = httpx.Client(
-        base_url=httpx.URL(calendars).copy_with(raw_path=b"/"),
-        verify=trust(connection),
+        base_url=httpx.URL(start).copy_with(raw_path=b"/"),
+        verify=verify,
         timeout=TIMEOUT,
         **_login(part, connection, account),
     )
     session = Session(client)
     try:
         if part.discover:
-            homes = session.homes(httpx.URL(calendars).path)
+            homes = session.homes(httpx.URL(start).path)
             yield Server(session, homes["calendar"], homes["addressbook"])
         else:
             yield Server(session, normal(calendars), normal(contacts))

@@ -1,10 +1,14 @@
 """Homes found by the server's own word."""
 
 import re
+import ssl
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from bascule.access import AccessError
+from bascule.calendars import discovery
 from bascule.calendars.dav import DavError, Session
 from bascule.calendars.servers import opened as opened_server
 from bascule.site import CalendarServerPart
@@ -83,3 +87,90 @@ def test_whether_a_calendar_counts_in_free_busy_is_read_and_written(choice: str)
     assert found is not None
     session.set_properties("/zoe/agenda/", found.properties)
     assert re.search(f"<c:schedule-calendar-transp><c:{choice}/></c:schedule-calendar-transp>", sent[-1])
+
+
+class Web:
+    """Hosts that lead on, and the records of DNS; every request is remembered."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, leads: dict[str, str], records: dict[str, list[Any]]) -> None:
+        self.leads, self.asked, client = leads, list[httpx.Request](), httpx.Client
+        monkeypatch.setattr(
+            discovery.httpx, "Client", lambda **_: client(transport=httpx.MockTransport(self.answer), timeout=5)
+        )
+        monkeypatch.setattr(discovery, "_records", lambda name, kind: records.get(f"{name} {kind}", []))
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        there = self.leads.get(str(request.url), "")
+        if there.isdigit():
+            return httpx.Response(int(there))
+        return httpx.Response(301, headers={"location": there}) if there else httpx.Response(401)
+
+
+def srv(target: str, port: int = 443, priority: int = 0, weight: int = 0) -> Any:
+    return SimpleNamespace(target=target, port=port, priority=priority, weight=weight)
+
+
+def txt(*strings: bytes) -> Any:
+    return SimpleNamespace(strings=strings)
+
+
+START = "https://univ.test/.well-known/caldav"
+NAME = "_caldavs._tcp.univ.test"
+
+
+@pytest.mark.parametrize(
+    ("leads", "records", "place"),
+    [
+        ({}, {}, START),
+        ({START: "/dav/"}, {}, "https://univ.test/dav/"),
+        ({START: "https://dav.univ.test/x/", "https://dav.univ.test/x/": "/y/"}, {}, "https://dav.univ.test/y/"),
+        ({START: "404"}, {}, "https://univ.test/"),
+        ({}, {f"{NAME} SRV": [srv("b.test.", 1, 5), srv("a.test.", 8443)]}, "https://a.test:8443/.well-known/caldav"),
+        (
+            {},
+            {f"{NAME} SRV": [srv("a.test.")], f"{NAME} TXT": [txt(b"v=1"), txt(b"path=", b"/cal/")]},
+            "https://a.test:443/cal/",
+        ),
+    ],
+)
+def test_the_service_is_found_by_dns_and_by_its_well_known_address(
+    monkeypatch: pytest.MonkeyPatch, leads: dict[str, str], records: dict[str, list[Any]], place: str
+) -> None:
+    """RFC 6764 section 6. No login is sent before the end of the way is known."""
+    web = Web(monkeypatch, leads, records)
+    assert discovery.located(START, ssl.create_default_context()) == place
+    assert not any("authorization" in request.headers for request in web.asked)
+
+
+@pytest.mark.parametrize(
+    ("leads", "records", "words"),
+    [
+        ({START: "http://univ.test/dav/"}, {}, "not encrypted"),
+        ({START: START}, {}, "leads on and on"),
+        ({}, {f"{NAME} SRV": [srv(".")]}, "no such service"),
+    ],
+)
+def test_a_way_that_leads_nowhere_is_said(
+    monkeypatch: pytest.MonkeyPatch, leads: dict[str, str], records: dict[str, list[Any]], words: str
+) -> None:
+    Web(monkeypatch, leads, records)
+    with pytest.raises(AccessError, match=words):
+        discovery.located(START, ssl.create_default_context())
+
+
+def test_an_address_that_is_not_well_known_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = Web(monkeypatch, {}, {})
+    assert discovery.located("https://univ.test/dav/zoe/", ssl.create_default_context()) == "https://univ.test/dav/zoe/"
+    assert web.asked == []
+
+
+def test_a_home_on_another_host_is_not_looked_for_here() -> None:
+    text = (
+        '<multistatus xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><response><href>/zoe/</href><propstat>'
+        "<status>HTTP/1.1 200 OK</status><prop><c:calendar-home-set><href>https://evil.test/zoe/</href>"
+        "</c:calendar-home-set></prop></propstat></response></multistatus>"
+    )
+    transport = httpx.MockTransport(lambda _: httpx.Response(207, text=text))
+    with pytest.raises(DavError, match=r"another host: write https://evil\.test/zoe/"):
+        Session(httpx.Client(base_url="http://old.test", transport=transport)).homes("/zoe/")
