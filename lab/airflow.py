@@ -24,7 +24,7 @@ from lab.paths import CHECKOUT, Instance
 
 PORT_INSIDE = 8080
 USER = "postmaster"
-HEALTHY_SECONDS = 180
+HEALTHY_SECONDS = 600
 STOP_SECONDS = 60
 BUSY_SECONDS = 60  # SQLite has one writer at a time: how long a process waits for its turn
 TRIES, PAUSE_SECONDS = 6, 2  # of a call that Airflow could not serve just now, as a person tries again

@@ -69,6 +69,7 @@ class Answerer:
         try:
             self._rest.answer(question, rule.option, values)
         except requests.HTTPError as error:
-            if error.response is None or error.response.status_code != 409:  # 409: somebody was quicker
+            # Somebody was quicker, or the scheduler has lost the task meanwhile, which asks anew.
+            if error.response is None or error.response.status_code not in (404, 409):
                 raise
         self.given.append(f"{question['subject']}: {rule.option}")

@@ -18,7 +18,7 @@ SEED = 7
 WORKERS = 2
 INTEGRATION = CHECKOUT / "tests" / "integration"
 OWN_SERVERS = ("test_mailbox_*.py", "test_*_postgresql.py")  # need no practice site: they can run side by side
-DAY_LONG = "--timeout=2400"  # seconds: the fixture that runs the day counts as a part of the first test
+DAY_LONG = "--timeout=7200"  # seconds: the fixture that runs the day counts as a part of the first test
 
 
 class TestsFailed(Exception):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lab.airflow import Home, Rest
+from lab.airflow import BUSY_SECONDS, TRIES, Home, Rest
 from lab.paths import Instance
 from lab.screenshot import logged_in, opened_browser
 
@@ -17,8 +17,12 @@ def answer(rest: Rest, instance: Instance, question: dict[str, Any], option: str
         page.goto(f"{rest.base}/dags/{ti['dag_id']}/runs/{ti['dag_run_id']}/{place}")
         for key, value in edits.items():
             page.locator(f'input[name="element_{key}"]').fill(value)
-        with page.expect_response(
-            lambda answer: "hitlDetails" in answer.url and answer.request.method == "PATCH"
-        ) as got:
-            page.get_by_role("button", name=option).click()
+        for left in reversed(range(TRIES)):  # Airflow that could not serve it just now is asked again, as people do
+            with page.expect_response(
+                lambda answer: "hitlDetails" in answer.url and answer.request.method == "PATCH",
+                timeout=2 * BUSY_SECONDS * 1000,
+            ) as got:
+                page.get_by_role("button", name=option).click()
+            if got.value.status < 500 or not left:
+                break
         assert got.value.ok, got.value.text()

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,18 @@ from lab.airflow import MAILBOXES_AT_ONCE, Home, Rest
 from lab.demo import wait_for_dags
 from lab.paths import Instance
 
-SECONDS = 120
+SECONDS = 600
 
 
-def kill_task(rest: Rest, instance: Instance, dag: str, run: str, task: str, index: int) -> None:
-    """Kill the process of this task as soon as it has one."""
-    path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/{index}"
+def kill_task(rest: Rest, instance: Instance, path: str, *, meanwhile: Callable[[], None]) -> None:
+    """Kill the process of the task at this path of the REST API as soon as it has one; until then do this, too."""
     deadline = time.monotonic() + SECONDS
     while True:
         ti: dict[str, Any] = rest.call("GET", path)
         if ti["state"] == "running" and ti["pid"]:
             break
-        assert time.monotonic() < deadline, f"{task}[{index}] has no process: {ti['state']}"
+        assert time.monotonic() < deadline, f"{path} has no process: {ti['state']}"
+        meanwhile()
         time.sleep(0.1)
     of_airflow = int(Home(instance).pid_file.read_text())
     assert of_airflow in {parent.pid for parent in psutil.Process(ti["pid"]).parents()}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +11,7 @@ from bascule.ledger import journal, mailboxes, problems
 
 from lab.paths import CHECKOUT
 from tests.end_to_end.conftest import KEPT, Day
+from tests.end_to_end.outside import WITHIN
 
 FREEZE_IN_ORDER = [
     "begin",
@@ -98,7 +100,10 @@ def test_a_clean_mailbox_costs_one_process(day: Day) -> None:
     with_process = [task for task in ran if task["pid"] or task["hostname"]]
     assert sorted(skipped) == sorted(clean)
     assert {task["task_id"] for task in with_process} == {"mailbox.sync"}
-    assert [task["try_number"] for task in with_process] == [1] * len(clean)
+    assert len(with_process) == len(clean)
+    # Airflow may lose a task on a busy machine, and try it again; Bascule itself ends each in its first try.
+    lost = [(task, attempt) for task in with_process for attempt in range(1, task["try_number"])]
+    assert not [task for task, attempt in lost if "Task failed with exception" in day.log_of(run, task, attempt)]
 
 
 def test_clearing_one_mailbox_runs_it_again_and_touches_no_sibling(day: Day) -> None:
@@ -107,7 +112,7 @@ def test_clearing_one_mailbox_runs_it_again_and_touches_no_sibling(day: Day) -> 
     for was in before.named("mailbox.sync"):
         now = next(task for task in after.named("mailbox.sync") if task["map_index"] == was["map_index"])
         again = was["rendered_map_index"] == day.notes["cleared mailbox"]
-        assert now["try_number"] == was["try_number"] + again
+        assert (now["try_number"] > was["try_number"]) == again
         assert (now["start_date"] != was["start_date"]) == again
 
 
@@ -160,7 +165,9 @@ def test_the_journal_is_whole_and_has_an_outcome_for_every_intent(day: Day) -> N
 
 
 def test_every_numbered_message_is_in_exactly_one_place(day: Day) -> None:
-    report = count(day, "inject", "report")
+    report, deadline = count(day, "inject", "report"), time.monotonic() + WITHIN
+    while report["waiting"] and time.monotonic() < deadline:  # on its way through the last server's queue
+        report = count(day, "inject", "report")
     assert report["injected"] > 0
     assert (report["lost"], report["duplicated"]) == ([], [])
     assert report["delivered_once"] == report["injected"]

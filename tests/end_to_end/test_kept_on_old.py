@@ -15,10 +15,10 @@ from lab.facts import HOSTS
 from lab.people import Person, people
 from lab.testing import ACCOUNTS, SEED
 from tests.end_to_end.conftest import KEPT, Day
+from tests.end_to_end.outside import WITHIN
 from tests.integration.conftest import Lab
 from tests.integration.directory_entries import administrator, destination_of
 
-ARRIVES_WITHIN = 60  # seconds
 FIRST_NUMBER = 900_001  # beyond those of the injector
 
 
@@ -29,7 +29,7 @@ def kept() -> Person:
 def send_numbered(addresses: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
     """Two numbered messages from outside through the MX to each address; returns whose each of them is."""
     sent_now = {}
-    with smtplib.SMTP(HOSTS["mx"].fqdn, 25, timeout=30) as session:
+    with smtplib.SMTP(HOSTS["mx"].fqdn, 25, timeout=WITHIN) as session:
         for number, address in enumerate(addresses * 2, FIRST_NUMBER):
             data = inject.message(number, address, f"après la bascule, le {format_datetime(datetime.now(UTC))}")
             session.sendmail(inject.SENDER, [address], data)
@@ -42,7 +42,7 @@ def test_mail_that_comes_after_the_cutover_is_on_old_once_and_nowhere_else(day: 
     numbers = send_numbered(kept().addresses)
     held = inventory.read(day.instance)
     assert held is not None
-    deadline = time.monotonic() + ARRIVES_WITHIN
+    deadline = time.monotonic() + WITHIN
     while True:
         found = delivered.look(day.instance, held)
         result = delivered.judge(numbers, [], found, kept=[KEPT])

@@ -80,10 +80,13 @@ def test_a_name_that_the_new_server_refuses_is_asked_again_with_its_words(day: D
 def test_a_task_killed_between_decision_and_settling_is_tried_again_and_settles(day: Day) -> None:
     run = day.seen["problems before the loss"]
     assert day.notes["decided and not settled when killed"]
+    # Airflow may lose a further try on a busy machine: how many there were is not Bascule's.
     settle = run.task("mailbox.settle", fifty.KILLED)
-    # A busy scheduler can lose a further try, which is tried again as well.
-    assert settle["state"] == "success" and settle["try_number"] >= 2
-    assert fifty.decided(day)[fifty.KILLED] == 1, "nobody was asked again"
+    assert settle["try_number"] > 1
+    (again,) = (each for each in run.named("mailbox.settle_again") if each["map_index"] == settle["map_index"])
+    assert "success" in (settle["state"], again["state"])
+    assert run.task("mailbox.review", fifty.KILLED)["try_number"] == day.notes["asked when killed"], "asked again"
+    assert fifty.decided(day)[fifty.KILLED] == 1
     assert day.notes["copies on new"][fifty.KILLED] == 1
 
 
