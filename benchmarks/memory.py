@@ -16,17 +16,8 @@ import sqlalchemy as sa
 from bascule.ledger import Ledger
 from bascule.ledger.mailboxes import RunRow
 
-from benchmarks.mailbox import (
-    ENVIRONMENT,
-    ROOT,
-    Bench,
-    Cost,
-    bascule,
-    engine_command,
-    python_alone,
-    run_engine,
-    write_page,
-)
+from benchmarks.mailbox import write_page
+from benchmarks.tools import ENVIRONMENT, ROOT, Bench, Cost, bascule, engine_command, python_alone, run_engine
 from tests.mail_servers import PASSWORD, dovecot, mail_directory
 
 MESSAGES = 500_000
