@@ -142,7 +142,8 @@ def test_what_lies_below_waits_and_goes_along(box: Mailbox) -> None:
     box.add("Case", "Case/x", "case", "case/y", "case/y/z")
     assert box.sync().copied == 2
     ((subject, problem),) = box.problems.items()
-    assert (subject, problem.details["folders below it that wait"]) == ("case", 2)
+    waiting = {key: problem.details[key] for key in ("folders below it that wait", "messages that wait")}
+    assert (subject, waiting) == ("case", {"folders below it that wait": 2, "messages that wait": 3})
     box.decide("case", name="Other")
     assert (box.sync().problems, box.sync().problems) == (0, 0)
     assert box.on_new == {"Case": 1, "Case/x": 1, "Other": 1, "Other/y": 1, "Other/y/z": 1}
@@ -203,7 +204,7 @@ def test_the_separator_of_new_inside_a_name_is_named_and_two_levels_can_be_chose
     assert problem.details["separator"] == "."
     assert "the folder `v1` and in it `2`" in problem.explanation
     shown = page.text(box.ledger, box.user, [problem], None, 0)
-    assert "separator: ." in shown.replace("\\", "")
+    assert "separated by: ." in shown.replace("\\", "")
     (field,) = page.fields([problem], {}).values()
     assert "`.` separates levels" in field.description
     assert "separates the levels" in check.refusal(problem, {"name": "v1.3"}, [])

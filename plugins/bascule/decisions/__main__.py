@@ -60,7 +60,10 @@ def decide(ledger: Ledger, file: Path) -> int:
     origin = Origin("decide", task=file.name, asked_by=airflow.user)
     count = record.record(ledger, choices, Author(airflow.user, "csv", origin))
     print(f"{count} decision(s) recorded")
-    print(f"{release(ledger, airflow, choices)} waiting question(s) answered")
+    try:
+        print(f"{release(ledger, airflow, choices)} waiting question(s) answered")
+    except (AirflowRefused, requests.RequestException) as error:
+        raise AirflowRefused(f"{error}. The decisions stand; run this again, so that their questions go on") from None
     if left := len(problems.problems(ledger)):
         print(f"{left} problem(s) are still open")
     return 0
@@ -69,13 +72,14 @@ def decide(ledger: Ledger, file: Path) -> int:
 def release(ledger: Ledger, airflow: Airflow, choices: Sequence[Choice]) -> int:
     """Answer the reviews that wait for nothing any more, and those of which somebody wants another look.
 
-    The decisions stand in the ledger already: the answer only lets the task go on. Returns how many were answered.
+    The decisions stand in the ledger already, also those of an earlier run that did not come to the answers: the answer
+    only lets the task go on. Returns how many were answered.
     """
-    decided = {choice.problem.account for choice in choices}
+    known = {each.account for each in problems.problems(ledger, states=("open", "decided", "settled"))}
     look_again = {choice.problem.id for choice in choices if choice.option is Option.LOOK_AGAIN}
     answered = 0
     for question in airflow.questions():
-        if question.account not in decided:
+        if question.account not in known:
             continue
         rooms = ROOMS.get(question.task.partition(".")[0] if question.dag == "transfer" else "", ALL_ROOMS)
         still = {each.id for each in problems.problems(ledger, account=question.account) if each.room in rooms}

@@ -11,13 +11,43 @@ from bascule.decisions.check import CHOICES, choices, editable, separator_of
 from bascule.decisions.record import Refused
 from bascule.kinds import kind_of
 from bascule.ledger import Ledger, mailboxes, problems
-from bascule.ledger.problems import Decision, Problem, is_folder_name
+from bascule.ledger.problems import AS_IT_IS, Decision, Problem, is_folder_name
 from bascule.text import harmless, storable
 
 SHOWN_AT_ONCE = 50  # problems on one page; the rest is asked next
 MARK = "page"  # the form's field that says which page was answered
 EXPLAINED = 300  # characters of the explanation beside a field
 LONGEST = 2_000  # characters of one value on the page; the form and the ledger have all of it
+# What a proposal does, by its action; another action is shown as the room calls it.
+ACTIONS = {
+    "rename": "carry the folder and all its messages under another name",
+    "repair": "carry the message as an attachment, untouched, inside a message that says why",
+    "leave out": "leave it out",
+    "drop": "carry the messages without this mark",
+    "look again": "none that Bascule could carry out: mend it by hand, then let Bascule look again",
+    "raise the quota": "raise the quota on the new server",
+    "copy again": "copy it again",
+    "keep on new": "keep what is on the new server, whole",
+    "rename on new": "rename the one on the new server, with everything in it",
+    "copy what is missing": "copy into it what is missing there",
+}
+# What facts and details are called for people; another one is shown as the room calls it.
+LABELS = {
+    "message_id": "Message-Id",
+    "size": "bytes",
+    "separator": "levels on the new server are separated by",
+    AS_IT_IS: "to carry it as it is, write",
+    "compared": "for comparison",
+}
+BUTTONS = [
+    "**What the buttons do**, for everything above at once:",
+    "",
+    "- **Apply the proposals**: what is proposed is done, with what stands in the form.",
+    "- **Leave these out**: they are not carried over. Journal, gate and report name them, and the owner is told.",
+    "- **I repaired it by hand, look again**: nothing is decided. Bascule looks now, and asks again if it is there.",
+    "- **Keep this mailbox on the old server**: nothing more of the mailbox is carried, and its mail goes on flowing "
+    "to the old server.",
+]
 
 
 @dataclass(frozen=True)
@@ -90,17 +120,24 @@ def text(ledger: Ledger, account: str, found: Sequence[Problem], refused: Refuse
     if refused:
         lines += ["**Your answer could not be taken; nothing of it is lost, mend it in the form:**", ""]
         lines += [f"- {plain(reason)}" for reason in refused.reasons] + [""]
-    lines += [f"Everything else of **{plain(account)}** has been copied{_extent(ledger, account)}. What needs you:", ""]
+    lines += [f"{_beginning(ledger, account)} What needs you:", ""]
     for number, problem in enumerate(found, 1):
         lines += _problem(number, problem, _before(ledger, problem))
     if more:
         lines.append(f"\n… and {more} more of the same account: they are asked after these.")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *BUTTONS])
 
 
-def _extent(ledger: Ledger, account: str) -> str:
+def _beginning(ledger: Ledger, account: str) -> str:
+    """How far the mailbox is without what is asked about: some problems hold all of it back."""
+    opened = problems.problems(ledger, account=account)
     state = mailboxes.mailbox_states(ledger).get(account)
-    return f" ({state.folders} folders, {state.messages} messages)" if state and state.passes else ""
+    extent = f" ({state.folders} folders, {state.messages} messages)" if state and state.passes else ""
+    if any(each.room == "account" for each in opened):
+        return f"The mailbox of **{plain(account)}** can't be reached: nothing of it was copied now."
+    if any((each.room, each.kind) == ("mailbox", "quota") for each in opened):
+        return f"The mailbox of **{plain(account)}** waits for space on the new server: the rest is not copied."
+    return f"Everything else of **{plain(account)}** has been copied{extent}."
 
 
 def _before(ledger: Ledger, problem: Problem) -> Decision | None:
@@ -112,8 +149,10 @@ def _problem(number: int, problem: Problem, before: Decision | None) -> list[str
     kind = kind_of(problem.room, problem.kind)
     lines = [f"{number}. **{plain(kind.name)}**: {plain(problem.subject)}", f"    - {plain(problem.explanation)}"]
     lines += [f"    - {plain(kind.explanation)}"] if kind.explanation else []
-    if details := "; ".join(f"{key}: {value}" for key, value in _details(problem).items() if value not in ("", None)):
-        lines.append(f"    - {plain(details)}")
+    details = [
+        f"{LABELS.get(key, key)}: {value}" for key, value in _details(problem).items() if value not in ("", None)
+    ]
+    lines += [f"    - {plain('; '.join(details))}"] if details else []
     lines += [f"    - The server said: {plain(problem.server_words)}"] if problem.server_words else []
     lines.append(f"    - Proposal: {plain(proposal(problem))}")
     if before:
@@ -123,9 +162,9 @@ def _problem(number: int, problem: Problem, before: Decision | None) -> list[str
 
 
 def _details(problem: Problem) -> dict[str, Any]:
-    named = {
-        key: problem.facts[key] for key in ("message_id", "from", "subject", "sent", "size") if key in problem.facts
-    }
+    wanted = ["message_id", "from", "subject", "sent", "size"]
+    wanted += ["folder"] if problem.kind.startswith("message-") else []
+    named = {key: problem.facts[key] for key in wanted if key in problem.facts}
     return named | {key: value for key, value in problem.details.items() if key != CHOICES}
 
 
@@ -134,6 +173,8 @@ def proposal(problem: Problem) -> str:
     values = {key: value for key, value in problem.proposal.items() if key != "action"}
     words = ", ".join(f"{key}: {'see the form' if chr(10) in str(value) else value}" for key, value in values.items())
     action = str(problem.proposal.get("action", "look again")).replace("_", " ")
+    if problem.room in ("mailbox", "account"):
+        action = ACTIONS.get(action, action)
     others = [other.replace("_", " ") for other in choices(problem) if other != problem.proposal.get("action")]
     return " or, in the form, ".join([f"{action} ({words})" if words else action, *others])
 

@@ -1,14 +1,20 @@
 """Folder names: modified UTF-7 (RFC 3501 5.1.3), quoting, and the way from old's hierarchy to new's."""
 
 import base64
+import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field, replace
 
+from bascule import foldernames
+
 # Dovecot accepts folders of these names in some layouts, and then mistakes them for its own files.
 RESERVED = ("cur", "new", "tmp", "subscriptions", "dbox-mails", "maildirfolder")
 POISON = (b"dovecot.", b"dovecot-")
+# Of one level of a proposed name, as text and as servers write it on their disks (255 octets for all levels together).
+LONGEST, MOST_OCTETS = 80, 160
 
+_ENDS = re.compile(r"^[~\s]+|\s+$")  # what neither a server nor a mail program takes at the ends of a name
 _SHIFT = re.compile(rb"&([A-Za-z0-9+,]*)-")
 _SHIFT_TEXT = re.compile(r"&[A-Za-z0-9+,]*-", re.ASCII)
 
@@ -105,17 +111,32 @@ class NameMap:
             text = text.replace(bad, good)
         text = unicodedata.normalize("NFC", text)
         text = "".join(
-            "_" if c in '/.\\*%"' or unicodedata.category(c) in ("Cc", "Cf", "Cs", "Cn") else c for c in text
+            "_" if c in '/.\\*%"' or foldernames.is_hidden(c) or unicodedata.category(c) in ("Cf", "Cn") else c
+            for c in text
         )
-        text = text.strip(" ").lstrip("~") or "_"
+        text = _ENDS.sub("", text) or "_"
         if text.lower() in RESERVED or text.lower().encode("utf-8").startswith(POISON):
             text = f"_{text}"
-        return encode(text[:80])
+        return encode(_shortened(text))
 
     def _joined(self, parts: list[bytes]) -> bytes:
         if parts == [b"INBOX"]:
             return b"INBOX"
         return self.new.prefix + self.new.separator.join(parts)
+
+
+def _shortened(text: str) -> str:
+    """A name that is no longer than servers take; what was cut off leaves a mark, always the same one.
+
+    So two long names that begin alike do not become one.
+    """
+    if len(text) <= LONGEST and len(encode(text)) <= MOST_OCTETS:
+        return text
+    mark = f"-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
+    kept = text[: LONGEST - len(mark)]
+    while len(encode(kept)) > MOST_OCTETS - len(mark):
+        kept = kept[:-1]
+    return kept.rstrip() + mark
 
 
 def decode(raw: bytes) -> str:

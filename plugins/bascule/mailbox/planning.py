@@ -154,10 +154,11 @@ class Planner:
         """Put the folder's name among the problems; what lies below it waits for the decision."""
         self._waiting.add(folder.raw)
         separator = self.old.namespace.separator
-        below = sum(raw.startswith(folder.raw + separator) for raw in self.old.folders) if separator else 0
+        below = [each for raw, each in self.old.folders.items() if separator and raw.startswith(folder.raw + separator)]
         self.troubles.folder_name(
             names.display(folder.raw), problem, words,
-            separator=self.new.namespace.separator.decode("ascii", "replace"), below=below,
+            separator=self.new.namespace.separator.decode("ascii", "replace"), below=len(below),
+            messages=sum(each.status.messages for each in (folder, *below) if each.status),
         )  # fmt: skip
 
     # -- making folders

@@ -160,10 +160,25 @@ class Troubles:
     # -- the kinds
 
     def folder_name(
-        self, shown: str, problem: NameProblem, words: str = "", *, separator: str = "", below: int = 0
+        self,
+        shown: str,
+        problem: NameProblem,
+        words: str = "",
+        *,
+        separator: str = "",
+        below: int = 0,
+        messages: int = 0,
     ) -> None:
-        """`separator` of the new server; `below`: folders that wait for what is decided about this one."""
-        details = {"separator": separator, AS_IT_IS: problem.as_it_is, "folders below it that wait": below}
+        """`separator` of the new server; `below`: folders that wait for what is decided about this one.
+
+        `messages`: in all of them.
+        """
+        details = {
+            "separator": separator,
+            AS_IT_IS: problem.as_it_is,
+            "folders below it that wait": below,
+            "messages that wait": messages,
+        }
         self.add(
             Problem(
                 self.account,

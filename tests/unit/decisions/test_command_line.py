@@ -20,11 +20,14 @@ class Waiting:
 
     def __init__(self, user: str, *questions: Question) -> None:
         self.user, self._questions, self.answered = user, list(questions), []
+        self.broken = False
 
     def questions(self) -> list[Question]:
         return self._questions
 
     def answer(self, question: Question, option: str) -> bool:
+        if self.broken:
+            raise AirflowRefused("Airflow can't be reached")
         self.answered.append((question.task, question.account))
         return True
 
@@ -95,6 +98,21 @@ def test_only_questions_with_nothing_left_are_answered(
     assert deciding(airflow, "apply", "anna") == 0
     assert sorted(airflow.answered) == [("mailbox.review", "anna"), ("repair_filters.review", "anna")]
     assert [each.account for each in problems.problems(ledger)] == ["bert", "carl"]
+
+
+def test_run_again_it_answers_the_questions_to_which_it_did_not_come(
+    ledger: Ledger, report: Report, deciding: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for account in ("anna", "bert"):
+        report(account=account)
+    airflow = Waiting("postmaster", question("anna"), question("bert"), question("carl"))
+    airflow.broken = True
+    assert deciding(airflow, "apply", "anna") == 1
+    assert "The decisions stand; run this again" in capsys.readouterr().err
+    airflow.broken = False
+    assert deciding(airflow, "apply", "anna") == 0
+    assert airflow.answered == [("mailbox.review", "anna")]
+    assert len(journal.entries(ledger, event="decision")) == 1
 
 
 def test_a_password_stands_in_the_environment_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
 """Folder names between servers of different hierarchies."""
 
 import pytest
+from bascule import foldernames
 from bascule.mailbox import names
 from bascule.mailbox.names import NameMap, NameProblem, Namespace
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 DOTS = Namespace(b"", b".")
@@ -55,10 +56,23 @@ def test_a_rename_of_the_site_file_holds_for_the_whole_name() -> None:
 
 
 @given(st.text(min_size=1).map(names.encode))
-def test_every_proposal_can_be_said_to_any_server(raw: bytes) -> None:
-    proposal = names.encode(NameMap(SLASHES, DOTS).propose(raw))
-    assert names.quote(proposal) is not None
-    assert not proposal.startswith(b"~")
+@example(b"~ x")
+@example(names.encode("\N{IDEOGRAPHIC SPACE}x\N{LINE SEPARATOR}"))
+@example(names.encode(f"{'a' * 72} {'b' * 20}"))
+@example(names.encode("📎" * 100))
+def test_every_proposal_can_be_said_to_any_server_and_passes_the_forms_check(raw: bytes) -> None:
+    proposal = NameMap(SLASHES, DOTS).propose(raw)
+    assert names.quote(names.encode(proposal)) is not None
+    assert foldernames.wrong(f"x.{proposal}", ".") == ""
+    assert max(len(names.encode(level)) for level in proposal.split(".")) <= names.MOST_OCTETS
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "📎"])
+def test_a_long_name_is_cut_and_keeps_a_mark_of_its_own_in_every_pass(letter: str) -> None:
+    long = [names.encode(f"{letter * 120}{end}") for end in ("1", "2")]
+    first, second = (NameMap(SLASHES, DOTS).propose(name) for name in long)
+    assert first != second and first.startswith(letter * 20)
+    assert [NameMap(SLASHES, DOTS).propose(name) for name in reversed(long)] == [second, first]
 
 
 @pytest.mark.parametrize(
