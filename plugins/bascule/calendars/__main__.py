@@ -17,6 +17,7 @@ from bascule.calendars.carry import Counts
 from bascule.directory import accounts, parse_selection
 from bascule.ledger import Ledger, LedgerError, problems
 from bascule.ledger.calendars import by_hand_lines
+from bascule.text import harmless
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -59,8 +60,9 @@ def _shares(given: argparse.Namespace) -> int:
 def _print_problems(ledger: Ledger, names: Sequence[str]) -> bool:
     found = [item for item in problems.problems(ledger, room="calendar") if item.account in set(names)]
     for item in found:
-        print(f"{item.account}: {item.kind}: {item.subject} ({item.details.get('title', '')}): {item.explanation}")
-        print(f"    proposal: {item.proposal}")
+        title = item.details.get("title", "")
+        print(harmless(f"{item.account}: {item.kind}: {item.subject} ({title}): {item.explanation}"))
+        print(harmless(f"    proposal: {item.proposal}"))
     return bool(found)
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
 from itertools import chain, count
@@ -178,15 +178,13 @@ class _Account:
             return Counts(collections=1, items=count_items(self.ledger, row.id), problems=1)
         if row and self._is_unchanged(row, collection):
             self.seen |= problem_ids(self.ledger, row.id)
-            present = count_items(self.ledger, row.id)
-            return Counts(collections=1, items=present, unchanged=present)
-        if row is None or self.new.session.collection(row.new_href) is None:
+            carried = count_items(self.ledger, row.id)
+            return Counts(collections=1, items=carried, unchanged=carried)
+        present = self.new.session.collection(row.new_href) if row else None
+        if row is None or present is None:
             row = self._make(collection, row)
         elif dict(collection.properties) != row.properties and not self.dry_run:
-            changed = {
-                name: value for name, value in collection.properties.items() if row.properties.get(name) != value
-            }
-            self.new.session.set_properties(row.new_href, changed)
+            self.new.session.set_properties(row.new_href, _changed(row.properties, collection.properties, present))
             row.properties = dict(collection.properties)
         carrier = Carrier(
             self.old.session,
@@ -262,7 +260,7 @@ class _Account:
     def _name(self, collection: Collection) -> str:
         """`personal` for the first of the names that the site file calls main ones, the old name for the others."""
         name = FILE_ENDING.sub("", collection.name)
-        taken = {row.new_href for row in self.known.values() if row.kind == collection.kind}
+        taken = {row.new_href for row in self.known.values()}
         home = self.new.home(collection.kind)
         if name in self.site.main and f"{home}{self.site.new_main}/" not in taken:
             return self.site.new_main
@@ -282,6 +280,25 @@ def harmless_name(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = "-".join(re.findall(r"[A-Za-z0-9]+", plain))[:60]
     return f"{words}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+def _changed(before: Mapping[str, Any], wanted: Mapping[str, str], present: Collection) -> dict[str, str]:
+    """What changed on old, without what its owner has named or coloured otherwise on new since."""
+    return {
+        name: value
+        for name, value in wanted.items()
+        if before.get(name) != value
+        and (
+            name not in before
+            or name not in present.properties
+            or _colour(present.properties[name]) == _colour(before[name])
+        )
+    }
+
+
+def _colour(value: str) -> str:
+    """A colour without its opacity, which SOGo adds; any other value as it is."""
+    return value[:7].lower() if re.fullmatch(r"#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?", value) else value
 
 
 def _at_birth(collection: Collection) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A folder of .ics and .vcf files as the old server: what other programs export, one folder for each account.
 
-A file is a collection of its name; a folder inside is a collection of all its files. A file may hold many items: it is
+A file is a collection of its name; a folder inside is a collection of all its files, or two, when it has both calendars
+and address books. A file may hold many items: it is
 taken apart by UID, an event together with its exceptions and the time zones that they name.
 """
 
@@ -10,10 +11,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bascule.access import AccessError
-from bascule.calendars import xml
+from bascule.calendars import meaning, xml
 from bascule.calendars.dav import Collection, Content, Kind, decoded, normal
 
-ENDINGS = {"calendar": ".ics", "addressbook": ".vcf"}
+ENDINGS: dict[Kind, str] = {"calendar": ".ics", "addressbook": ".vcf"}
+SECOND = ".vcf"  # behind the name of a folder that has calendars too
+# What programs write into a file about the calendar as a whole: Apple's and Google's words.
+ABOUT = {
+    "X-WR-CALNAME": xml.NAME,
+    "X-WR-CALDESC": f"{{{xml.CAL}}}calendar-description",
+    "X-APPLE-CALENDAR-COLOR": xml.COLOUR,
+}
 Lines = list[str]
 
 
@@ -22,6 +30,7 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._read_last: tuple[str, dict[str, Content]] = ("", {})
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -30,6 +39,10 @@ class Folder:
         """One for each file of this kind, and for each folder that has some."""
         try:
             entries = sorted(self._root.iterdir())
+        except FileNotFoundError:
+            if self._root.parent.is_dir():  # of this account nothing was exported
+                return []
+            raise AccessError(f"there is no folder {self._root.parent}: mend `calendars.old.url`") from None
         except OSError as error:
             raise AccessError(f"the folder {self._root} can't be read: {error.strerror}") from None
         return [self._collection(home, entry, kind) for entry in entries if _files(entry, kind)]
@@ -45,23 +58,42 @@ class Folder:
 
     def _collection(self, home: str, entry: Path, kind: Kind) -> Collection:
         texts = [_read(path) for path in _files(entry, kind)]
-        named = re.search(r"(?m)^X-WR-CALNAME:(.+?)\r?$", texts[0])
+        head = meaning.unfolded(texts[0].split("BEGIN:V", maxsplit=2)[1]) if "BEGIN:V" in texts[0] else ()
+        lines = (line.partition(":") for line in head)
+        said = {ABOUT[name]: meaning.plain(value) for name, _, value in lines if name in ABOUT and value}
+        is_second = kind == "addressbook" and entry.is_dir() and _files(entry, "calendar")
         return Collection(
-            href=normal(f"{home.rstrip('/')}/{entry.name}/"),
+            href=normal(f"{home.rstrip('/')}/{entry.name}{SECOND if is_second else ''}/"),
             kind=kind,
-            properties={xml.NAME: named[1] if named else entry.stem},
+            properties={xml.NAME: entry.stem} | said,
             tag=_digest("\0".join(texts)),
         )
 
     def _items(self, collection: str) -> dict[str, Content]:
-        entry = next(path for path in self._root.iterdir() if normal(f"/{path.name}") == "/" + _last(collection))
+        """The items of one collection; those of the last one are kept, since they are read a batch at a time."""
+        if self._read_last[0] != collection:
+            self._read_last = (collection, self._read_items(collection))
+        return self._read_last[1]
+
+    def _read_items(self, collection: str) -> dict[str, Content]:
+        entry, kind = self._place(collection)
         found: dict[str, Content] = {}
-        for kind, ending in ENDINGS.items():
-            for path in _files(entry, kind):  # type: ignore[arg-type]
-                for uid, text in split(_read(path)):
-                    href = _free(found, f"{collection}{_digest(uid)[:32]}", ending)
-                    found[href] = Content(href, _digest(text), text)
+        for path in _files(entry, kind):
+            for uid, text in split(_read(path)):
+                href = _free(found, f"{collection}{_digest(uid)[:32]}", ENDINGS[kind])
+                found[href] = Content(href, _digest(text), text)
         return found
+
+    def _place(self, collection: str) -> tuple[Path, Kind]:
+        """Where the collection's files are, and of which kind they are. Raises AccessError when they are gone."""
+        entries = {normal(f"/{path.name}"): path for path in self._root.iterdir()}
+        name = "/" + _last(collection)
+        entry = entries.get(name)
+        if entry is None and (entry := entries.get(name.removesuffix(SECOND))) is not None:
+            return entry, "addressbook"
+        if entry is None:
+            raise AccessError(f"{collection} has gone from {self._root}")
+        return entry, "calendar" if _files(entry, "calendar") else "addressbook"
 
 
 def split(text: str) -> Iterator[tuple[str, str]]:
@@ -117,7 +149,10 @@ def _files(entry: Path, kind: Kind) -> list[Path]:
 
 
 def _read(path: Path) -> str:
-    return decoded(path.read_bytes(), str(path))
+    try:
+        return decoded(path.read_bytes(), str(path))
+    except OSError as error:
+        raise AccessError(f"the file {path} can't be read: {error.strerror}") from None
 
 
 def _free(taken: dict[str, Content], stem: str, ending: str) -> str:

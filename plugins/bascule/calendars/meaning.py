@@ -170,10 +170,11 @@ def _read(raw: str) -> Line:
         value = ";".join(sorted(value.upper().strip(";").split(";")))
     if name in STRUCTURED:
         value = value.rstrip(";")
-    return Line(name, tuple(sorted(found)), _plain(value))
+    return Line(name, tuple(sorted(found)), plain(value))
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
+    """A value without its escapes."""
     return re.sub(r"\\([nN,;:\\\"])", lambda found: "\n" if found[1] in "nN" else found[1], value).rstrip(" ")
 
 

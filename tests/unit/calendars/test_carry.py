@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from bascule.calendars import Counts, meaning, sync_account
+from bascule.calendars import Counts, account, meaning, sync_account, xml
+from bascule.calendars.dav import Collection, Content, Session
 from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Option
 from calendar_items import card, event
@@ -227,3 +228,59 @@ def test_a_refusal_that_changed_nothing_is_no_conflict(
     sync_account(access, ledger, "zoe")
     assert "Reportée" in new.get("/zoe/personal/e.ics")
     assert problems.problems(ledger) == []
+
+
+def rename(server: Any, path: str, name: str) -> None:
+    body = f'<propertyupdate xmlns="DAV:"><set><prop><displayname>{name}</displayname></prop></set></propertyupdate>'
+    server.request("PROPPATCH", path, body.encode()).raise_for_status()
+
+
+def names_on_new(new: Any) -> str:
+    body = b'<propfind xmlns="DAV:"><prop><displayname/></prop></propfind>'
+    return str(new.request("PROPFIND", "/zoe/personal/", body, Depth="0").text)
+
+
+def test_a_new_name_on_old_is_carried_and_one_that_the_user_gave_on_new_stays(
+    access: Any, ledger: Ledger, filled: Any
+) -> None:
+    old, new = filled
+    run(access, ledger)
+    rename(old, "/zoe/agenda/", "Travail")
+    run(access, ledger)
+    assert ">Travail<" in names_on_new(new)
+    rename(new, "/zoe/personal/", "Le mien")
+    rename(old, "/zoe/agenda/", "Bureau")
+    run(access, ledger)
+    run(access, ledger)
+    assert ">Le mien<" in names_on_new(new)
+
+
+@pytest.mark.parametrize(
+    ("on_new", "sent"), [("#FF8800FF", True), ("#ff8800", True), (None, True), ("#00FF00FF", False)]
+)
+def test_a_colour_is_carried_unless_its_owner_has_chosen_another_on_new(on_new: str | None, sent: bool) -> None:
+    present = Collection("/new/", "calendar", {xml.COLOUR: on_new} if on_new else {})
+    changed = account._changed({xml.COLOUR: "#FF8800"}, {xml.COLOUR: "#0000FF"}, present)
+    assert changed == ({xml.COLOUR: "#0000FF"} if sent else {})
+
+
+@pytest.mark.parametrize("odd", ["a\x00b", "a\rb", "a\x07b", "a\x85b"])
+def test_an_item_with_control_characters_is_carried_or_named(
+    access: Any, ledger: Ledger, filled: Any, odd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = filled
+    text, href = event("odd", odd), "/zoe/agenda/odd.ics"
+    old.put(href, event("odd"))
+    get = Session.get
+
+    def as_it_is(self: Session, asked: str) -> Content | None:
+        found = get(self, asked)
+        return Content(found.href, found.etag, text) if found and asked == href else found
+
+    monkeypatch.setattr(Session, "get", as_it_is)
+    monkeypatch.setattr(Session, "contents", lambda self, _, __, hrefs: filter(None, map(self.get, hrefs)))
+    counts = run(access, ledger)
+    there = new.get("/zoe/personal/odd.ics")
+    assert there is not None or [subject for _, subject in open_problems(ledger)] == [href]
+    assert counts.copied == 5 - (there is None)
+    assert new.names("/zoe/personal/")[:3] == ["e0.ics", "e1.ics", "e2.ics"]

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bascule.calendars import meaning, sync_account
-from bascule.calendars.folder import split
+from bascule.access import AccessError
+from bascule.calendars import folder, meaning, sync_account
+from bascule.calendars.folder import Folder, split
 from bascule.ledger import Ledger, problems
 from bascule.site import CalendarServerPart
 from calendar_items import card
@@ -86,3 +87,38 @@ def test_a_file_that_is_not_utf8_is_read_as_windows_text(exported: Any, servers:
     _, new = servers
     name = new.names("/zoe/amis/")[0]
     assert "Zoé Lefèvre" in new.get(f"/zoe/amis/{name}")
+
+
+def test_name_colour_and_description_of_an_export_are_the_calendars(exported: Any) -> None:
+    head = "X-WR-CALNAME:Réunions\\, du\r\n  soir\r\nX-APPLE-CALENDAR-COLOR:#FF8800\r\nX-WR-CALDESC:Au foyer\r\n"
+    text = EXPORT.replace("X-WR-CALNAME:Réunions\r\n", head)
+    (exported.folder / "agenda.ics").write_text(text, newline="")
+    [found] = Folder(exported.folder).collections("/zoe/", "calendar")
+    assert set(found.properties.values()) == {"Réunions, du soir", "Au foyer", "#FF8800"}
+
+
+def test_a_folder_with_calendars_and_cards_is_one_of_each(exported: Any, servers: Any, ledger: Ledger) -> None:
+    both = exported.folder / "tout"
+    both.mkdir()
+    (both / "a.ics").write_text(EXPORT, newline="")
+    (both / "b.vcf").write_text(card("c3"), newline="")
+    counts = sync_account(exported, ledger, "zoe")
+    assert (counts.collections, counts.copied, counts.problems) == (4, 7, 0)
+    assert sync_account(exported, ledger, "zoe").copied == 0
+
+
+def test_an_account_of_which_nothing_was_exported_has_nothing_to_carry(exported: Any, ledger: Ledger) -> None:
+    assert sync_account(exported, ledger, "bob").collections == 0
+    exported.folder.parent.rename(exported.folder.parent.with_name("elsewhere"))
+    with pytest.raises(AccessError, match="there is no folder"):
+        sync_account(exported, ledger, "bob")
+
+
+def test_a_large_export_is_read_once(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(folder, "split", lambda text: read.append(text) or iter([]))
+    there = Folder(exported.folder)
+    for _ in range(3):
+        there.etags("/zoe/agenda.ics/")
+        list(there.contents("/zoe/agenda.ics/", "calendar", ["x"]))
+    assert len(read) == 1
