@@ -38,10 +38,37 @@ def test_a_browser_on_the_client_is_led_to_the_new_webmail(access: Access, chang
     assert "302" in lab.ssh("client", "curl -sS -o /dev/null -w '%{http_code}' https://webmail.obs.test/inbox?folder=1")
 
 
-def test_calendar_programs_are_led_to_the_new_calendars(access: Access, changing: Changing, lab: Lab) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_every_page_and_every_calendar_program_is_led_on_by_http_and_https(
+    access: Access, changing: Changing, lab: Lab, scheme: str
+) -> None:
     changing.run(lambda: WebmailRedirect(access))
-    command = "curl -sS -o /dev/null -w '%{http_code} %{redirect_url}' https://webmail.obs.test/.well-known/caldav"
-    assert lab.ssh("client", command) == "302 https://sogo.obs.test/SOGo/dav/"
+
+    def led(path: str, *options: str) -> str:
+        words = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", *options]
+        return lab.ssh("client", *words, f"{scheme}://webmail.obs.test{path}").strip()
+
+    for path in ("/", "/?_task=mail&_mbox=INBOX&_uid=7", "/horde/imp/", "/a%20b/%0d%0aSet-Cookie:x", "/index.html"):
+        assert led(path) == "302 https://sogo.obs.test/SOGo/", path
+    assert led("/login.php", "--data", "login=x&password=y") == "302 https://sogo.obs.test/SOGo/"
+    for service in ("caldav", "carddav"):
+        assert led(f"/.well-known/{service}", "-X", "PROPFIND") == "302 https://sogo.obs.test/SOGo/dav/"
+
+
+def test_a_page_that_is_left_without_tls_is_an_error(
+    lab: Lab, access: Access, changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webmail, "ANSWER_SECONDS", 2)
+    block = "/etc/nginx/sites-enabled/default"
+    lab.ssh(
+        "web", f"set -e; cp {block} /root/webmail; sed -i '0,/include/{{/include/d}}' {block}; systemctl reload nginx"
+    )
+    try:
+        with pytest.raises(ChangeFailed, match=r"http://webmail\.obs\.test/ still shows its own page"):
+            changing.run(lambda: WebmailRedirect(access))
+    finally:
+        lab.ssh("web", f"mv /root/webmail {block}; systemctl reload nginx")
+        changing.put_back(lambda: WebmailRedirect(access))
 
 
 def test_a_configuration_that_was_broken_before_is_left_alone(access: Access, changing: Changing, lab: Lab) -> None:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -94,7 +95,27 @@ class WebmailRedirect(Change):
                 f"{self.subject}: seen from {self.part.verify_from} it does not lead to {self.part.target} "
                 f"({sentence or f'status {code}'}): is {self.part.path} included in the webmail's `server` block?"
             )
+        self._verify_without_tls()
         log.info("the webmail redirects", url=self.part.url, leads_to=self.part.target, status=code)
+
+    def _verify_without_tls(self) -> None:
+        """Who types the name alone comes by http: to the target too, or to the https page, or nowhere at all."""
+        url = urlsplit(self.part.url)
+        if url.scheme != "https" or url.port is not None:
+            return
+        plain = url._replace(scheme="http").geturl()
+        code = 0
+
+        def is_led_on() -> bool:
+            nonlocal code
+            location, code, _ = self._redirect(plain)
+            return not code or self._is_target(location) or location.startswith(f"https://{url.hostname}/")
+
+        if not probes.wait_for(is_led_on, ANSWER_SECONDS):
+            raise ChangeFailed(
+                f"{self.subject}: {plain} still shows its own page (status {code}): include {self.part.path} in the "
+                "part of the configuration that answers http too"
+            )
 
     def revert(self, before: State) -> None:
         if self.observe() == before:
@@ -127,12 +148,12 @@ class WebmailRedirect(Change):
     def _is_target(self, location: str) -> bool:
         return location.removesuffix("?").rstrip("/") == self.part.target.rstrip("/")  # the "?" of the template
 
-    def _redirect(self) -> tuple[str, int, str]:
+    def _redirect(self, url: str = "") -> tuple[str, int, str]:
         """Where the webmail leads a browser ("": no redirect), the HTTP status, and what curl said if it failed."""
         words = "%{http_code} %{redirect_url}"
         command = ["curl", "--silent", "--show-error", "--max-time", str(CURL_SECONDS), "--output", "/dev/null"]
         viewer = self.access.remote(self.part.verify_from)
-        found = viewer.run([*command, "--write-out", words, "--", self.part.url], check=False, sudo=False)
+        found = viewer.run([*command, "--write-out", words, "--", url or self.part.url], check=False, sudo=False)
         code, _, location = found.output.strip().partition(" ")
         return location, int(code) if code.isdigit() else 0, found.error.strip()
 

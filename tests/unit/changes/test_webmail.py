@@ -1,9 +1,11 @@
 """The webmail redirect: what may stand in nginx's configuration, and what happens when nginx refuses it."""
 
+import contextlib
 from typing import Any
 
 import pytest
 from bascule.access import Finished
+from bascule.changes import webmail
 from bascule.changes.base import ChangeFailed
 from bascule.changes.webmail import WebmailRedirect
 
@@ -79,3 +81,23 @@ def test_putting_back_what_is_back_already_asks_nginx_nothing() -> None:
     change = WebmailRedirect(access)
     change.revert(change.observe())
     assert not access.remote("web").did("systemctl")
+
+
+@pytest.mark.parametrize(
+    ("http", "said"),
+    [
+        ("302 https://sogo.obs.test/SOGo/", ""),
+        ("301 https://webmail.obs.test/", ""),
+        ("000 ", ""),
+        ("200 ", "still shows its own page"),
+        ("302 https://elsewhere.test/", "still shows its own page"),
+    ],
+)
+def test_who_comes_without_tls_is_led_on_too(http: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webmail, "ANSWER_SECONDS", 0.01)
+    access = FakeAccess()
+    access.remote("client").answers["curl"] = lambda words: (
+        http if words[-1].startswith("http:") else "302 https://sogo.obs.test/SOGo/"
+    )
+    with pytest.raises(ChangeFailed, match=said) if said else contextlib.nullcontext():
+        WebmailRedirect(access).verify()
