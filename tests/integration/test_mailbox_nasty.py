@@ -196,6 +196,7 @@ def test_truncated_message_on_old_is_a_problem_and_the_rest_arrives(
     found = open_problems(ledger, user)
     assert [problem.kind for problem in found] == ["message-unreadable"]
     assert (found[0].facts["uid"], found[0].facts["subject"]) == (3, "2")
+    assert "says good-bye: FETCH failed" in found[0].details["how it ended"], "the server's own words"
     assert len(_bodies(new, user)) == 4
     decide(ledger, found[0], Option.LEAVE_OUT)
     result = sync_mailbox(job(old, new, user), ledger)

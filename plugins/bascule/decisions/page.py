@@ -24,6 +24,7 @@ ACTIONS = {
     "repair": "carry the message as an attachment, untouched, inside a message that says why",
     "leave out": "leave it out",
     "drop": "carry the messages without this mark",
+    "accept": "leave it on the new server as it is there",
     "look again": "none that Bascule could carry out: mend it by hand, then let Bascule look again",
     "raise the quota": "raise the quota on the new server",
     "copy again": "copy it again",

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from bascule.decisions import check
 from bascule.ledger import Ledger, journal, mailboxes, problems
 from bascule.ledger.problems import Option, Problem, Room
+from bascule.text import harmless
 
 STANDING = {"apply": Option.APPLY, "leave out": Option.LEAVE_OUT, "keep on old": Option.KEEP_ON_OLD}
 REFUSED = "answer refused"  # the journal's kind of an answer that could not be taken
@@ -47,6 +48,7 @@ class Author:
 def record(ledger: Ledger, choices: Sequence[Choice], author: Author) -> int:
     """Record all choices in one transaction; return how many. Raises AnswerRefused, and then nothing is recorded.
 
+    Of two people who decide at the same moment the first one does; the other one is told.
     Keeping a mailbox on old decides all its open problems, in every room.
     """
     reasons = refusals(ledger, choices)
@@ -154,6 +156,14 @@ def last_refused(ledger: Ledger, account: str, shown: Collection[int]) -> Refuse
 
 
 def _decide(session: Session, choice: Choice, author: Author) -> None:
+    other = problems.decided_otherwise(session, choice.problem.id, choice.option, choice.values)
+    if other is not None:
+        raise AnswerRefused(
+            [
+                f"{harmless(choice.problem.subject)[:80]}: {other.decided_by} has decided about it meanwhile "
+                f"({other.option.value}); that holds, and nothing of this answer was taken"
+            ]
+        )
     problems.decide(
         session,
         choice.problem.id,

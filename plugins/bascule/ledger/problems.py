@@ -219,6 +219,15 @@ def decide(
     session.flush()
 
 
+def decided_otherwise(session: Session, problem_id: int, option: Option, values: dict[str, Any]) -> Decision | None:
+    """The other decision that is in force about this problem; until the session's end nobody else decides about it."""
+    row = session.get_one(ProblemRow, problem_id, with_for_update=True)
+    last = _last_decision(session, row) if row.state in ("decided", "settled") else None
+    if last is None or (last.option, last.values) == (option.value, values):
+        return None
+    return _decision(last)
+
+
 def reopen_unsettled(session: Session, account: str, rooms: Sequence[Room], since: datetime) -> int:
     """What was decided, and was met again since then all the same, is asked again: the decision did not help.
 

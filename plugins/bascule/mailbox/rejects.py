@@ -50,9 +50,10 @@ class Rejects:
             return
         try:
             seen = list_messages(lane.old, self.folder.old.raw, [uid])
-        except TransientError:
+        except TransientError as error:
             if not lane.old_lost:
                 raise
+            self.context.counts.broken_words[self.folder.row.id, uid] = str(error)
             self._report_unreadable(lane, uid)
             return
         if seen:
@@ -110,9 +111,10 @@ class Rejects:
             self._report_refused(lane, seen, error.words)
         except NotUnderstood as error:
             self._report_refused(lane, seen, str(error))
-        except TransientError:
+        except TransientError as error:
             if lane.old_lost:
                 self.context.counts.broken[self.folder.row.id, seen.uid] += 1
+                self.context.counts.broken_words[self.folder.row.id, seen.uid] = str(error)
                 self.folder.except_message(seen.uid, "unreadable")
             raise
         else:
@@ -128,6 +130,7 @@ class Rejects:
             "message-unreadable", describe(lane, self.folder, uid),
             "The old server breaks off whenever this message is read (its file there may be damaged).",
             "", "leave out",
+            details={"how it ended": self.context.counts.broken_words.get((self.folder.row.id, uid), "")},
         )  # fmt: skip
 
     def _report_refused(self, lane: Lane, seen: Seen, words: str) -> None:

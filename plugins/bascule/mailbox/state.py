@@ -30,6 +30,7 @@ class Counts:
     conflicts: int = 0
     verified: int = 0
     broken: Counter[tuple[int, int]] = field(default_factory=Counter)  # (folder, old UID) -> connections that it cost
+    broken_words: dict[tuple[int, int], str] = field(default_factory=dict)  # how the last of these connections ended
     broken_listings: Counter[str] = field(default_factory=Counter)  # folder -> connections lost while it was listed
     lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -245,7 +245,15 @@ class Troubles:
         found = self.decided(BOTH_CHANGED, shown)
         return found[1] if found and found[0].facts == {"folder": shown} | facts else None
 
-    def message(self, kind: str, message: Message, explanation: str, words: str, action: str) -> None:
+    def message(
+        self,
+        kind: str,
+        message: Message,
+        explanation: str,
+        words: str,
+        action: str,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         self.add(
             Problem(
                 self.account,
@@ -254,6 +262,7 @@ class Troubles:
                 message_subject(message.folder, message.uid),
                 explanation,
                 facts=message.facts(),
+                details=details or {},
                 server_words=words,
                 proposal={"action": action},
             )

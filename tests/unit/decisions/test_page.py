@@ -41,6 +41,7 @@ def test_it_says_what_each_button_does(ledger: Ledger, report: Report) -> None:
     ("action", "words"),
     [
         ("repair", "as an attachment, untouched"),
+        ("accept", "leave it on the new server as it is there"),
         ("drop", "without this mark"),
         ("leave out", "leave it out"),
         ("look again", "mend it by hand, then let Bascule look again"),

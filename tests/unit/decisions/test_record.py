@@ -69,6 +69,17 @@ def test_the_same_answer_given_twice_stands_once(ledger: Ledger, report: Report)
     assert len(decisions(ledger)) == 1
 
 
+def test_of_two_who_decide_at_once_the_first_one_does_and_the_other_is_told(ledger: Ledger, report: Report) -> None:
+    first, second = report("~a"), report("~b", proposal={"action": "rename", "name": "b"})
+    record.record(ledger, [Choice(first, Option.APPLY)], AUTHOR)
+    other = record.Author("helpdesk", "csv", ORIGIN)
+    with pytest.raises(AnswerRefused, match="~a: postmaster has decided about it meanwhile"):
+        record.record(ledger, [Choice(second, Option.LEAVE_OUT), Choice(first, Option.LEAVE_OUT)], other)
+    ((decided, how),) = problems.all_decisions(ledger)
+    assert (decided.subject, how.option, how.decided_by) == ("~a", Option.APPLY, "postmaster")
+    assert [each.subject for each in problems.problems(ledger)] == ["~b"], "all of an answer or nothing of it"
+
+
 def test_a_refused_answer_keeps_what_was_typed_and_why(ledger: Ledger, report: Report) -> None:
     problem = report()
     record.note_refused(ledger, "anna", [Choice(problem, Option.APPLY, {"name": " y"})], ["a space"], AUTHOR)

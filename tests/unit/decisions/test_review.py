@@ -67,6 +67,13 @@ def values_of(ledger: Ledger) -> list[dict[str, Any]]:
     return [decision.values for _, decision in problems.decisions(ledger, "anna", "mailbox")]
 
 
+def test_only_those_whom_the_site_file_names_may_answer(report: Report, asking: Asking) -> None:
+    report()
+    asking.ask()
+    assert SITE.gates.reviewers == ["postmaster"]
+    assert [user["id"] for user in asking.task.assigned_users or []] == SITE.gates.reviewers
+
+
 def test_an_edited_name_is_decided(ledger: Ledger, report: Report, asking: Asking) -> None:
     report()
     assert asking.ask()
