@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from bascule import site
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, problems
 
 from lab import airflow
 from lab.airflow import Home, Rest
@@ -137,6 +137,8 @@ def _try_out_of_order(made: Day, tell: Teller) -> None:
 def _prepare(made: Day, tell: Teller) -> None:
     run = made.rest.trigger("prepare")
     end_of(made, "prepare", "prepare", run, tell, [])
+    found = problems.problems(made.ledger, states=("open", "decided", "settled"))
+    made.notes["found by prepare"] = {f"{each.room}/{each.kind}" for each in found}
 
 
 def _decide_about_fifty(made: Day, tell: Teller) -> None:

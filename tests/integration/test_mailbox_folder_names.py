@@ -126,6 +126,23 @@ def test_who_has_a_name_keeps_it_whatever_comes_later(box: Mailbox) -> None:
     assert set(box.problems) == {"CASe"}
 
 
+def test_names_that_are_too_long_for_new_are_cut_and_keep_a_mark_of_their_own_in_every_pass(box: Mailbox) -> None:
+    above = "a" * 60
+    first, second = (f"{above}/{'b' * 60}/{'é' * 60}{end}" for end in "12")
+    box.add(first, second)
+    box.sync()
+    proposed = {subject: problem.proposal["name"] for subject, problem in box.problems.items()}
+    assert proposed.keys() == {first, second} and len({*proposed.values()}) == 2
+    assert all(name.startswith(f"{above}.{'b' * 60}.ééé") for name in proposed.values())
+    box.sync()
+    assert {subject: problem.proposal["name"] for subject, problem in box.problems.items()} == proposed
+    box.decide(first)
+    box.decide(second)
+    assert (box.sync().problems, box.sync().copied) == (0, 0)
+    assert {subject: box.map[subject] for subject in proposed} == proposed
+    assert box.on_new == {name.replace(".", "/"): 1 for name in proposed.values()}
+
+
 def test_a_subscription_follows_the_new_name(box: Mailbox) -> None:
     box.add("Case", "case")
     with Account(box.old.port, box.user, "/") as account:

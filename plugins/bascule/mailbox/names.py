@@ -11,8 +11,10 @@ from bascule import foldernames
 # Dovecot accepts folders of these names in some layouts, and then mistakes them for its own files.
 RESERVED = ("cur", "new", "tmp", "subscriptions", "dbox-mails", "maildirfolder")
 POISON = (b"dovecot.", b"dovecot-")
-# Of one level of a proposed name, as text and as servers write it on their disks (255 octets for all levels together).
-LONGEST, MOST_OCTETS = 80, 160
+# Of one level of a proposed name, as text and as servers write it on their disks; and of all its levels together, which
+# Maildir++ keeps in one name of 255 octets.
+LONGEST, MOST_OCTETS, MOST_TOGETHER = 80, 160, 240
+ROOM = 24  # octets that one level should have at least
 
 _ENDS = re.compile(r"^[~\s]+|\s+$")  # what neither a server nor a mail program takes at the ends of a name
 _SHIFT = re.compile(rb"&([A-Za-z0-9+,]*)-")
@@ -102,8 +104,13 @@ class NameMap:
 
     def propose(self, raw: bytes) -> str:
         """A name near to the refused one that every server takes."""
-        parts = [self._mended(part) for part in self.components(raw)]
-        return display(self._joined([part for part in parts if part]))
+        parts = [self._mended(part) for part in self.components(raw) if part]
+        above = len(self._joined(parts)) - len(parts[-1]) if parts else 0
+        if parts and above + ROOM <= MOST_TOGETHER:
+            parts[-1] = _shortened(parts[-1], MOST_TOGETHER - above)
+        else:
+            parts = [_shortened(part, MOST_TOGETHER // len(parts) - 1) for part in parts]
+        return display(self._joined(parts))
 
     def _mended(self, part: bytes) -> bytes:
         text = readable(part)
@@ -117,7 +124,7 @@ class NameMap:
         text = _ENDS.sub("", text) or "_"
         if text.lower() in RESERVED or text.lower().encode("utf-8").startswith(POISON):
             text = f"_{text}"
-        return encode(_shortened(text))
+        return _shortened(encode(text), MOST_OCTETS)
 
     def _joined(self, parts: list[bytes]) -> bytes:
         if parts == [b"INBOX"]:
@@ -125,18 +132,19 @@ class NameMap:
         return self.new.prefix + self.new.separator.join(parts)
 
 
-def _shortened(text: str) -> str:
-    """A name that is no longer than servers take; what was cut off leaves a mark, always the same one.
+def _shortened(raw: bytes, most: int) -> bytes:
+    """A level that is no longer than servers take (`most` octets); what was cut off leaves a mark, always the same one.
 
     So two long names that begin alike do not become one.
     """
-    if len(text) <= LONGEST and len(encode(text)) <= MOST_OCTETS:
-        return text
-    mark = f"-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
+    text = decode(raw)
+    if len(text) <= LONGEST and len(raw) <= most:
+        return raw
+    mark = f"-{hashlib.sha256(raw).hexdigest()[:6]}"
     kept = text[: LONGEST - len(mark)]
-    while len(encode(kept)) > MOST_OCTETS - len(mark):
+    while kept and len(encode(kept)) > most - len(mark):
         kept = kept[:-1]
-    return kept.rstrip() + mark
+    return encode(kept.rstrip() + mark)
 
 
 def decode(raw: bytes) -> str:

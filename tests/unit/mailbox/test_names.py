@@ -60,11 +60,12 @@ def test_a_rename_of_the_site_file_holds_for_the_whole_name() -> None:
 @example(names.encode("\N{IDEOGRAPHIC SPACE}x\N{LINE SEPARATOR}"))
 @example(names.encode(f"{'a' * 72} {'b' * 20}"))
 @example(names.encode("📎" * 100))
+@example(b"/".join(b"%d" % number * 70 for number in range(9)))
 def test_every_proposal_can_be_said_to_any_server_and_passes_the_forms_check(raw: bytes) -> None:
     proposal = NameMap(SLASHES, DOTS).propose(raw)
     assert names.quote(names.encode(proposal)) is not None
     assert foldernames.wrong(f"x.{proposal}", ".") == ""
-    assert max(len(names.encode(level)) for level in proposal.split(".")) <= names.MOST_OCTETS
+    assert len(names.encode(proposal)) <= names.MOST_TOGETHER
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "📎"])
