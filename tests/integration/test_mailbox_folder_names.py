@@ -143,6 +143,15 @@ def test_names_that_are_too_long_for_new_are_cut_and_keep_a_mark_of_their_own_in
     assert box.on_new == {name.replace(".", "/"): 1 for name in proposed.values()}
 
 
+@pytest.mark.parametrize("above", [NFD, "b" * 90])
+def test_a_proposal_leaves_a_folder_below_the_one_above_it(box: Mailbox, above: str) -> None:
+    box.add(above, f"{above}/v1.2")
+    box.sync()
+    box.decide(f"{above}/v1.2")
+    assert (box.sync().problems, box.sync().copied) == (0, 0)
+    assert box.on_new == {above: 1, f"{above}/v1_2": 1}
+
+
 def test_a_subscription_follows_the_new_name(box: Mailbox) -> None:
     box.add("Case", "case")
     with Account(box.old.port, box.user, "/") as account:

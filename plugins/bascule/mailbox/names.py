@@ -78,7 +78,7 @@ class NameMap:
         return NameProblem(
             f"the name contains `{separator.decode()}`, which separates levels on the new server: as it is, it would "
             f"be the folder {levels}",
-            display(self._joined([self._mended(part) for part in parts])),
+            display(self._joined(self._near(parts))),
             as_it_is=display(self._joined(parts)),
         )
 
@@ -86,7 +86,7 @@ class NameMap:
         """The new name of an old folder below one that is called `above` on new."""
         parts = raw[len(old_above) + len(self.old.separator) :].split(self.old.separator)
         plain = self.to_new(raw)
-        rest = [self._mended(part) for part in parts] if isinstance(plain, NameProblem) else parts
+        rest = self._near(parts) if isinstance(plain, NameProblem) else parts
         name = self.new.separator.join([above, *rest])
         return replace(plain, proposal=display(name), as_it_is="") if isinstance(plain, NameProblem) else name
 
@@ -104,13 +104,22 @@ class NameMap:
 
     def propose(self, raw: bytes) -> str:
         """A name near to the refused one that every server takes."""
-        parts = [self._mended(part) for part in self.components(raw) if part]
+        parts = self._near([part for part in self.components(raw) if part])
         above = len(self._joined(parts)) - len(parts[-1]) if parts else 0
         if parts and above + ROOM <= MOST_TOGETHER:
             parts[-1] = _shortened(parts[-1], MOST_TOGETHER - above)
         else:
             parts = [_shortened(part, MOST_TOGETHER // len(parts) - 1) for part in parts]
         return display(self._joined(parts))
+
+    def _near(self, parts: list[bytes]) -> list[bytes]:
+        """The last level mended; those above it as their own folders are carried, where the form takes them."""
+        above = [part if self._is_usual(part) else self._mended(part) for part in parts[:-1]]
+        return [*above, *map(self._mended, parts[-1:])]
+
+    def _is_usual(self, part: bytes) -> bool:
+        inside = self.new.separator and self.new.separator in part
+        return not inside and is_well_written(part) and not foldernames.wrong(decode(part), "")
 
     def _mended(self, part: bytes) -> bytes:
         text = readable(part)
