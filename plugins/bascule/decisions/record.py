@@ -71,8 +71,12 @@ def refusals_by_problem(ledger: Ledger, choices: Sequence[Choice]) -> list[tuple
     reasons = []
     asked = {choice.problem.id for choice in choices}
     taken: dict[str, list[str]] = {}
+    kept = {choice.problem.account for choice in choices if choice.option is Option.KEEP_ON_OLD}
     for choice in choices:
         account = choice.problem.account
+        if account in kept and choice.option is not Option.KEEP_ON_OLD:
+            reasons.append((choice.problem.id, _kept_and_more(choice)))
+            continue
         if choice.option is not Option.APPLY:
             continue
         names = taken.setdefault(account, names_taken(ledger, account, without=asked))
@@ -81,6 +85,13 @@ def refusals_by_problem(ledger: Ledger, choices: Sequence[Choice]) -> list[tuple
         elif problems.is_folder_name(choice.problem):
             names.append(str(choice.values["name"]))
     return reasons
+
+
+def _kept_and_more(choice: Choice) -> str:
+    return (
+        f"{harmless(choice.problem.subject)[:80]}: the mailbox of {choice.problem.account} is to be kept on the old "
+        "server by another decision of this answer, which decides all of it: keep it, or decide each of its problems"
+    )
 
 
 def names_taken(ledger: Ledger, account: str, without: Collection[int]) -> list[str]:

@@ -3,10 +3,13 @@
 import csv
 import io
 from collections.abc import Sequence
+from itertools import zip_longest
 
 FORMULA = "=+-@\t\r\n"  # what a cell must not begin with
 MARK = "'"  # put before such a cell, and taken away again
 DELIMITERS = ",;\t"
+CELL_CHARACTERS = 16 * 1024 * 1024  # a filter stands whole in one cell; servers take filters of a few megabytes at most
+csv.field_size_limit(CELL_CHARACTERS)
 
 
 class BadTable(Exception):
@@ -39,25 +42,35 @@ def with_mark(text: str) -> bytes:
 
 
 def read(data: bytes, header: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """(number of the row's last line, cell by column) of a table with at least these columns. Raises BadTable."""
+    """(number of the row's last line, cell by column) of a table with at least these columns. Raises BadTable.
+
+    Cells that a short row lacks are empty.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadTable("the file is not UTF-8: save it as `CSV UTF-8`") from None
     first = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=first.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         found = [(rows.line_num, row) for row in rows]
     except csv.Error as error:
-        raise BadTable(f"the file is no table: {error}") from None
+        raise BadTable(f"line {rows.line_num}: the file is no table: {error}") from None
     if not found:
         raise BadTable("the file is empty")
     columns = [cell.strip() for cell in found[0][1]]
     if missing := [name for name in header if name not in columns]:
         raise BadTable(f"line 1: the column(s) {', '.join(missing)} are missing")
+    if long := [number for number, row in found[1:] if any(cell.strip() for cell in row[len(columns) :])]:
+        raise BadTable("\n".join(f"line {number}: {_too_many(delimiter)}" for number in long))
     return [
-        (number, {name: unguarded(cell) for name, cell in zip(columns, row, strict=False)})
+        (number, {name: unguarded(cell) for name, cell in zip_longest(columns, row[: len(columns)], fillvalue="")})
         for number, row in found[1:]
         if any(cell.strip() for cell in row)
     ]
+
+
+def _too_many(delimiter: str) -> str:
+    shown = "a tab" if delimiter == "\t" else f"`{delimiter}`"
+    return f"it has more cells than line 1 has columns: put a cell that contains {shown} between quotation marks"

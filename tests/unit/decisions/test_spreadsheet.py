@@ -126,3 +126,47 @@ def test_an_action_is_chosen_in_its_column_where_there_are_several(ledger: Ledge
     assert [each.values["action"] for each in spreadsheet.read(ledger, data)] == ["take_old", "keep_new"]
     with pytest.raises(AnswerRefused, match="choose one of"):
         spreadsheet.read(ledger, edited(ledger, {"decision": "apply", "action": "eat"}))
+
+
+@pytest.mark.parametrize("other", ["apply", "leave out", "look again"])
+def test_a_mailbox_is_not_kept_on_old_and_decided_otherwise_by_one_file(
+    ledger: Ledger, report: Report, other: str
+) -> None:
+    report("~a")
+    report("~b")
+    report("~b", account="bert")
+    keep, decide = {"decision": "keep on old"}, {"decision": other}
+    with pytest.raises(AnswerRefused, match=r"^line 3: ~b: the mailbox of anna is to be kept") as refused:
+        record.record(ledger, spreadsheet.read(ledger, edited(ledger, keep, decide, decide)), AUTHOR)
+    assert len(refused.value.reasons) == 1
+    assert len(problems.problems(ledger)) == 3
+
+
+def test_a_line_that_ends_early_is_named(ledger: Ledger, report: Report) -> None:
+    report()
+    header, line = rows(ledger)
+    line[header.index("decision")] = "apply"
+    with pytest.raises(AnswerRefused, match=r"line 2: .*name '': it is empty"):
+        spreadsheet.read(ledger, file_of([header, line[: header.index("name")]]))
+    assert spreadsheet.read(ledger, file_of([header, line[:2]])) == []
+
+
+def test_cells_beyond_the_last_column_are_not_dropped_silently(ledger: Ledger, report: Report) -> None:
+    report("~a")
+    report("~b")
+    header, *lines = rows(ledger)
+    data = file_of([header, *([*line, "Notes"] for line in lines)])
+    with pytest.raises(AnswerRefused, match=r"line 2: it has more cells(.|\n)*line 3: it has more cells"):
+        spreadsheet.read(ledger, data)
+
+
+def test_a_quotation_mark_that_is_never_closed_is_named_with_its_line(ledger: Ledger) -> None:
+    with pytest.raises(AnswerRefused, match="line 2: the file is no table"):
+        spreadsheet.read(ledger, b'id,version\r\n1,"v')
+
+
+def test_a_long_filter_is_read_back_as_it_was(ledger: Ledger, report: Report) -> None:
+    text = "# é\r\n" * 100_000
+    report("filter", room="sieve", kind="filter never ran", proposal={"action": "repair", "text": text})
+    (choice,) = spreadsheet.read(ledger, edited(ledger, {"decision": "apply"}))
+    assert choice.values["text"] == text
