@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from bascule.ledger import Ledger
 from bascule.mailbox import MailboxJob, Options, TransientError, engine, sync_mailbox
+from bascule.mailbox.folderwork import FolderWork
+from bascule.mailbox.lanes import Lane
 
 from tests.fault_relay import Faults, relay
 from tests.mail_servers import dovecot, mail_directory
 from tests.mailbox_cases import CASES, Case, Pair, check, prepare
+from tests.mailbox_states import parse
 
 FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
 STEP = 1 if FULL else 4  # by default every fourth command is cut, beginning with another one in each case
@@ -82,3 +85,25 @@ def sync_killed(job: MailboxJob, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
             sync_mailbox(job, ledger)
         except TransientError:
             sync_mailbox(job, ledger)
+
+
+def test_what_an_interrupted_copy_left_is_removed_with_old_unless_its_user_has_changed_it(
+    pair: Pair, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case("removed after an interrupted copy", "INBOX: a b/S c/S d", "", "INBOX: a/F c/S")
+    job = prepare(pair, case, ledger, Options(lanes=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "ATTEMPTS", 0)
+        patched.setattr(FolderWork, "finish", interrupt)
+        with pytest.raises(TransientError):
+            sync_mailbox(job, ledger)
+    with pair.old_account(job.account) as old, pair.new_account(job.account) as new:
+        old.make(parse("INBOX: c/S"))
+        new.make(parse("INBOX: a/F b/S c/S d"))
+    sync_mailbox(job, ledger)
+    check(pair, case, job, ledger, "interrupted before its end")
+
+
+def interrupt(work: FolderWork, lane: Lane) -> None:
+    """Everything is copied and nothing remembered of the folder."""
+    raise TransientError("the copy was interrupted")

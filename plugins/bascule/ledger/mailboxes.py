@@ -87,6 +87,16 @@ class FlagsRow(Base):
     packed: Mapped[bytes] = mapped_column(sa.LargeBinary)
 
 
+class FreshFlagsRow(Base):
+    """The flags of what a copy under way has brought to new, packed alike; gone when the folder is finished."""
+
+    __tablename__ = "fresh_flags"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    folder_id: Mapped[int] = mapped_column(sa.ForeignKey("folder.id", ondelete="CASCADE"), index=True)
+    packed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+
+
 class ExceptionRow(Base):
     """A message of the old side that the bulk copy leaves alone: refused, altered, or unreadable."""
 
@@ -215,10 +225,11 @@ def replace_runs(session: Session, folder_id: int, runs: Iterable[tuple[int, int
     add_runs(session, folder_id, runs)
 
 
-def flags_of(session: Session, folder_id: int) -> bytes | None:
-    """The packed flags of the folder's last pass."""
+def flags_of(session: Session, folder_id: int) -> list[bytes]:
+    """The packed flags of the folder's last pass, then those of copies that did not come to their end."""
     row = session.get(FlagsRow, folder_id)
-    return row.packed if row else None
+    fresh = sa.select(FreshFlagsRow.packed).where(FreshFlagsRow.folder_id == folder_id).order_by(FreshFlagsRow.id)
+    return [*([row.packed] if row else []), *session.scalars(fresh)]
 
 
 def set_flags(session: Session, folder_id: int, packed: bytes) -> None:
@@ -228,6 +239,16 @@ def set_flags(session: Session, folder_id: int, packed: bytes) -> None:
         session.add(FlagsRow(folder_id=folder_id, packed=packed))
     else:
         row.packed = packed
+
+
+def add_fresh_flags(session: Session, folder_id: int, packed: bytes) -> None:
+    """Keep the flags of what was just copied, until the folder is finished."""
+    session.execute(sa.insert(FreshFlagsRow), {"folder_id": folder_id, "packed": packed})
+
+
+def clear_fresh_flags(session: Session, folder_id: int) -> None:
+    """They are among the folder's flags now."""
+    session.execute(sa.delete(FreshFlagsRow).where(FreshFlagsRow.folder_id == folder_id))
 
 
 def exceptions_of(session: Session, folder_id: int) -> dict[int, tuple[str, int]]:
@@ -252,14 +273,15 @@ def clear_exceptions(session: Session, folder_id: int, old_uids: list[int]) -> N
     )
 
 
-def clear_all_exceptions(session: Session, folder_id: int) -> None:
-    """The UIDs of this folder have lost their meaning."""
-    session.execute(sa.delete(ExceptionRow).where(ExceptionRow.folder_id == folder_id))
+def forget_uids(session: Session, folder_id: int) -> None:
+    """The UIDs of this folder have lost their meaning: the map, the flags and the exceptions with them."""
+    for table in (RunRow, FlagsRow, FreshFlagsRow, ExceptionRow):
+        session.execute(sa.delete(table).where(table.folder_id == folder_id))
 
 
 def forget_folder(session: Session, folder_id: int) -> None:
     """The folder is gone from old and dealt with on new: nothing of it is kept."""
-    for table in (RunRow, FlagsRow, ExceptionRow, VerificationRow):
+    for table in (RunRow, FlagsRow, FreshFlagsRow, ExceptionRow, VerificationRow):
         session.execute(sa.delete(table).where(table.folder_id == folder_id))
     session.execute(sa.delete(FolderRow).where(FolderRow.id == folder_id))
 

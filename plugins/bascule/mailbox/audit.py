@@ -84,7 +84,7 @@ def _audit_folder(
     shown = names.display(sides[0].raw)
     with ledger.reading() as session:
         uid_map = UidMap(mailboxes.runs_of(session, folder_id))
-        memory = Memory(mailboxes.flags_of(session, folder_id))
+        memory = Memory(*mailboxes.flags_of(session, folder_id))
         exceptions = mailboxes.exceptions_of(session, folder_id)
     avoided = [uid for uid, (kind, _) in exceptions.items() if kind == UNLISTABLE]
     try:

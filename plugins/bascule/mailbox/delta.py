@@ -50,7 +50,7 @@ class Delta:
                 continue
             new_uid, origin = found
             base, there = self.folder.memory.new(old_uid), new.flags.get(new_uid)
-            if origin == FOUND or (base is not None and there not in (None, base, base | DELETED)):
+            if origin == FOUND or base is None or there not in (None, base, base | DELETED):
                 log.info(
                     "removed on old, kept on new: it was there before, or its user has changed it",
                     folder=self.folder.shown, old_uid=old_uid, new_uid=new_uid,

@@ -5,7 +5,7 @@ import re
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from bascule.mailbox.columns import ascending
@@ -74,24 +74,43 @@ class Memory:
 
     GONE = 0xFFFFFFFF
 
-    def __init__(self, packed: bytes | None = None) -> None:
+    def __init__(self, *pieces: bytes) -> None:
+        """`pieces`: packed; where two speak of one message, the later one counts."""
         self.table = FlagTable()
         self._uids, self._old, self._new = array("I"), array("I"), array("I")
         self._batches = array("I")  # where batches begin
+        self._sorted = 0  # so many are sorted: the rest is found after a reload
+        for piece in pieces:
+            self._load(piece)
+        self._sort()
         self.changed = False  # since it was loaded
-        if packed:
-            self._load(packed)
-        self._sorted = len(self._uids)
 
     def _load(self, packed: bytes) -> None:
         text = zlib.decompress(packed)
         body = text.index(b"\n") + 1
         described = json.loads(text[:body])
-        for flags in described["sets"]:
-            self.table.number(frozenset(flag.encode("latin-1") for flag in flags))
         size = described["count"] * 4
-        for position, column in enumerate((self._uids, self._old, self._new)):
-            column.frombytes(memoryview(text)[body + position * size : body + (position + 1) * size])
+        uids, old, new = (
+            array("I", memoryview(text)[body + n * size : body + (n + 1) * size].cast("I")) for n in range(3)
+        )
+        sets = [frozenset(flag.encode("latin-1") for flag in flags) for flags in described["sets"]]
+        if not self._uids:
+            for flags in sets:
+                self.table.number(flags)
+            self._uids, self._old, self._new, self._sorted = uids, old, new, len(uids)
+            return
+        self._batches.append(len(self._uids))
+        for uid, on_old, on_new in zip(uids, old, new, strict=True):
+            self.remember(uid, sets[on_old], None if on_new == self.GONE else sets[on_new])
+
+    def _sort(self) -> None:
+        if self._sorted == len(self._uids):
+            return
+        order = array("I", ascending(self._uids, self._batches))
+        self._uids, self._old, self._new = (
+            array("I", (column[i] for i in order)) for column in (self._uids, self._old, self._new)
+        )
+        self._sorted, self._batches = len(order), array("I")
 
     def pack(self, keep: Callable[[int], bool]) -> bytes:
         """For the ledger: sorted, only the UIDs that `keep` wants."""
@@ -143,3 +162,10 @@ class Memory:
     def _index(self, uid: int) -> int | None:
         at = bisect_left(self._uids, uid, 0, self._sorted)
         return at if at < self._sorted and self._uids[at] == uid else None
+
+
+def packed(batch: Sequence[tuple[int, Flags, Flags]]) -> bytes:
+    """The flags of some messages (UID, flags on old, flags on new), as a piece for a Memory."""
+    memory = Memory()
+    memory.remember_batch(sorted(batch, key=lambda entry: entry[0]))
+    return memory.pack(lambda uid: True)

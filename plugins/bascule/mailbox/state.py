@@ -10,7 +10,7 @@ from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.mailboxes import COPIED, FolderRow
 from bascule.logs import get_logger
 from bascule.mailbox import names
-from bascule.mailbox.flags import Flags, Memory
+from bascule.mailbox.flags import Flags, Memory, packed
 from bascule.mailbox.folders import Folder, FolderStatus
 from bascule.mailbox.uidmap import UidMap
 
@@ -66,6 +66,8 @@ class FolderState:
         self.touched = False  # the new side was changed by this pass
         self.chunks_left = 0
         self._unsaved: list[tuple[int, int, int, str]] = []
+        self._fresh: list[tuple[int, Flags, Flags]] = []  # flags of what arrived and is not saved
+        self._fresh_rows = 0  # in the ledger
         self._written = 0  # runs in the ledger
         self._saved_at = 0.0
 
@@ -94,7 +96,9 @@ class FolderState:
         with self.ledger.reading() as session:
             self.map = UidMap(mailboxes.runs_of(session, self.row.id))
             self._written = self.map.given
-            self.memory = Memory(mailboxes.flags_of(session, self.row.id))
+            pieces = mailboxes.flags_of(session, self.row.id)
+            self.memory = Memory(*pieces)
+            self._fresh_rows = 0 if self.row.finished else len(pieces)
             self.exceptions = mailboxes.exceptions_of(session, self.row.id)
         self.excepted_before = frozenset(self.exceptions)
 
@@ -112,8 +116,7 @@ class FolderState:
         self.row.finished, self.row.doubt_from = False, 1
         if self.row.id is not None:
             with self.ledger.session() as session:
-                mailboxes.replace_runs(session, self.row.id, [])
-                mailboxes.clear_all_exceptions(session, self.row.id)
+                mailboxes.forget_uids(session, self.row.id)
 
     def arrived(
         self, pairs: list[tuple[int, int]], flags: list[tuple[int, Flags, Flags]], origin: str = COPIED
@@ -122,18 +125,23 @@ class FolderState:
         with self.lock:
             self._unsaved += self.map.add(pairs, origin)
             self.memory.remember_batch(flags)
+            self._fresh += flags
             self.touched = True
             if time.monotonic() - self._saved_at > SAVE_SECONDS:
                 self.save_runs()
 
     def save_runs(self) -> None:
-        """Write what arrived into the ledger."""
+        """Write what arrived into the ledger, with its flags: a pass that goes on has to know what was left on new."""
         with self.lock:
             runs, self._unsaved = self._unsaved, []
+            fresh, self._fresh = self._fresh, []
             if runs and self.row.id is not None:
                 with self.ledger.session() as session:
                     mailboxes.add_runs(session, self.row.id, runs)
+                    if fresh:
+                        mailboxes.add_fresh_flags(session, self.row.id, packed(fresh))
                 self._written += len(runs)
+                self._fresh_rows += bool(fresh)
             self._saved_at = time.monotonic()
 
     def save_row(self) -> None:
@@ -144,7 +152,7 @@ class FolderState:
     def finish(self, old: FolderStatus, new: FolderStatus) -> None:
         """Everything of this folder was looked at: what both servers said when the look began is what was seen."""
         with self.lock:
-            all_written, self._unsaved = not self._unsaved, []
+            all_written, self._unsaved, self._fresh = not self._unsaved, [], []
             self.map.settle()
             self._remember_statuses(old, new)
             with self.ledger.session() as session:
@@ -152,8 +160,11 @@ class FolderState:
                 session.flush()
                 if not (all_written and self.map.is_written(self._written)):
                     mailboxes.replace_runs(session, self.row.id, self.map.runs)
-                if self.map.changed or self.memory.changed:
+                if self.map.changed or self.memory.changed or self._fresh_rows:
                     mailboxes.set_flags(session, self.row.id, self.memory.pack(self.map.__contains__))
+                if self._fresh_rows:
+                    mailboxes.clear_fresh_flags(session, self.row.id)
+                    self._fresh_rows = 0
 
     def _remember_statuses(self, old: FolderStatus, new: FolderStatus) -> None:
         row = self.row
