@@ -169,15 +169,15 @@ def _details(problem: Problem) -> dict[str, Any]:
     return named | {key: value for key, value in problem.details.items() if key != CHOICES}
 
 
-def proposal(problem: Problem) -> str:
-    """The proposal in a few words."""
+def proposal(problem: Problem, where: str = "the form") -> str:
+    """The proposal in a few words. `where` a person edits it."""
     values = {key: value for key, value in problem.proposal.items() if key != "action"}
-    words = ", ".join(f"{key}: {'see the form' if chr(10) in str(value) else value}" for key, value in values.items())
+    words = ", ".join(f"{key}: {f'see {where}' if chr(10) in str(value) else value}" for key, value in values.items())
     action = str(problem.proposal.get("action", "look again")).replace("_", " ")
     if problem.room in ("mailbox", "account"):
         action = ACTIONS.get(action, action)
     others = [other.replace("_", " ") for other in choices(problem) if other != problem.proposal.get("action")]
-    return " or, in the form, ".join([f"{action} ({words})" if words else action, *others])
+    return f" or, in {where}, ".join([f"{action} ({words})" if words else action, *others])
 
 
 def plain(value: str) -> str:

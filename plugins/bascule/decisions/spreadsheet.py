@@ -102,7 +102,7 @@ def _row(each: Problem) -> dict[str, str]:
         "what": harmless(each.subject),
         "explanation": harmless(each.explanation),
         "server said": harmless(each.server_words),
-        "proposal": harmless(str(each.proposal.get("action", ""))),
+        "proposal": harmless(proposal(each, "its column")),
         "decision": "",
         "name": storable(values.get("name", "")),
         "text": storable(values.get("text", "")),
@@ -118,7 +118,15 @@ def version(problem: Problem) -> str:
 
 def _choice(problem: Problem, row: dict[str, str]) -> Choice:
     given = {key: row[key] for key in check.editable(problem) if key in row}
+    if "action" in given:
+        given["action"] = _action(problem, given["action"])
     return Choice(problem, WORDS[_word(row)], given)
+
+
+def _action(problem: Problem, written: str) -> str:
+    """The action that was meant: the column `proposal` shows them as words."""
+    words = written.replace("_", " ").lower().split()
+    return next((action for action in check.choices(problem) if action.replace("_", " ").split() == words), written)
 
 
 def _word(row: dict[str, str]) -> str:

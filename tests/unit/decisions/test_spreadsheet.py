@@ -170,3 +170,17 @@ def test_a_long_filter_is_read_back_as_it_was(ledger: Ledger, report: Report) ->
     report("filter", room="sieve", kind="filter never ran", proposal={"action": "repair", "text": text})
     (choice,) = spreadsheet.read(ledger, edited(ledger, {"decision": "apply"}))
     assert choice.values["text"] == text
+
+
+def test_the_proposal_is_the_sentence_that_the_page_shows(ledger: Ledger, report: Report) -> None:
+    report()
+    header, line = rows(ledger)
+    assert line[header.index("proposal")] == ("carry the folder and all its messages under another name (name: x)")
+
+
+def test_an_action_may_be_written_as_the_proposal_shows_it(ledger: Ledger, report: Report) -> None:
+    report("/a.ics", **CHOICE)
+    header, line = rows(ledger)
+    assert "or, in its column, take old" in line[header.index("proposal")]
+    (choice,) = spreadsheet.read(ledger, edited(ledger, {"decision": "apply", "action": " Take old"}))
+    assert choice.values["action"] == "take_old"
