@@ -6,6 +6,7 @@ nothing. Rounds follow one another in the same collections, with the fault at th
 
 import contextlib
 import itertools
+import os
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ __all__ = ["ledger", "make_place", "people", "place"]
 
 WRITES = {"PUT", "DELETE", "PROPPATCH", "MKCALENDAR", "MKCOL"}
 PATIENCE = 4.0  # seconds that the client waits for an answer
+FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"  # by default only every third request is answered too late
 OWNER = "one task and its next tries"
 
 
@@ -106,10 +108,11 @@ def test_the_end_is_the_same_whichever_request_it_meets(interrupted: Interrupted
     interrupted.place.put("mine.ics", calendar("mine", "SUMMARY:À moi"))
     change(interrupted.place, 0)
     interrupted.sync()
-    for number in itertools.count(1):
+    step = 3 if kind == "slow" and not FULL else 1
+    for number, at in enumerate(itertools.count(1, step), 1):
         change(interrupted.place, number)
         with contextlib.suppress(AccessError):
-            interrupted.sync(kind, at=number)
+            interrupted.sync(kind, at=at)
         met = interrupted.faults.met
         interrupted.sync()
         check(interrupted, number)
@@ -117,7 +120,7 @@ def test_the_end_is_the_same_whichever_request_it_meets(interrupted: Interrupted
         assert not WRITES & set(interrupted.faults.requests), (kind, number)
         if not met:
             break
-    assert number > 5
+    assert at > 5
 
 
 def test_a_wrong_etag_in_an_answer_is_taken_for_the_users_change_and_nothing_is_overwritten(
