@@ -126,6 +126,11 @@ def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> Filter
             except (AccessError, LeaseHeld) as error:
                 counts.failed[account] = str(error)
                 log.error("filters not done", account=account, reason=str(error))
+            except (
+                Exception
+            ) as error:  # a fault of Bascule's own on this account's scripts: told when the others are done
+                counts.failed[account] = f"Bascule could not deal with a script: {type(error).__name__}: {error}"
+                log.exception("filters not done", account=account)
     counts.waiting.sort()
     log.info(
         "filters of all accounts looked at" if dry_run else "filters of all accounts done",

@@ -82,6 +82,7 @@ def hostile() -> dict[str, bytes]:
         "old Macintosh line ends": b"keep;\rkeep;\r",
         "Latin-1 in a comment": b"# R\xe8gle d'\xe9t\xe9\nkeep;\n",
         "Latin-1 in a string": b'if header :contains "Subject" "\xe9t\xe9" { keep; }\n',
+        "Latin-1 in the address of an old notification": b'require "notify";\nnotify :options "ren\xe9@example.org";\n',
         "Windows-1252 quotes": b'if header :contains "Subject" "\x93x\x94" { keep; }\n',
         "surrogate half in UTF-8": b'if header :is "Subject" "\xed\xa0\x80" { keep; }\n',
         "10,000 rules": rule * 10_000,

@@ -64,6 +64,17 @@ def test_an_account_that_another_task_holds_is_left_alone_and_named(ledger: Ledg
     assert {account: list(one.stored) for account, one in new.accounts.items()} == {"bob": ["main"]}
 
 
+def test_a_fault_over_one_accounts_scripts_is_named_and_all_others_are_done(ledger: Ledger) -> None:
+    def addresses(account: str) -> frozenset[str]:
+        return frozenset({"bob@obs.test"}) if account == "bob" else frozenset({1 // 0})  # type: ignore[arg-type]
+
+    old, new = Servers({"anne": serving(), "bob": serving()}), Servers()
+    counts = sync.run(job(ledger, old, new, addresses=addresses), ["anne", "bob"])
+    assert list(counts.failed) == ["anne"]
+    assert "ZeroDivisionError" in counts.failed["anne"]
+    assert counts.put == 1 and list(new.accounts["bob"].stored) == ["main"]
+
+
 def test_a_mailbox_that_is_being_copied_does_not_hold_its_filters_back(ledger: Ledger) -> None:
     with lease(ledger, "anne", "transfer/1/sync"):
         assert sync.run(job(ledger, Servers({"anne": serving()}), Servers()), ["anne"]).put == 1

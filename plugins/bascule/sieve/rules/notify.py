@@ -66,7 +66,7 @@ class _Rewriting:
         words = [f"notify :importance {quote(self.importance)}"]
         if message:
             words.append(f":message {quote(message)}")
-        first, *others = [percent(address.strip(), safe="@+.-_") for address in self._recipients()]
+        first, *others = [percent(address.strip(), "@+.-_", errors="surrogateescape") for address in self._recipients()]
         # Not "mailto:a,b": Pigeonhole takes one address there, and the others as RFC 6068's `to` fields.
         words.append(quote(f"mailto:{first}" + "".join(f"{'&' if n else '?'}to={a}" for n, a in enumerate(others))))
         reason = (
