@@ -11,10 +11,12 @@ from bascule.sieve.syntax import quote
 RECIPE = re.compile(r"^\s*:0\s*(?P<flags>[A-Za-z]*)\s*(?::.*)?$")
 ASSIGNMENT = re.compile(r"^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)$")
 CONDITION = re.compile(r"^\^?(?P<names>\(?[A-Za-z-]+(?:\|[A-Za-z-]+)*\)?):(?P<text>.*)$")
-ADDRESS = re.compile(r"^[^\s|!@]+@[^\s|!@]+$")
+ADDRESS = re.compile(r"^[^\s|!@$`]+@[^\s|!@$`]+$")
 # One character of a regular expression that means itself. A dot between letters is meant as a dot by everyone who wrote
 # an address there.
-LITERAL = re.compile(r"\\([^\w\s])|((?<=\w)\.(?=\w)|[^\\^$*+?()\[\]{}|.])")
+# Not `\<`, `\>` and `\/`, which are operators of procmail's own.
+LITERAL = re.compile(r"\\([^\w\s<>/])|((?<=\w)\.(?=\w)|[^\\^$*+?()\[\]{}|.])")
+WILDCARD = re.compile(r"[*?\\]")  # of `:matches` (RFC 5228 section 2.7.1)
 LEFT = "# procmail, line"  # how the comment begins that stands for a recipe that was left out
 # procmail's own names for groups of headers (procmailrc(5), MISCELLANEOUS)
 TO = ("To", "Cc", "Resent-To", "Resent-Cc", "X-Envelope-To")
@@ -133,7 +135,7 @@ class _Translation:
         copy = "c" in recipe.flags
         words = recipe.action
         if words.startswith("!"):
-            addresses = [word for word in re.split(r"[\s,]+", words[1:].strip()) if word]
+            addresses = [word for word in re.split(r"[\s,]+", self._expanded(words[1:]).strip()) if word]
             if not addresses or not all(ADDRESS.match(address) for address in addresses):
                 return None
             tag = ":copy " if copy else ""
@@ -174,7 +176,9 @@ class _Translation:
         if not value:
             return None
         # procmail looks at the whole line with regular expressions that begin anywhere after the header's name.
-        match, key = (":contains", value) if anywhere or names == TO else (":matches", f"{value}*")
+        match, key = (
+            (":contains", value) if anywhere or names == TO else (":matches", WILDCARD.sub(r"\\\g<0>", value) + "*")
+        )
         shown = quote(names[0]) if len(names) == 1 else "[" + ", ".join(quote(name) for name in names) + "]"
         return f"header {match} {shown} {quote(key)}"
 

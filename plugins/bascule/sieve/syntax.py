@@ -8,7 +8,9 @@ stack, so that no depth of nesting exhausts Python's, and every token is matched
 length.
 """
 
+import bisect
 import contextlib
+import functools
 import gc
 import re
 from collections.abc import Iterator, Sequence
@@ -28,8 +30,15 @@ class SieveSyntaxError(Exception):
 
 def position(text: str, offset: int) -> tuple[int, int]:
     """Line and column (from 1, in characters) of an offset."""
-    line = text.count("\n", 0, offset) + 1
-    return line, offset - (text.rfind("\n", 0, offset) + 1) + 1
+    starts = _line_starts(text)
+    line = bisect.bisect_right(starts, offset)
+    return line, offset - starts[line - 1] + 1
+
+
+@functools.lru_cache(maxsize=2)
+def _line_starts(text: str) -> list[int]:
+    """Found once, since a script of a megabyte may have thousands of places to tell."""
+    return [0, *(found.end() for found in re.finditer("\n", text))]
 
 
 @dataclass(slots=True)
