@@ -28,7 +28,8 @@ from bascule.directory import accounts
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import totals
 
-from benchmarks.mailbox import LAUNCHER, write_page
+from benchmarks.mailbox import write_page
+from benchmarks.tools import LAUNCHER
 from lab.paths import CHECKOUT, Instance
 from lab.secrets import CALENDAR_FILLER, CALENDAR_USER, Secrets, load_or_make
 
