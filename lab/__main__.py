@@ -14,6 +14,7 @@ from lab.shell import LabError
 # Commands that are modules of their own and run inside the site's network.
 INSIDE = {
     "fill": "put people, mail, filters and calendars into a fresh site",
+    "meanwhile": "what people do between `prepare` and the day",
     "inject": "start|stop|report: numbered messages through the MX",
     "audit": "compare what is on new with what was filled in",
 }

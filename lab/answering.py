@@ -1,5 +1,6 @@
 """The person of the demo: answers the gates from a file of prepared answers, through Airflow's REST API."""
 
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from typing import Any
 import requests
 import yaml
 
+from lab import driver
 from lab.airflow import Rest
+from lab.paths import Instance
 
 # An answer within about a second of the question reaches Airflow before its scheduler has seen the task park, and
 # kills the task; a person is never that quick.
@@ -21,6 +24,7 @@ class Rule:
     """One prepared answer: for which question it is, and what it says.
 
     `values`: what is written into the form, by the end of a field's title ("INBOX.~archives").
+    `by_hand`: what the person does on hosts before answering: the host's name and a line for its shell.
     """
 
     dag: str
@@ -28,6 +32,7 @@ class Rule:
     option: str
     account: str | None = None
     values: dict[str, str] = field(default_factory=dict)
+    by_hand: dict[str, str] = field(default_factory=dict)
 
     def fits(self, question: dict[str, Any]) -> bool:
         ti = question["task_instance"]
@@ -48,8 +53,9 @@ def read_rules(path: Path) -> list[Rule]:
 class Answerer:
     """Answers what waits, each question once, after the time that a person would think."""
 
-    def __init__(self, rest: Rest, rules: Sequence[Rule]) -> None:
+    def __init__(self, rest: Rest, rules: Sequence[Rule], instance: Instance) -> None:
         self._rest = rest
+        self._instance = instance
         self._rules = list(rules)
         self._seen: dict[str, float] = {}
         self.given: list[str] = []
@@ -64,7 +70,9 @@ class Answerer:
                 self.give(question, rule)
 
     def give(self, question: dict[str, Any], rule: Rule) -> None:
-        """Answer one question as the rule says."""
+        """Answer one question as the rule says, when the person has done what there is to do by hand."""
+        for host, line in rule.by_hand.items():
+            subprocess.run(driver.ssh_command(self._instance, host, [line]), capture_output=True, check=True)
         values = rule.written(question.get("params") or {})
         try:
             self._rest.answer(question, rule.option, values)

@@ -23,6 +23,7 @@ from lab.store import Side, Stores, folders_to_read, is_damaged
 WORKERS = 4
 FETCH_AT_ONCE = 50
 PREFIX = "INBOX."
+ANY_DATE = -1
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Decisions:
     left_out: frozenset[str] = frozenset()
     messages: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (folder, size) -> what was decided
     dropped: frozenset[tuple[str, str]] = frozenset()  # (folder, keyword that new does not take)
+    dated: frozenset[tuple[str, int]] = frozenset()  # (folder, size) of messages with a date that new can't keep
     kept_on_old: bool = False
 
     def name_of(self, old: str) -> str:
@@ -147,7 +149,9 @@ def compare_with_decisions(holdings: Holdings, decisions: Decisions, found: Mapp
             excused += [f"{holdings.account}: {folder}: {len(entries)} message(s) left out with their folder"]
             continue
         dropped = {keyword for place, keyword in decisions.dropped if place == folder}
-        expected[decisions.name_of(folder)] += [without_keywords(entry, dropped) for entry in entries]
+        expected[decisions.name_of(folder)] += [
+            without_date(without_keywords(entry, dropped), (folder, entry.size) in decisions.dated) for entry in entries
+        ]
     decided = {(decisions.name_of(folder), size): what for (folder, size), what in decisions.messages.items()}
     verdict = compare(holdings.account, expected, holdings.new, found, decided)
     verdict.by_decision += excused
@@ -157,6 +161,11 @@ def compare_with_decisions(holdings: Holdings, decisions: Decisions, found: Mapp
 def without_keywords(entry: Entry, dropped: Collection[str]) -> Entry:
     """The message as it must be on new when these keywords are left behind by decision."""
     return replace(entry, flags=tuple(flag for flag in entry.flags if flag not in dropped)) if dropped else entry
+
+
+def without_date(entry: Entry, accepted: bool) -> Entry:
+    """The message as it must be on new when another date was accepted by decision."""
+    return replace(entry, date=ANY_DATE) if accepted else entry
 
 
 def subscriptions(holdings: Holdings, decisions: Decisions) -> set[str]:
@@ -235,7 +244,7 @@ def _lost(place: str, size: int) -> str:
 def _differences(wanted: Entry, found: Entry) -> Iterator[str]:
     if wanted.flags != found.flags:
         yield f"flags {' '.join(found.flags) or 'none'} instead of {' '.join(wanted.flags) or 'none'}"
-    if wanted.date != found.date:
+    if wanted.date not in (found.date, ANY_DATE):
         yield f"internal date {found.date} instead of {wanted.date}"
 
 
@@ -293,11 +302,13 @@ def read_decisions(instance: Instance, url: str | None) -> dict[str, Decisions]:
 
 
 def _decided(pairs: list[Any], kept: bool) -> Decisions:
-    renamed, left_out, messages, dropped = {}, set(), {}, set()
+    renamed, left_out, messages, dropped, dated = {}, set(), {}, set(), set()
     for problem, decision in pairs:
         action = str(decision.values.get("action") or problem.proposal.get("action") or "")
         leaves_out = decision.option == "Leave these out" or action == "leave out"
-        if problem.kind.startswith("message"):
+        if action == "accept" and not leaves_out:
+            dated.add((problem.facts["folder"], int(problem.facts["size"])))
+        elif problem.kind.startswith("message"):
             what = f"{'left out' if leaves_out else action} ({problem.facts.get('message_id') or 'no Message-Id'})"
             messages[problem.facts["folder"], int(problem.facts["size"])] = what
         elif problem.kind == "keyword-refused":
@@ -306,7 +317,7 @@ def _decided(pairs: list[Any], kept: bool) -> Decisions:
             left_out.add(problem.facts["folder"])
         elif problem.kind.startswith("folder"):
             renamed[problem.facts["folder"]] = str(decision.values.get("name") or problem.proposal.get("name") or "")
-    return Decisions(renamed, frozenset(left_out), messages, frozenset(dropped), kept)
+    return Decisions(renamed, frozenset(left_out), messages, frozenset(dropped), frozenset(dated), kept)
 
 
 def as_json(held: Inventory, verdict: Verdict) -> dict[str, Any]:

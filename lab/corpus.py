@@ -44,14 +44,20 @@ SOMETIMES = (
     "Brouillons d'idées",
 )
 # What old keeps and new refuses, or would take for something else: made over IMAP, except the last.
-REFUSED_FOLDERS = ("~archives", "Budget 2019/2020", "dbox-Mails")
-ALIKE_FOLDERS = ("Travaux", "travaux")  # many programs take them for one
+LONG_FOLDER = "京都大学" * 23 + "観測"  # 94 letters: 255 octets are not enough for them as new writes names
+REFUSED_FOLDERS = ("~archives", "Budget 2019/2020", "dbox-Mails", LONG_FOLDER)
+# Many programs take them for one: by capitals, by how an accent is stored (NFC, NFD), by a space at the end.
+ALIKE_FOLDERS = ("Travaux", "travaux", "Congr\u00e8s", "Congre\u0300s", "Mesures", "Mesures ")
 ON_DISK_FOLDER = "Essais\tgamma"  # CREATE refuses it on old too: a program wrote the directory
 LOCKED_FOLDER = "Sauvegarde 2011"  # listed, but the mail server has no right to look into it
 BROKEN_FOLDER = "Essais&AOk"  # no modified UTF-7: the shift never ends; Dovecot lists it and does not find it again
 DAMAGED_FOLDER = "Mémoire 2006"  # one of its messages can't be read
 LONG_KEYWORD_FOLDER = "Étiquettes"
 LONG_KEYWORD = "campagne-d-observation-2009-telescope-de-80-cm-nuits-de-service"  # more than 50: a program wrote it
+CLOSED_ON_NEW = "Notes de service"  # a beta tester has it on both sides; new can't look into its own
+USED_ON_NEW = "Brouillon de thèse"  # a beta tester goes on using it on new, after it was removed on old
+LONG_NOTE = ("/private/comment", "Reçu du secrétariat. " * 3_300)  # an annotation of more than 64 kB
+NEVER = datetime(2042, 11, 19, 10, 13, 20, tzinfo=UTC)  # later than a date of new can be: a clock was wrong
 GONE = "stagiaire2014"  # has rights on a folder and stands in no directory any more
 TOO_LARGE = 4_000_000  # bytes of an attachment: encoded more than `largest_message` of lab/site.yaml
 NEW_FOLDERS = ("Sent", "Réunions/2026 automne", "À lire", "Essai du nouveau serveur")
@@ -87,6 +93,7 @@ class Folder:
     locked: bool = False
     directory: str = ""
     shared_with: tuple[tuple[str, str], ...] = ()  # identifier and its rights (RFC 4314)
+    notes: tuple[tuple[str, str], ...] = ()  # annotations: entry and value (RFC 5464)
 
     @property
     def opens(self) -> bool:
@@ -149,6 +156,9 @@ class _Maker:
         self._twins(folders[0])
         if int(hashlib.sha256(self.person.account.encode()).hexdigest(), 16) % LARGE_ONE_IN == 0:
             folders[1].messages.append(self._message(size=self.rng.randrange(800_000, 2_500_000)))
+        if self.person.trouble in ("closed on new", "used on new"):
+            name = CLOSED_ON_NEW if self.person.trouble == "closed on new" else USED_ON_NEW
+            folders.append(self._folder(PREFIX + name, 3))
         if self.person.trouble == "folders":
             folders += [self._folder(PREFIX + name, 5) for name in (*REFUSED_FOLDERS, *ALIKE_FOLDERS)]
             folders.append(self._folder(PREFIX + ON_DISK_FOLDER, 3, on_disk=True))
@@ -160,14 +170,15 @@ class _Maker:
         if self.person.trouble == "lost folders":
             folders.append(self._unopened(BROKEN_FOLDER, directory=f".{BROKEN_FOLDER}"))
             rights = (("accueil", "lrs"), (GONE, "lrswi"))
-            folders[1] = replace(folders[1], shared_with=rights)
+            folders[1] = replace(folders[1], shared_with=rights, notes=(LONG_NOTE,))
         return folders
 
     def new_folders(self, old_inbox: Folder) -> list[Folder]:
         """Weeks of the new server: what arrived there, and three mails carried over by hand at the beginning."""
         inbox = self._folder("INBOX", self.rng.randrange(12, 25), since=EVE - timedelta(weeks=6))
         inbox.messages.extend(old_inbox.messages[:3])
-        return [inbox, *(self._folder(name, 4, since=EVE - timedelta(weeks=6)) for name in NEW_FOLDERS)]
+        folders = [inbox, *(self._folder(name, 4, since=EVE - timedelta(weeks=6)) for name in NEW_FOLDERS)]
+        return [*folders, Folder(CLOSED_ON_NEW, locked=True)] if self.person.trouble == "closed on new" else folders
 
     def _folder(self, name: str, count: int, *, since: datetime | None = None, on_disk: bool = False) -> Folder:
         messages = sorted((self._message(since=since) for _ in range(count)), key=lambda message: message.date)
@@ -207,10 +218,11 @@ class _Maker:
         inbox.messages.append(Message(other, self._flags(), second.date + timedelta(seconds=2)))
 
     def _refused(self) -> Iterator[Message]:
-        """A message of no bytes, one with a NUL in its body, and one that is larger than the site allows."""
+        """A message of no bytes, one with a NUL in its body, one of a date to come, and one larger than allowed."""
         yield Message(b"", ("\\Seen",), self._date(None), refused=True)
         with_nul = self._message()
         yield Message(with_nul.data + b"\r\nnul: \0 here\r\n", ("\\Seen",), with_nul.date, refused=True)
+        yield Message(self._message().data, ("\\Seen",), NEVER, refused=True)
         yield self._message(size=TOO_LARGE)
 
     def _with_damage(self) -> Folder:

@@ -20,6 +20,7 @@ from lab.summary import print_summary, summarise
 
 ANSWERS = CHECKOUT / "lab" / "answers.yaml"
 SUMMARY = CHECKOUT / "var" / "summary.json"
+DECIDED_BEFORE = ["cdaubigne", "mlacour"]  # by `problems`, days before the day
 PHASES = ("freeze", "transfer", "cutover", "drain")
 NAME = "main"
 
@@ -73,11 +74,13 @@ def run_demo(instance: Instance, *, accounts: int, seed: int, port: int) -> int:
     tell = Teller()
     bring_up_site(instance, tell, accounts=accounts, seed=seed)
     rest = bring_up_airflow(instance, tell, port=port)
-    answerer = Answerer(rest, read_rules(ANSWERS))
+    answerer = Answerer(rest, read_rules(ANSWERS), instance)
     tell("numbered messages are injected through the MX from now on, until the day is done")
     lab(instance, "inject", "start")
     try:
         runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
+        run_problems(instance, rest, tell, answerer)
+        lab(instance, "meanwhile")
         runs["migrate"] = run_day(instance, rest, tell, answerer)
     finally:
         lab(instance, "inject", "stop")
@@ -95,6 +98,14 @@ def run_prepare(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer
     run = rest.trigger("prepare")
     tell("prepare: triggered")
     follow(rest, Ledger(Home(instance).ledger_url), [("prepare", run)], tell, answerer)
+    return run
+
+
+def run_problems(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
+    """The DAG `problems`: some mailboxes are decided days before, the others wait for the day."""
+    run = rest.trigger("problems", {"accounts": DECIDED_BEFORE})
+    tell(f"problems: triggered for {' and '.join(DECIDED_BEFORE)}")
+    follow(rest, Ledger(Home(instance).ledger_url), [("problems", run)], tell, answerer)
     return run
 
 

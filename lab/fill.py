@@ -117,6 +117,8 @@ def _add_person(directory: ldap3.Connection, person: Person, secrets: Secrets) -
         attributes["mailQuota"] = str(SMALL_QUOTA)
     if person.trouble == "nothing on old":
         attributes["employeeType"] = "newcomer"  # whom old does not let in
+    if person.trouble == "nothing on new":
+        attributes["employeeType"] = "forgotten"  # whom new does not let in
     dn = f"uid={person.account},{PEOPLE_BASE}"
     if not directory.add(dn, ["inetOrgPerson", "inetLocalMailRecipient"], attributes):
         raise LabError(f"the directory refuses {dn}: {directory.result['description']} {directory.result['message']}")
@@ -151,6 +153,8 @@ def _fill_mailboxes(instance: Instance, everybody: list[Person], seed: int, say:
                 said = time.monotonic()
                 say(f"filled {len(holdings)} of {len(everybody)} accounts")
     _write_files(instance, files)
+    for directory in filler.locked_on_new:
+        _on_host(instance, "new", ["chmod", "0", directory])
     return holdings
 
 
@@ -185,6 +189,7 @@ class _Filler:
     def __init__(self, instance: Instance, seed: int) -> None:
         self._stores = Stores(instance)
         self._seed = seed
+        self.locked_on_new: list[str] = []  # directories into which nobody shall look, when all is written
 
     def account(self, person: Person) -> tuple[Holdings, list[_File]]:
         """Fill one account; returns what it holds, and the files that still must be written."""
@@ -193,6 +198,7 @@ class _Filler:
             self._mail("old", person.account, mailbox.old)
         if mailbox.new:
             self._mail("new", person.account, mailbox.new)
+            self.locked_on_new += [directory_on_new(person.account, each.name) for each in mailbox.new if each.locked]
         files = [*_filter_files(mailbox), *_mail_files(mailbox), *_calendar_files(mailbox)]
         return inventory.holdings_of(mailbox), files
 
@@ -211,8 +217,15 @@ class _Filler:
                     writer.subscribe(folder.name)
                 for identifier, rights in folder.shared_with:
                     writer.share(folder.name, identifier, rights)
+                for entry, value in folder.notes:
+                    writer.note(folder.name, entry, value)
         finally:
             writer.close()
+
+
+def directory_on_new(account: str, folder: str) -> str:
+    """Where new keeps the messages of a folder."""
+    return f"/srv/mail/{account}/sdbox/mailboxes/{folder}/dbox-Mails"
 
 
 def _filter_files(mailbox: Mailbox) -> Iterator[_File]:

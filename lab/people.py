@@ -24,13 +24,16 @@ Trouble = Literal[
     "stays on old",
     "small quota",
     "nothing on old",
+    "nothing on new",
+    "closed on new",
+    "used on new",
 ]
-MINIMUM = 13  # the fixed accounts below
+MINIMUM = 14  # the fixed accounts below
 
 # name, given name, surname, beta tester, trouble
 FIXED: tuple[tuple[str, str, str, bool, Trouble | None], ...] = (
-    ("egarcon", "Éloïse", "Garçon", True, None),
-    ("nlefevre", "Noël", "Lefèvre", True, None),
+    ("egarcon", "Éloïse", "Garçon", True, "closed on new"),
+    ("nlefevre", "Noël", "Lefèvre", True, "used on new"),
     ("jmunoz", "José", "Muñoz", False, "folders"),
     ("cdaubigne", "Chloé", "d'Aubigné", False, "messages"),
     ("fstjean", "François-Xavier", "Saint-Jean", False, "filter that never matches"),
@@ -39,6 +42,7 @@ FIXED: tuple[tuple[str, str, str, bool, Trouble | None], ...] = (
     ("rzeller", "René", "Zeller", False, "stays on old"),
     ("tnguyen", "Thu", "Nguyễn", False, "small quota"),
     ("npatel", "Nadia", "Patel", False, "nothing on old"),
+    ("iweiss", "Ilse", "Weiß", False, "nothing on new"),
 )
 ROLES = (("accueil", "Accueil"), ("direction", "Direction"), (PROBE_ACCOUNT, "Sonde"))
 

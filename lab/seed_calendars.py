@@ -134,8 +134,9 @@ class Item:
 
 
 def events(person: Person, rng: random.Random) -> list[Item]:
-    """The account's calendar."""
-    return [_event(person, rng, number, lines) for number, lines in enumerate(EVENTS)]
+    """The account's calendar; one has a journal entry in it, which SOGo does not know."""
+    made = [_event(person, rng, number, lines) for number, lines in enumerate(EVENTS)]
+    return [*made, _journal(rng)] if person.trouble == "folders" else made
 
 
 def contacts(person: Person, rng: random.Random) -> list[Item]:
@@ -162,6 +163,14 @@ def _event(person: Person, rng: random.Random, number: int, lines: tuple[str, ..
         [*head, "BEGIN:VEVENT", f"UID:{uid}", f"DTSTAMP:{stamp:%Y%m%dT%H%M%SZ}", *body, "END:VEVENT", "END:VCALENDAR"]
     )
     return Item(uid, text)
+
+
+def _journal(rng: random.Random) -> Item:
+    uid = f"{rng.getrandbits(96):024x}-j@{DOMAIN}"
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//obs.test//Agenda//FR", "BEGIN:VJOURNAL", f"UID:{uid}",
+             "DTSTAMP:20260101T080000Z", "DTSTART;VALUE=DATE:20260105", "SUMMARY:Carnet de nuit",
+             "DESCRIPTION:Ciel voilé\\, puis dégagé.", "END:VJOURNAL", "END:VCALENDAR"]  # fmt: skip
+    return Item(uid, _join(lines))
 
 
 def _card(person: Person, rng: random.Random, number: int) -> Item:

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 from imapclient import IMAPClient, imap_utf7
+from imapclient.exceptions import IMAPClientError
 
-from lab.corpus import BROKEN_FOLDER, DAMAGED_FOLDER, LOCKED_FOLDER, PREFIX
+from lab.corpus import BROKEN_FOLDER, CLOSED_ON_NEW, DAMAGED_FOLDER, LOCKED_FOLDER, PREFIX
 from lab.facts import HOSTS
 from lab.paths import Instance
 from lab.secrets import MASTER_USER, Secrets, load_or_make
@@ -58,11 +59,21 @@ class Stores:
 
 
 def folders_to_read(client: IMAPClient) -> list[str]:
-    """The mailbox's folders, without those in which the old server breaks off."""
+    """The mailbox's folders, without those in which the old server breaks off, and one that new does not open."""
     listed = client.list_folders()
     on_old = any(name.startswith(PREFIX) for _, _, name in listed)
     closed = {b"\\Noselect", b"\\NonExistent"}
-    return [name for flags, _, name in listed if not closed & {*flags} and not (on_old and is_damaged(name))]
+    names = [name for flags, _, name in listed if not closed & {*flags} and not (on_old and is_damaged(name))]
+    return [name for name in names if name != CLOSED_ON_NEW or _opens(client, name)]
+
+
+def _opens(client: IMAPClient, folder: str) -> bool:
+    """Whether the server opens it: on new only since somebody has mended it."""
+    try:
+        client.select_folder(folder, readonly=True)
+    except IMAPClientError:
+        return False
+    return True
 
 
 def is_damaged(name: str) -> bool:
@@ -87,6 +98,13 @@ class Writer:
         """Give somebody rights on a folder (RFC 4314)."""
         self._run(self._imap.setacl(_quoted(folder), identifier, rights), f"SETACL {folder!r}")
 
+    def note(self, folder: str, entry: str, value: str) -> None:
+        """Note something beside a folder (RFC 5464)."""
+        literal = value.encode()
+        command = f"fill SETMETADATA {_quoted(folder)} ({entry} {{{len(literal)}+}}\r\n".encode()
+        self._imap.send(command + literal + b")\r\n")
+        self._answer(f"SETMETADATA {folder!r} {entry}")
+
     def append(self, folder: str, messages: Sequence[Appended]) -> None:
         """Store the messages by MULTIAPPEND (RFC 3502), in order."""
         for batch in _batches(messages):
@@ -96,14 +114,18 @@ class Writer:
                 parts.append(f' ({" ".join(message.flags)}) "{date}" {{{len(message.data)}+}}\r\n'.encode())
                 parts.append(message.data)
             self._imap.send(b"".join(parts) + b"\r\n")
-            while not (line := self._imap.readline()).startswith(b"fill "):
-                if not line:
-                    raise StoreError(f"APPEND to {folder!r}: the server closed the connection")
-            if not line.startswith(b"fill OK"):
-                raise StoreError(f"APPEND to {folder!r}: {line.decode(errors='replace').strip()}")
+            self._answer(f"APPEND to {folder!r}")
 
     def close(self) -> None:
         self._imap.logout()
+
+    def _answer(self, act: str) -> None:
+        """Read up to the answer to a command that was sent with the tag `fill`."""
+        while not (line := self._imap.readline()).startswith(b"fill "):
+            if not line:
+                raise StoreError(f"{act}: the server closed the connection")
+        if not line.startswith(b"fill OK"):
+            raise StoreError(f"{act}: {line.decode(errors='replace').strip()}")
 
     def _run(self, answer: tuple[str, list], act: str) -> None:
         if answer[0] != "OK":

@@ -13,7 +13,7 @@ from lab.network import joined
 from lab.paths import CHECKOUT, SITE_FILE, Instance
 
 NAME = "test"
-ACCOUNTS = 15  # two beta testers and the problem mailboxes among them
+ACCOUNTS = 16  # two beta testers and the problem mailboxes among them
 SEED = 7
 WORKERS = 2
 INTEGRATION = CHECKOUT / "tests" / "integration"

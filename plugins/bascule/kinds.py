@@ -1,4 +1,4 @@
-"""The kinds of problems, as people read them: `include/problems.yaml`."""
+"""The kinds of problems, as people read them: `include/problems.yaml`, and `include/reasons.yaml` for owners."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 FILE = Path(__file__).resolve().parents[2] / "include" / "problems.yaml"
+REASONS = FILE.with_name("reasons.yaml")
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,15 @@ def kind_of(room: str, kind: str) -> Kind:
     """The kind, or one with nothing but the name that the room gives it."""
     key = f"{room}/{kind}"
     return kinds().get(key) or Kind(key, kind[:1].upper() + kind[1:], "", ())
+
+
+@cache
+def reasons() -> dict[str, dict[str, str]]:
+    """What the owner of a mailbox is told about each kind: by its key, then by language."""
+    return yaml.safe_load(REASONS.read_text(encoding="utf-8"))
+
+
+def reason(room: str, kind: str, language: str) -> str:
+    """The owner's words for a kind; its English ones where the language has none, empty for a kind without any."""
+    told = reasons().get(f"{room}/{kind}", {})
+    return told.get(language) or told.get("en", "")

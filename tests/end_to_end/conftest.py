@@ -17,9 +17,10 @@ from bascule.ledger import Ledger, problems
 from lab import airflow
 from lab.airflow import Home, Rest
 from lab.answering import THINKING_SECONDS, Answerer, Rule, read_rules
-from lab.demo import ANSWERS, PHASES, lab
+from lab.demo import ANSWERS, DECIDED_BEFORE, PHASES, lab
 from lab.following import RunFailed, Teller, follow
 from lab.paths import Instance
+from lab.people import FIXED
 from tests.end_to_end import browsing
 from tests.end_to_end.outside import arrived, ask_before_the_day, look, send
 
@@ -30,13 +31,14 @@ REVIEWS = [rule for rule in read_rules(ANSWERS) if rule.task != "go_no_go"]
 BY_BROWSER, TYPED_FOR, TYPED = "jmunoz", "INBOX.Budget 2019/2020", "Budget de l'équipe"
 WRITTEN_TO = "direction"  # who gets a message during the freeze that is taken back
 KEPT = "rzeller"  # the account whose mailbox stays on old
+USED_ON_BOTH = next(account for account, _, _, _, trouble in FIXED if trouble == "used on new")
 
 
 class BrowserAnswerer(Answerer):
     """The prepared answers, and one that is given at the web UI."""
 
     def __init__(self, day: "Day", rules: list[Rule]) -> None:
-        super().__init__(day.rest, rules)
+        super().__init__(day.rest, rules, day.instance)
         self._day = day
 
     def give(self, question: dict[str, Any], rule: Rule) -> None:
@@ -112,6 +114,8 @@ def day(rest: Rest) -> Iterator[Day]:
         ask_before_the_day(instance)
         _prepare(made, tell)
         _decide_about_fifty(made, tell)  # throws Airflow's database away: what is looked at later comes later
+        _decide_before_the_day(made, tell)
+        _prepare_once_more(made, tell)
         _try_out_of_order(made, tell)
         _try_dry_run(made, tell)
         _freeze_and_roll_back(made, tell)
@@ -123,7 +127,7 @@ def day(rest: Rest) -> Iterator[Day]:
 
 def end_of(made: Day, name: str, dag: str, run: str, tell: Teller, rules: list[Rule]) -> Run:
     try:
-        follow(made.rest, made.ledger, [(dag, run)], tell, Answerer(made.rest, rules))
+        follow(made.rest, made.ledger, [(dag, run)], tell, Answerer(made.rest, rules, made.instance))
     except RunFailed as failure:
         tell(str(failure))
     return made.look(name, dag, run)
@@ -137,6 +141,19 @@ def _try_out_of_order(made: Day, tell: Teller) -> None:
 def _prepare(made: Day, tell: Teller) -> None:
     run = made.rest.trigger("prepare")
     end_of(made, "prepare", "prepare", run, tell, [])
+
+
+def _decide_before_the_day(made: Day, tell: Teller) -> None:
+    """Some mailboxes of the practice site are decided in `problems`, with the demo's prepared answers."""
+    run = made.rest.trigger("problems", {"accounts": DECIDED_BEFORE})
+    end_of(made, "problems before the day", "problems", run, tell, REVIEWS)
+
+
+def _prepare_once_more(made: Day, tell: Teller) -> None:
+    """People work on, and the next night's `prepare` looks again, at one mailbox for the tests' sake."""
+    lab(made.instance, "meanwhile")
+    run = made.rest.trigger("prepare", {"accounts": [USED_ON_BOTH]})
+    end_of(made, "prepare, the next night", "prepare", run, tell, [])
     found = problems.problems(made.ledger, states=("open", "decided", "settled"))
     made.notes["found by prepare"] = {f"{each.room}/{each.kind}" for each in found}
 
@@ -182,9 +199,18 @@ def _freeze_and_roll_back(made: Day, tell: Teller) -> None:
             f"{act.kind} {act.subject}": changes.kind(act.kind).from_parameters(access, act.parameters).observe()
             for act in in_force
         }
-    made.notes["before the freeze"] = {f"{act.kind} {act.subject}": act.before for act in in_force}
-    made.notes["after the rollback"] = found
+    made.notes["before the freeze"] = {f"{act.kind} {act.subject}": at_rest(act.before) for act in in_force}
+    made.notes["after the rollback"] = {subject: at_rest(state) for subject, state in found.items()}
     made.notes["in force after the rollback"] = acts.in_force(journal.entries(made.ledger))
+
+
+def at_rest(state: Any) -> Any:
+    """A state of units without what is under way: the backup that a timer has started just then ends by itself."""
+    units = state.get("units") if isinstance(state, dict) else None
+    if units is None:
+        return state
+    passing = {"activating": "inactive", "deactivating": "inactive"}
+    return {**state, "units": {unit: passing.get(active, active) for unit, active in units.items()}}
 
 
 def _migrate(made: Day, tell: Teller) -> None:
@@ -211,7 +237,12 @@ def _migrate(made: Day, tell: Teller) -> None:
     time.sleep(THINKING_SECONDS)
     try:
         follow(
-            rest, made.ledger, runs, tell, Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", GO)]), stop_injecting
+            rest,
+            made.ledger,
+            runs,
+            tell,
+            Answerer(rest, [*REVIEWS, Rule("cutover", "go_no_go", GO)], made.instance),
+            stop_injecting,
         )
     except RunFailed as failure:
         tell(str(failure))

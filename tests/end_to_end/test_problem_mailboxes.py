@@ -6,26 +6,35 @@ from collections.abc import Collection
 from typing import Any
 
 from bascule.ledger import journal, mailboxes, problems
+from bascule.ledger.problems import Option
 
 from lab import driver
-from lab.corpus import LONG_KEYWORD
-from tests.end_to_end.conftest import BY_BROWSER, TYPED, Day
+from lab.corpus import CLOSED_ON_NEW, LONG_FOLDER, LONG_KEYWORD, PREFIX, USED_ON_NEW
+from lab.demo import DECIDED_BEFORE
+from tests.end_to_end.conftest import BY_BROWSER, TYPED, USED_ON_BOTH, Day
 
-# Every kind that the practice site has, with how it was decided on the day.
+# Every kind that the practice site has, with how it was decided.
 DECIDED = {
-    "mailbox/folder-name": "page",
-    "mailbox/folder-name-alike": "page",
-    "mailbox/folder-unreadable": "page",
-    "mailbox/message-refused": "page",
-    "mailbox/message-unreadable": "page",
-    "mailbox/message-too-large": "standing",
-    "mailbox/keyword-refused": "standing",
-    "mailbox/acl-unknown": "page",
-    "mailbox/quota": "page",
-    "account/no-mailbox": "standing",
-    "sieve/filter never ran": "page",
-    "sieve/filter rule never matches": "page",
+    "mailbox/folder-name": {"page"},
+    "mailbox/folder-name-alike": {"page"},
+    "mailbox/folder-both-changed": {"page"},
+    "mailbox/folder-unreadable": {"page"},
+    "mailbox/folder-closed-on-new": {"page"},
+    "mailbox/message-refused": {"page"},
+    "mailbox/message-altered": {"page"},
+    "mailbox/message-unreadable": {"page"},
+    "mailbox/message-too-large": {"standing"},
+    "mailbox/keyword-refused": {"standing"},
+    "mailbox/acl-unknown": {"page"},
+    "mailbox/metadata-refused": {"page"},
+    "mailbox/quota": {"page"},
+    "account/no-mailbox": {"standing", "page"},  # on old, and on new
+    "sieve/filter never ran": {"page"},
+    "sieve/filter rule never matches": {"page"},
+    "calendar/journal": {"page"},
 }
+NAMES_ALIKE = {"Congre\u0300s", "Mesures ", "travaux"}  # each beside another folder of almost the same name
+REPAIRED_BY_HAND = {"egarcon": "mailbox/folder-closed-on-new", "iweiss": "account/no-mailbox"}
 
 
 def decisions(day: Day, accounts: Collection[str] | None = None) -> list[dict[str, Any]]:
@@ -38,8 +47,47 @@ def decisions(day: Day, accounts: Collection[str] | None = None) -> list[dict[st
 
 
 def test_every_kind_was_met_and_decided_in_its_way(day: Day) -> None:
-    met = {decision["kind"]: decision["source"] for decision in decisions(day)}
+    met: dict[str, set[str]] = {}
+    for decision in decisions(day):
+        met.setdefault(decision["kind"], set()).add(decision["source"])
     assert {kind: met.get(kind) for kind in DECIDED} == DECIDED
+
+
+def test_names_alike_and_a_name_that_is_too_long_get_names_of_their_own(day: Day) -> None:
+    names = mailboxes.folder_map(day.ledger, BY_BROWSER)
+    renamed = {name: names[PREFIX + name] for name in {*NAMES_ALIKE, LONG_FOLDER}}
+    assert all(new != old for old, new in renamed.items())
+    assert len({new.casefold() for new in names.values()}) == len(names)
+
+
+def test_what_was_decided_days_before_is_not_asked_on_the_day(day: Day) -> None:
+    assert day.seen["problems before the day"].state == "success"
+    assert {decision["phase"] for decision in decisions(day, DECIDED_BEFORE)} <= {"prepare", "problems"}
+    for account in DECIDED_BEFORE:
+        assert day.seen["transfer"].task("mailbox.sync", account)["state"] == "success"
+        assert day.seen["transfer"].task("mailbox.review", account)["state"] == "skipped"
+
+
+def test_what_was_repaired_by_hand_is_looked_at_again_and_carried(day: Day) -> None:
+    chosen = {each["account"]: (each["kind"], each["option"]) for each in decisions(day, REPAIRED_BY_HAND)}
+    assert chosen == {account: (kind, Option.LOOK_AGAIN) for account, kind in REPAIRED_BY_HAND.items()}
+    for account in REPAIRED_BY_HAND:
+        assert day.seen["transfer"].task("mailbox.settle", account)["state"] == "success"
+        assert problems.problems(day.ledger, account=account, states=("open", "decided", "settled")) == []
+    states = mailboxes.folder_map(day.ledger, "egarcon")
+    assert states[PREFIX + CLOSED_ON_NEW] == CLOSED_ON_NEW
+
+
+def test_a_folder_that_was_used_on_new_and_removed_on_old_is_kept_by_decision(day: Day) -> None:
+    assert day.seen["prepare, the next night"].state == "success"
+    (problem,) = problems.problems(day.ledger, account=USED_ON_BOTH, states=("settled",))
+    assert (problem.kind, problem.subject) == ("folder-both-changed", PREFIX + USED_ON_NEW)
+    command = ["doveadm", "fetch", "-u", USED_ON_BOTH, "hdr.subject", "mailbox", USED_ON_NEW]
+    listed = subprocess.run(
+        driver.ssh_command(day.instance, "new", command), capture_output=True, check=True, text=True
+    )
+    assert "plan du chapitre 4" in listed.stdout
+    assert listed.stdout.count("hdr.subject") == 4, "her own message, and the three that were carried"
 
 
 def test_what_the_site_file_decides_is_asked_of_nobody(day: Day) -> None:

@@ -13,7 +13,7 @@ from bascule.ledger import journal, phases
 
 from lab.following import Teller
 from lab.store import Stores
-from tests.end_to_end.conftest import Day, Run, end_of
+from tests.end_to_end.conftest import Day, Run, at_rest, end_of
 from tests.end_to_end.outside import arrived, look, send
 
 ACCOUNT = "direction"
@@ -41,11 +41,14 @@ def way_back(day: Day) -> WayBack:
     run = end_of(day, "rollback after the go", "rollback", day.rest.trigger("rollback"), Teller(), [])
     with opened(site.from_environment()) as access:
         after = {
-            f"{act.kind} {act.subject}": changes.kind(act.kind).from_parameters(access, act.parameters).observe()
+            f"{act.kind} {act.subject}": at_rest(
+                changes.kind(act.kind).from_parameters(access, act.parameters).observe()
+            )
             for act in in_force
         }
     # The newest come first: of several acts on one subject the oldest knows what was there before the day.
-    return WayBack(run, received, {f"{act.kind} {act.subject}": act.before for act in in_force}, after)
+    before = {f"{act.kind} {act.subject}": at_rest(act.before) for act in in_force}
+    return WayBack(run, received, before, after)
 
 
 def write_a_note(day: Day) -> None:

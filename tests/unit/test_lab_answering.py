@@ -6,9 +6,9 @@ from lab.answering import Rule, read_rules
 from lab.demo import ANSWERS
 
 
-def question(account: str, task: str = "mailbox.review", **fields: str) -> dict[str, Any]:
+def question(account: str, task: str = "mailbox.review", dag: str = "transfer", **fields: str) -> dict[str, Any]:
     return {
-        "task_instance": {"dag_id": "transfer", "task_id": task, "rendered_map_index": account},
+        "task_instance": {"dag_id": dag, "task_id": task, "rendered_map_index": account},
         "params": {key: {"value": "x", "schema": {"title": title}} for key, title in fields.items()},
     }
 
@@ -19,7 +19,8 @@ def first(asked: dict[str, Any]) -> Rule:
 
 def test_an_answer_for_one_account_fits_no_other() -> None:
     assert first(question("rzeller")).option == "Keep this mailbox on the old server"
-    assert first(question("mlacour")).option == "Leave these out"
+    assert first(question("mlacour", dag="problems")).option == "Leave these out"
+    assert first(question("egarcon")).option == "I repaired it by hand, look again"
     assert first(question("cdaubigne")).option == "Apply the proposals"
     assert first(question("")).option == "Apply the proposals"
 

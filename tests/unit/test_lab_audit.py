@@ -115,6 +115,13 @@ def test_a_keyword_that_was_left_behind_by_decision_is_no_difference() -> None:
     assert len(verdict(old, new, decisions=Decisions(dropped=frozenset({("INBOX.y", "long")}))).differences) == 1
 
 
+def test_a_date_that_was_accepted_by_decision_is_no_difference() -> None:
+    was, now = entry("one"), entry("one", date=60)
+    decisions = Decisions(dated=frozenset({("INBOX", was.size)}))
+    assert len(verdict({"INBOX": [was]}, {"INBOX": [now]}).differences) == 1
+    assert verdict({"INBOX": [was]}, {"INBOX": [now]}, decisions=decisions).differences == []
+
+
 def test_subscriptions_follow_renamed_folders_and_not_those_left_out() -> None:
     holdings = Holdings("jdoe", "J.Doe@obs.test", False, None, {}, {}, ["INBOX.a.b", "INBOX.~c", "INBOX.d"])
     decisions = Decisions(renamed={"INBOX.~c": "c"}, left_out=frozenset({"INBOX.d"}))

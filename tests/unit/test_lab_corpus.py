@@ -4,6 +4,7 @@ import email
 import email.policy
 import re
 import time
+import unicodedata
 from collections import Counter
 
 import icalendar
@@ -17,11 +18,13 @@ from lab.corpus import (
     BROKEN_FOLDER,
     DAMAGED_FOLDER,
     LOCKED_FOLDER,
+    LONG_FOLDER,
     LONG_KEYWORD,
     LONG_KEYWORD_FOLDER,
     ON_DISK_FOLDER,
     PREFIX,
     REFUSED_FOLDERS,
+    USED_ON_NEW,
     Mailbox,
     Message,
     mailbox_of,
@@ -152,11 +155,34 @@ def test_refused_folder_names(mailboxes: dict[str, Mailbox]) -> None:
     folders = {folder.name: folder for folder in with_trouble(mailboxes, "folders").old}
     assert all(folders[PREFIX + name].messages for name in (*REFUSED_FOLDERS, *ALIKE_FOLDERS, ON_DISK_FOLDER))
     assert folders[PREFIX + ON_DISK_FOLDER].maildir == ".Essais&AAk-gamma"
+    assert len(folders[PREFIX + LONG_FOLDER].maildir) < 256 <= len(LONG_FOLDER.encode())
+
+
+def test_alike_folder_names_differ_by_capitals_by_accents_as_stored_and_by_a_space() -> None:
+    pairs = [*zip(ALIKE_FOLDERS[::2], ALIKE_FOLDERS[1::2], strict=True)]
+    assert all(one != other for one, other in pairs)
+    as_programs_take_them = [{unicodedata.normalize("NFC", name).strip().casefold() for name in pair} for pair in pairs]
+    assert [len(names) for names in as_programs_take_them] == [1, 1, 1]
+
+
+def test_beta_testers_have_a_folder_on_old_that_is_in_trouble_on_new(mailboxes: dict[str, Mailbox]) -> None:
+    closed, used = with_trouble(mailboxes, "closed on new"), with_trouble(mailboxes, "used on new")
+    (locked,) = [folder for folder in closed.new if folder.locked]
+    assert closed.person.beta and used.person.beta
+    assert len(next(folder for folder in closed.old if folder.name == PREFIX + locked.name).messages) == 3
+    assert locked.name not in holdings_of(closed).new
+    assert len(next(folder for folder in used.old if folder.name == PREFIX + USED_ON_NEW).messages) == 3
+
+
+def test_one_folder_has_an_annotation_that_is_too_large_to_be_carried(mailboxes: dict[str, Mailbox]) -> None:
+    noted = [folder.notes for folder in with_trouble(mailboxes, "lost folders").old if folder.notes]
+    assert [[len(value.encode()) > 65_536 for _, value in notes] for notes in noted] == [[True]]
 
 
 def test_refused_messages(mailboxes: dict[str, Mailbox]) -> None:
     refused = [message for message in with_trouble(mailboxes, "messages").old[0].messages if message.refused]
-    assert [len(message.data) == 0 for message in refused] == [True, False]  # the large one comes by IMAP
+    assert [len(message.data) == 0 for message in refused] == [True, False, False]  # the large one comes by IMAP
+    assert refused[2].date.timestamp() > 2**31
     assert b"\0" in refused[1].data
     assert b"\0" not in refused[1].served
 
@@ -227,12 +253,18 @@ def test_the_probe_files_what_the_functional_tests_send(mailboxes: dict[str, Mai
 
 def test_events_and_contacts_are_whole(mailboxes: dict[str, Mailbox]) -> None:
     for mailbox in mailboxes.values():
-        assert len({item.uid for item in mailbox.events}) == len({item.uid for item in mailbox.contacts}) == 12
-        for item in mailbox.events:
+        events_alone = [item for item in mailbox.events if "VJOURNAL" not in item.text]
+        assert len({item.uid for item in events_alone}) == len({item.uid for item in mailbox.contacts}) == 12
+        for item in events_alone:
             events = icalendar.Calendar.from_ical(item.text).walk("VEVENT")
             assert {str(event["UID"]) for event in events} == {item.uid}
         for item in (*mailbox.events, *mailbox.contacts):
             assert max(len(line.encode()) for line in item.text.split("\r\n")) <= 75
+
+
+def test_one_calendar_has_a_journal_entry(mailboxes: dict[str, Mailbox]) -> None:
+    journals = [name for name, each in mailboxes.items() for item in each.events if "VJOURNAL" in item.text]
+    assert journals == [with_trouble(mailboxes, "folders").person.account]
 
 
 def test_events_repeat_with_exceptions_alarms_and_time_zones(mailboxes: dict[str, Mailbox]) -> None:

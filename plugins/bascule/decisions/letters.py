@@ -2,15 +2,15 @@
 
 import email.policy
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bascule.decisions import table
-from bascule.kinds import FILE, kind_of
+from bascule.kinds import FILE, kind_of, reason
 from bascule.ledger import Ledger, problems
 from bascule.ledger.base import now
 from bascule.ledger.problems import Decision, Option, Problem
@@ -21,6 +21,7 @@ from bascule.text import harmless
 TEMPLATES = FILE.parent / "templates"
 UNSEEN = ("quota",)  # kinds of which the owner sees nothing once they are settled
 WORDS = 300  # characters of one name in a letter
+LANGUAGES = ("en", "fr")  # those that a site may choose: each has a template and its reasons
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Told:
     subject: str
     value: str  # the new name of a renamed folder, the server's words or the explanation else
     decided_by: str
+    reasons: Mapping[str, str] = field(default_factory=dict)  # why, in the owner's words, by language
 
 
 def told(ledger: Ledger) -> list[Told]:
@@ -59,7 +61,8 @@ def _told(problem: Problem, decision: Decision) -> Told:
         sort, value = "renamed", str(decision.values.get("name"))
     elif decision.values.get("action") == "repair":
         sort = "repaired"
-    return Told(problem.account, sort, name, _subject(problem), _line(value), decision.decided_by)
+    reasons = {language: reason(problem.room, problem.kind, language) or _line(value) for language in LANGUAGES}
+    return Told(problem.account, sort, name, _subject(problem), _line(value), decision.decided_by, reasons)
 
 
 def _subject(problem: Problem) -> str:

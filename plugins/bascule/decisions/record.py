@@ -115,7 +115,8 @@ def take_standing(
 ) -> int:
     """Decide the account's open problems as the site file says by kind; return how many.
 
-    A problem that was decided before on the same facts is never decided so again: a person looks at it.
+    A problem that was decided before on the same facts is never decided so again: a person looks at it. Nor is one
+    whose proposal is a repair by hand, which nobody has made.
     """
     if not decisions:
         return 0
@@ -124,6 +125,8 @@ def take_standing(
     for problem in problems.problems(ledger, account=account):
         chosen = decisions.get(f"{problem.room}/{problem.kind}")
         if chosen is None or problem.room not in rooms or _was_decided(ledger, problem):
+            continue
+        if chosen == "apply" and problem.proposal.get("action") == "look again":
             continue
         try:
             record(ledger, [Choice(problem, STANDING[chosen])], author)

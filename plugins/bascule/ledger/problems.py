@@ -273,14 +273,10 @@ def kept_on_old(ledger: Ledger) -> dict[str, Decision]:
     }
 
 
-def nothing_to_carry(ledger: Ledger) -> set[str]:
-    """The accounts without a mailbox on old that are left out by decision: old would not let anybody in for them."""
-    return {
-        problem.account
-        for problem, decision in all_decisions(ledger)
-        if problem.kind == "no-mailbox"
-        and (decision.option is Option.LEAVE_OUT or decision.values.get("action") == "leave out")
-    }
+def out_of_reach(ledger: Ledger) -> set[str]:
+    """The accounts whose mailbox lets nobody in on one side: asked about, left out or kept on old."""
+    found = problems(ledger, room="account", states=("open", "decided", "settled"))
+    return {problem.account for problem in found}
 
 
 def settle_kept(session: Session, account: str) -> None:

@@ -199,7 +199,7 @@ class Planner:
                 state.row.created = False
                 return True
             if not self._waits(state.old.raw):
-                self._ask_another_name(state, "it refuses the name", error.words)
+                self._ask_another_name(state, "the new server refuses it", error.words)
             return False
         state.row.created = True
         log.info("folder created", folder=state.shown, new_name=state.row.new_name)

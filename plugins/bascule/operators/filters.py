@@ -14,6 +14,7 @@ class ConvertFilters(BasculeOperator):
     """Fetch, convert, check and put the filters of the accounts. Returns the accounts for which a person is asked.
 
     `only_look`: nothing is put on the new server (in `prepare`). `all_settled`: problems left end the task as failed.
+    The filters of a mailbox that can't be reached wait until what was found about it is settled.
     """
 
     template_fields = ("accounts",)
@@ -28,13 +29,19 @@ class ConvertFilters(BasculeOperator):
         self.all_settled = all_settled
 
     def act(self, run: Run, context: "Context") -> list[str]:
+        import structlog
+
         from bascule.ledger import problems
         from bascule.operators.standing import take_standing
         from bascule.sieve.sync import sync_filters
 
         looks = run.dry_run or self.only_look
-        nothing_there = problems.nothing_to_carry(run.ledger)
-        accounts = [account for account in self.accounts if account not in nothing_there]
+        unreached = problems.out_of_reach(run.ledger) & {*self.accounts}
+        if unreached:
+            structlog.get_logger(__name__).info(
+                "filters of mailboxes that can't be reached", accounts=sorted(unreached)
+            )
+        accounts = [account for account in self.accounts if account not in unreached]
         result = sync_filters(run.access, run.ledger, accounts, owner=run.owner, dry_run=looks)
         if (decided := take_standing(run, "sieve", result.waiting)) and not self.only_look:
             sync_filters(run.access, run.ledger, decided, owner=run.owner, dry_run=False)

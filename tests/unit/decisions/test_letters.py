@@ -4,8 +4,9 @@ import email
 import email.policy
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
-from bascule import site
+from bascule import kinds, site
 from bascule.decisions import letters, record
 from bascule.decisions.record import Choice
 from bascule.ledger import Ledger, problems
@@ -37,6 +38,25 @@ def test_a_letter_tells_renamed_repaired_and_left_out_in_the_sites_languages(led
     assert body.count("Budget | eve@obs.test") == 4
     assert "Non repris" in body and "Not carried over" in body
     assert made["From"] == SITE.postmaster
+
+
+def test_the_reason_is_told_in_the_language_of_each_part_and_not_in_the_servers_words(
+    ledger: Ledger, report: Report
+) -> None:
+    settled(ledger, message(report, "leave out"))
+    made = email.message_from_bytes(letters.letter(SITE, "anna", letters.told(ledger)), policy=email.policy.default)
+    french, english = made.get_content().split("----")
+    assert "(raison : le nouveau serveur n'accepte pas ce message)" in french
+    assert "(reason: the new server does not take this message)" in english
+    assert "NO [CANNOT]" not in made.get_content()
+    assert "NO [CANNOT] Bad name" in letters.helpdesk_text(SITE, letters.told(ledger), {"anna"})
+
+
+def test_every_kind_that_an_owner_may_be_told_of_has_its_reason_in_every_language() -> None:
+    wanted = {key for key in kinds.kinds() if key.rpartition("/")[2] not in letters.UNSEEN}
+    assert kinds.reasons().keys() == wanted
+    assert all(told.keys() == {*letters.LANGUAGES} for told in kinds.reasons().values())
+    assert {*letters.LANGUAGES} == {*get_args(get_args(site.Site.model_fields["languages"].annotation)[0])}
 
 
 def test_what_is_not_settled_is_not_told(ledger: Ledger, report: Report) -> None:

@@ -144,6 +144,13 @@ def test_a_standing_decision_that_did_not_help_is_not_taken_again(ledger: Ledger
     assert problems.accounts_with_open(ledger) == ["anna"]
 
 
+def test_the_site_file_decides_about_no_repair_that_somebody_must_make_by_hand(ledger: Ledger, report: Report) -> None:
+    report(room="account", kind="no-mailbox", proposal={"action": "look again"})
+    rooms: tuple[problems.Room, ...] = ("mailbox", "account")
+    assert record.take_standing(ledger, {"account/no-mailbox": "apply"}, "anna", rooms, ORIGIN) == 0
+    assert record.take_standing(ledger, {"account/no-mailbox": "keep on old"}, "anna", rooms, ORIGIN) == 1
+
+
 def test_a_standing_decision_never_gives_one_name_twice(ledger: Ledger, report: Report) -> None:
     report("~a")
     report("~b")

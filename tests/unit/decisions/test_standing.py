@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from bascule import calendars, site
+from bascule.decisions import record
 from bascule.ledger import Ledger, journal, problems
 from bascule.ledger.problems import Option, Problem
 from bascule.operators.calendars import MigrateCalendars
@@ -102,6 +103,17 @@ def test_a_look_decides_and_puts_nothing_on_new(ledger: Ledger, report: Report, 
     assert convert(run_with(ledger, {"sieve/filter never ran": "apply"}), only_look=True) == []
     assert passes == [EVERYBODY]
     assert in_force(ledger) == [("bert", "decided", "standing", Option.APPLY)]
+
+
+@pytest.mark.parametrize("option", [None, Option.LEAVE_OUT, Option.KEEP_ON_OLD])
+def test_the_filters_of_a_mailbox_that_can_not_be_reached_hold_no_others_back(
+    ledger: Ledger, report: Report, passes: list[list[str]], option: Option | None
+) -> None:
+    found = report(account="bert", room="account", kind="no-mailbox", proposal={"action": "look again"})
+    if option:
+        record.record(ledger, [record.Choice(found, option)], record.Author("postmaster", "page", ORIGIN))
+    assert convert(run_with(ledger, {})) == []
+    assert passes == [["anna", "carl"]]
 
 
 def test_what_a_standing_decision_did_not_settle_is_asked_of_a_person(
