@@ -79,7 +79,7 @@ def run_demo(instance: Instance, *, accounts: int, seed: int, port: int) -> int:
     lab(instance, "inject", "start")
     try:
         runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
-        run_problems(instance, rest, tell, answerer)
+        runs["problems"] = run_problems(instance, rest, tell, answerer)
         lab(instance, "meanwhile")
         runs["migrate"] = run_day(instance, rest, tell, answerer)
     finally:
