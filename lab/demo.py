@@ -103,7 +103,7 @@ def run_prepare(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer
 
 def run_problems(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
     """The DAG `problems`: some mailboxes are decided days before, the others wait for the day."""
-    run = rest.trigger("problems", {"accounts": DECIDED_BEFORE})
+    run = rest.trigger("problems", {"accounts": ", ".join(DECIDED_BEFORE)})
     tell(f"problems: triggered for {' and '.join(DECIDED_BEFORE)}")
     follow(rest, Ledger(Home(instance).ledger_url), [("problems", run)], tell, answerer)
     return run

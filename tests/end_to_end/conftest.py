@@ -145,14 +145,14 @@ def _prepare(made: Day, tell: Teller) -> None:
 
 def _decide_before_the_day(made: Day, tell: Teller) -> None:
     """Some mailboxes of the practice site are decided in `problems`, with the demo's prepared answers."""
-    run = made.rest.trigger("problems", {"accounts": DECIDED_BEFORE})
+    run = made.rest.trigger("problems", {"accounts": ", ".join(DECIDED_BEFORE)})
     end_of(made, "problems before the day", "problems", run, tell, REVIEWS)
 
 
 def _prepare_once_more(made: Day, tell: Teller) -> None:
     """People work on, and the next night's `prepare` looks again, at one mailbox for the tests' sake."""
     lab(made.instance, "meanwhile")
-    run = made.rest.trigger("prepare", {"accounts": [USED_ON_BOTH]})
+    run = made.rest.trigger("prepare", {"accounts": USED_ON_BOTH})
     end_of(made, "prepare, the next night", "prepare", run, tell, [])
     found = problems.problems(made.ledger, states=("open", "decided", "settled"))
     made.notes["found by prepare"] = {f"{each.room}/{each.kind}" for each in found}
