@@ -13,6 +13,7 @@ import yaml
 from lab import driver
 from lab.airflow import Rest
 from lab.paths import Instance
+from lab.shell import LabError
 
 # An answer within about a second of the question reaches Airflow before its scheduler has seen the task park, and
 # kills the task; a person is never that quick.
@@ -72,7 +73,7 @@ class Answerer:
     def give(self, question: dict[str, Any], rule: Rule) -> None:
         """Answer one question as the rule says, when the person has done what there is to do by hand."""
         for host, line in rule.by_hand.items():
-            subprocess.run(driver.ssh_command(self._instance, host, [line]), capture_output=True, check=True)
+            self._do(host, line)
         values = rule.written(question.get("params") or {})
         try:
             self._rest.answer(question, rule.option, values)
@@ -81,3 +82,9 @@ class Answerer:
             if error.response is None or error.response.status_code not in (404, 409):
                 raise
         self.given.append(f"{question['subject']}: {rule.option}")
+
+    def _do(self, host: str, line: str) -> None:
+        """Raises LabError with the host's words."""
+        done = subprocess.run(driver.ssh_command(self._instance, host, [line]), capture_output=True, check=False)
+        if done.returncode:
+            raise LabError(f"{host}: {line!r} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")

@@ -16,6 +16,7 @@ from lab.airflow import AirflowNotReady, Home, Rest
 from lab.answering import Answerer, read_rules
 from lab.following import RunFailed, Runs, Teller, follow
 from lab.paths import CHECKOUT, SITE_FILE, Instance
+from lab.shell import LabError
 from lab.summary import print_summary, summarise
 
 ANSWERS = CHECKOUT / "lab" / "answers.yaml"
@@ -174,7 +175,7 @@ def main() -> int:
             bring_up_airflow(instance, tell, port=port)
             print_where(instance, port)
         return 0
-    except (DemoFailed, RunFailed, AirflowNotReady, requests.RequestException) as error:
+    except (DemoFailed, RunFailed, AirflowNotReady, LabError, requests.RequestException) as error:
         tell(f"the demo stopped: {error}")
         return 1
 
