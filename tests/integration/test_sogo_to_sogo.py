@@ -41,7 +41,9 @@ systemd-run -q --unit=sshd-old $bound /usr/sbin/sshd -D -p 2222
 for number in $(seq 100); do ss -ltn | grep -q :20002 && ss -ltn | grep -q :2222 && exit 0; sleep 0.1; done
 exit 1
 """
+# By force: nothing of the old one is looked at afterwards, and sogod would wait long for its workers.
 UNMAKE = """
+systemctl kill --signal=KILL sogo-old sshd-old memcached-old 2>/dev/null || true
 systemctl stop sogo-old sshd-old memcached-old || true
 systemctl reset-failed sogo-old sshd-old memcached-old 2>/dev/null || true
 runuser -u postgres -- dropdb --if-exists -f sogo_old
