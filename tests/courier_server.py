@@ -26,6 +26,7 @@ PACKAGES = [
     "courier-base",
     "courier-authlib",
     "libcourier-unicode4",
+    "gamin",
     "libgamin0",
     "libgdbm6",
     "libidn12",

@@ -300,13 +300,13 @@ def test_a_server_that_stores_no_annotation_holds_no_mail_back(pair: Pair, ledge
     with Account(pair.new.port, job.account, "/") as account:
         account.client.select("INBOX")  # the server makes the mailbox
     dictionary = pair.new.home / "mail" / job.account / "dovecot-attributes"
-    dictionary.mkdir()  # where a file should be: every access is an internal error
+    dictionary.symlink_to(dictionary)  # it leads to itself: every access is an internal error
     result = sync_mailbox(job, ledger)
     assert (result.copied, result.problems) == (1, 1)
     (problem,) = open_problems(ledger, job)
     assert problem.kind == "metadata-refused"
     assert "SERVERBUG" in problem.server_words
-    dictionary.rmdir()
+    dictionary.unlink()
     assert sync_mailbox(job, ledger).problems == 0
     assert noted(pair.new, job.account, "/private/comment") == b"x"
 
