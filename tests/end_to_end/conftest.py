@@ -46,7 +46,7 @@ class BrowserAnswerer(Answerer):
             super().give(question, rule)
             return
         shown = Rule(rule.dag, rule.task, rule.option, values={TYPED_FOR: TYPED})
-        browsing.answer(
+        self._day.notes["page in the browser"] = browsing.answer(
             self._day.rest, self._day.instance, question, rule.option, shown.written(question.get("params") or {})
         )
         self._day.notes["answered at the web UI"] = BY_BROWSER

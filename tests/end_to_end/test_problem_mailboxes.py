@@ -1,6 +1,7 @@
 """The problem mailboxes of the practice site on the day: decided by the site file, by prepared answers, in the UI."""
 
 import html
+import re
 import subprocess
 from collections.abc import Collection
 from typing import Any
@@ -106,6 +107,14 @@ def test_the_name_that_was_typed_in_the_browser_is_the_folders_name(day: Day) ->
     assert TYPED in folders
     assert TYPED in mailboxes.folder_map(day.ledger, BY_BROWSER).values()
     assert {decision["decided_by"] for decision in decisions(day, [BY_BROWSER])} == {"postmaster"}
+
+
+def test_a_name_that_is_written_against_the_page_is_shown_and_does_nothing(day: Day) -> None:
+    seen = day.notes["page in the browser"]
+    assert "<img src=x onerror=alert(1)> [a](javascript:alert(2))" in seen.text
+    assert seen.dialogs == []
+    assert not re.search(r"<img[^>]*onerror|href=.javascript:", seen.markup)
+    assert "\u202e" not in seen.text
 
 
 def test_what_was_left_out_is_named_before_the_go(day: Day) -> None:

@@ -96,6 +96,18 @@ def test_problems_give_status_3(servers: tuple[Dovecot, Dovecot], tmp_path: Path
     assert "problem" in done.stdout and "dovecot-index" in done.stdout
 
 
+def test_no_folder_name_drives_the_terminal(servers: tuple[Dovecot, Dovecot], tmp_path: Path) -> None:
+    fill(servers[0], "zoe", "INBOX: a; Plan\u202e: b; plan\u202e: c")
+    where = endpoints(servers, "zoe", tmp_path)
+    done = bascule("sync", *where)
+    with Account(servers[1].port, "zoe", "/") as account:
+        account.make(parse("INBOX: a; Plan\u202e:"))
+    verified = bascule("verify", *where)
+    assert (done.returncode, verified.returncode) == (3, 3)
+    for printed in (done.stdout, verified.stdout):
+        assert "\\u202e" in printed and "\u202e" not in printed
+
+
 def test_a_refused_login_gives_status_1_and_no_password(servers: tuple[Dovecot, Dovecot], tmp_path: Path) -> None:
     done = bascule("sync", *endpoints(servers, "ann", tmp_path), password="wrong-password")
     assert done.returncode == 1

@@ -18,6 +18,7 @@ from bascule.mailbox.endpoints import MailboxJob, Options, job_for
 from bascule.mailbox.engine import sync_mailbox
 from bascule.mailbox.errors import MailboxFailed, TransientError
 from bascule.mailbox.server import Server
+from bascule.text import harmless
 
 DONE, FAILED, USAGE, PROBLEMS = 0, 1, 2, 3
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bascule.mailbox: {error}", file=sys.stderr)
         return USAGE
     except (TransientError, MailboxFailed, AccessError, LedgerError) as error:
-        print(f"bascule.mailbox: {error}", file=sys.stderr)
+        print(harmless(f"bascule.mailbox: {error}"), file=sys.stderr)
         if asked.json:
             print(json.dumps({"error": str(error), "run_again": isinstance(error, TransientError)}))
         return FAILED
@@ -146,7 +147,8 @@ def _sync(asked: argparse.Namespace, jobs: list[MailboxJob], ledger: Ledger) -> 
         if not asked.json:
             print(_sentence(result))
             for problem in found:
-                print(f"  problem: {problem.explanation} ({problem.subject}) {problem.server_words}".rstrip())
+                words = f"{problem.explanation} ({problem.subject}) {problem.server_words}".rstrip()
+                print(f"  problem: {harmless(words)}")
     if asked.json:
         print(json.dumps({"mailboxes": done, "seconds": round(time.monotonic() - began, 3)}, default=str))
     return PROBLEMS if any(one["problems"] for one in done) else DONE
@@ -184,7 +186,7 @@ def _print_audit(one: "Audit") -> None:
     print(f"{one.account}: {one.messages} message(s), {one.bytes} bytes are the same on both sides ({one.level})")
     for folder in one.folders:
         for difference in folder.differences:
-            print(f"  {folder.folder}: {difference}")
+            print(harmless(f"  {folder.folder}: {difference}"))
 
 
 def _survey(asked: argparse.Namespace, jobs: list[MailboxJob], ledger: Ledger) -> int:
@@ -199,7 +201,7 @@ def _survey(asked: argparse.Namespace, jobs: list[MailboxJob], ledger: Ledger) -
                 "unchanged" if one.unchanged else f"{one.new_messages} new message(s), {one.new_bytes} bytes, "
                 f"changes in {one.looks} of {one.folders} folder(s)"
             )  # fmt: skip
-            print(f"{one.account}: {state}")
+            print(harmless(f"{one.account}: {state}"))
     return FAILED if any(one.trouble for one in forecasts) else DONE
 
 
