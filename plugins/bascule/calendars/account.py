@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
 from itertools import chain, count
@@ -20,6 +20,7 @@ from bascule.access import Access, AccessError
 from bascule.calendars import losses, servers, xml
 from bascule.calendars.carry import Carrier, Counts
 from bascule.calendars.dav import Collection, DavRefused, Kind, Session
+from bascule.calendars.deleted import Deleted
 from bascule.calendars.preferences import set_preferences
 from bascule.calendars.servers import Server, Source
 from bascule.calendars.shares import SharesDone, carry_shares
@@ -145,7 +146,9 @@ class _Account:
     def run(self) -> Counts:
         total = Counts()
         for kind in KINDS:
-            for collection in self._collections(kind):
+            found = self._collections(kind)
+            total += self._follow_deletions(kind, {collection.href for collection in found})
+            for collection in found:
                 total += self._carry(collection)
         if not self.dry_run:
             with self.ledger.session() as session:
@@ -162,15 +165,16 @@ class _Account:
                 raise
             log.info("old has nothing of this account", account=self.account, kind=kind, home=self.old.home(kind))
             return []
-        here = {collection.href for collection in found}
-        for gone in (row for row in self.known.values() if row.kind == kind and row.old_href not in here):
-            log.warning(
-                "a collection is gone from old; what was carried from it stays on new",
-                account=self.account,
-                collection=gone.old_href,
-                on_new=gone.new_href,
-            )
         return found
+
+    def _follow_deletions(self, kind: Kind, here: Set[str]) -> Counts:
+        """What was carried and is no longer among the collections that old has."""
+        total = Counts()
+        for row in [row for row in self.known.values() if row.kind == kind and row.old_href not in here]:
+            deleted = Deleted(self.new.session, self.ledger, row, self.decided, dry_run=self.dry_run)
+            total += deleted.run()
+            self.seen |= deleted.seen
+        return total
 
     def _carry(self, collection: Collection) -> Counts:
         row = self.known.get(collection.href)

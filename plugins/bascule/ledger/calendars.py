@@ -150,6 +150,13 @@ def forget_items(session: Session, ids: Names[int]) -> None:
     session.execute(sa.delete(CalendarItemRow).where(CalendarItemRow.id.in_(list(ids))))
 
 
+def forget_calendar(session: Session, row: CalendarRow) -> None:
+    """A collection that is gone from both servers, with its items and whom it was shared with."""
+    session.execute(sa.delete(CalendarItemRow).where(CalendarItemRow.calendar_id == row.id))
+    session.execute(sa.delete(ShareRow).where(ShareRow.account == row.account, ShareRow.old_href == row.old_href))
+    session.execute(sa.delete(CalendarRow).where(CalendarRow.id == row.id))
+
+
 def problem_ids(ledger: Ledger, calendar_id: int) -> set[int]:
     """The problems that items of this collection have."""
     query = sa.select(CalendarItemRow.problem_id).where(

@@ -145,6 +145,13 @@ def report(session: Session, problem: Problem) -> int:
     return row.id
 
 
+def ask_again(session: Session, problem_id: int) -> None:
+    """What was settled has happened once more, with the same facts: it is another event, so a person is asked anew."""
+    row = session.get(ProblemRow, problem_id)
+    if row is not None and row.state == "settled":
+        row.state = "open"
+
+
 def withdraw_unseen(
     session: Session, account: str, room: Room, seen: Collection[int], states: Sequence[State] = ("open", "decided")
 ) -> int:

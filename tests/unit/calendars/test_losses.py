@@ -1,12 +1,15 @@
 """Most of a collection gone at once: nothing follows from it until a person has decided."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bascule.access import AccessError
 from bascule.calendars import Counts, sync_account
 from bascule.calendars.losses import FEW
 from bascule.ledger import Ledger, problems
+from bascule.ledger.calendars import calendars
 from bascule.ledger.problems import Option
 from calendar_items import event
 from deciding import decide, open_problems
@@ -107,11 +110,105 @@ def test_some_removed_of_many_are_removed_at_once(access: Any, ledger: Ledger, c
     assert new.names("/zoe/personal/") == NAMES[FEW // 2 :]
 
 
-def test_a_collection_that_is_gone_from_old_stays_on_new(access: Any, ledger: Ledger, carried: Any) -> None:
+@pytest.fixture
+def deleted(access: Any, carried: Any) -> Any:
+    """The collection is gone from old; on new its owner has changed one event of it and added another."""
     old, new = carried
+    new.put("/zoe/personal/e0.ics", event("e0.ics", summary="Changed"))
+    new.put("/zoe/personal/own.ics", event("own", summary="Own"))
+    old.request("DELETE", "/zoe/agenda/")
+    return old, new
+
+
+THEIRS = ["e0.ics", "own.ics"]
+
+
+def test_a_collection_deleted_on_old_is_asked_about_and_its_owners_events_are_named(
+    access: Any, ledger: Ledger, deleted: Any
+) -> None:
+    _, new = deleted
+    for _ in range(2):
+        assert sync_account(access, ledger, "zoe") == Counts(problems=1)
+        assert open_problems(ledger) == [("deleted-on-old", "/zoe/agenda/")]
+    found = problems.problems(ledger)[0]
+    assert re.search(r"stays in either case: Changed \(.*\), Own \(.*\)\.$", found.explanation)
+    assert found.details["choices"] == ["keep_new", "remove"]
+    assert new.names("/zoe/personal/") == [*NAMES, "own.ics"]
+
+
+@pytest.mark.parametrize(("action", "left"), [("keep_new", [*NAMES, "own.ics"]), ("remove", THEIRS)])
+def test_a_collection_deleted_on_old_is_followed_by_decision(
+    access: Any, ledger: Ledger, deleted: Any, action: str, left: list[str]
+) -> None:
+    _, new = deleted
+    sync_account(access, ledger, "zoe")
+    decide(ledger, Option.APPLY, action=action)
+    sync_account(access, ledger, "zoe")
+    assert new.names("/zoe/personal/") == left
+    check_rest(access, ledger)
+
+
+def test_a_removal_that_was_interrupted_is_ended_by_the_next_pass(access: Any, ledger: Ledger, deleted: Any) -> None:
+    _, new = deleted
+    sync_account(access, ledger, "zoe")
+    decide(ledger, Option.APPLY, action="remove")
+    new.faults.plan = lambda method, path, _: ("403 No", b"") if path.endswith("/e5.ics") else None
+    with pytest.raises(AccessError, match="403"):
+        sync_account(access, ledger, "zoe")
+    assert new.names("/zoe/personal/") != THEIRS
+    new.faults.plan = None
+    sync_account(access, ledger, "zoe")
+    assert new.names("/zoe/personal/") == THEIRS
+    check_rest(access, ledger)
+
+
+def test_a_collection_that_comes_back_and_goes_again_is_asked_about_again(
+    access: Any, ledger: Ledger, deleted: Any
+) -> None:
+    old, new = deleted
+    sync_account(access, ledger, "zoe")
+    decide(ledger, Option.APPLY, action="remove")
+    sync_account(access, ledger, "zoe")
+    old.make("/zoe/agenda/", "calendar")
+    for name in NAMES[1:]:
+        old.put(f"/zoe/agenda/{name}", event(name))
+    sync_account(access, ledger, "zoe")
+    assert new.names("/zoe/personal/") == sorted([*NAMES, "own.ics"])
+    old.request("DELETE", "/zoe/agenda/")
+    sync_account(access, ledger, "zoe")
+    assert open_problems(ledger) == [("deleted-on-old", "/zoe/agenda/")]
+
+
+def test_a_calendar_emptied_on_new_twice_is_asked_about_twice(access: Any, ledger: Ledger, carried: Any) -> None:
+    _, new = carried
+    for _ in range(2):
+        empty(new, "/zoe/personal/")
+        sync_account(access, ledger, "zoe")
+        assert open_problems(ledger) == [("lost-on-new", "/zoe/agenda/")]
+        decide(ledger, Option.APPLY, action="carry_again")
+        sync_account(access, ledger, "zoe")
+        assert new.names("/zoe/personal/") == NAMES
+
+
+def test_a_collection_that_is_gone_from_both_is_forgotten(access: Any, ledger: Ledger, carried: Any) -> None:
+    old, new = carried
+    for server, path in ((old, "/zoe/agenda/"), (new, "/zoe/personal/")):
+        server.request("DELETE", path)
+    assert sync_account(access, ledger, "zoe") == Counts()
+    assert calendars(ledger, "zoe") == []
+
+
+def test_a_deleted_collection_in_which_nothing_is_bascules_is_no_question(
+    access: Any, ledger: Ledger, servers: Any
+) -> None:
+    old, new = servers
+    old.make("/zoe/agenda/", "calendar")
+    new.make("/zoe/personal/", "calendar", "Personal")
+    sync_account(access, ledger, "zoe")
+    new.put("/zoe/personal/own.ics", event("own"))
     old.request("DELETE", "/zoe/agenda/")
     assert sync_account(access, ledger, "zoe") == Counts()
-    assert new.names("/zoe/personal/") == NAMES
+    assert new.names("/zoe/personal/") == ["own.ics"]
 
 
 def test_half_an_export_removes_nothing(access: Any, ledger: Ledger, servers: Any, tmp_path: Path) -> None:
