@@ -50,9 +50,9 @@ def test_the_isolation_survives_a_reload_of_the_hosts_own_firewall(
 ) -> None:
     changing.run(lambda: isolate(access))
     lab.ssh("old", "systemctl", "reload", "nftables")
-    assert wait_for(lambda: refused(access, "client"), 10)
+    assert wait_for(lambda: refused(access, "client"), 60)
     lab.ssh("old", "systemctl", "restart", "nftables")
-    assert wait_for(lambda: refused(access, "client"), 10)
+    assert wait_for(lambda: refused(access, "client"), 60)
     assert changing.run(lambda: isolate(access)).outcome == Outcome.UNCHANGED
     changing.put_back(lambda: isolate(access))
 

@@ -125,7 +125,7 @@ def test_mail_that_waits_for_new_goes_to_old_when_the_freeze_is_taken_back(
         set_destination(admin, ACCOUNT, f"{ACCOUNT}@old.obs.test")
         run = Run(access.site, access, ledger, journal.Origin("rollback"), dry_run=False, selection="all")
         send_waiting_mail_back(run)
-        assert queues.read(mx).destinations == {"old.obs.test": 1}
+        assert wait_for(lambda: queues.read(mx).destinations == {"old.obs.test": 1}, 30), queues.read(mx)
         assert AliasMap(access).observe() == before
         assert acts.in_force(journal.entries(ledger)) == []
         send_waiting_mail_back(run)

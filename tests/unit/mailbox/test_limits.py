@@ -39,7 +39,9 @@ def test_who_comes_later_waits_for_what_was_reserved_before() -> None:
     schedule = Schedule()
     first, second = Rate(100, schedule), Rate(100, schedule)
     assert first.take(100) <= time.monotonic()
-    assert second.take(100) == pytest.approx(time.monotonic() + 1.0, abs=0.3)
+    began = time.monotonic()
+    instant = second.take(100)
+    assert began + 1.0 <= instant <= time.monotonic() + 1.0
 
 
 def test_the_slowest_of_all_limits_decides() -> None:
@@ -51,7 +53,8 @@ def test_the_slowest_of_all_limits_decides() -> None:
     assert messages.reserved == []
 
 
-def test_without_limits_nothing_waits() -> None:
-    began = time.monotonic()
+def test_without_limits_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
     Pace([], []).wait(messages=10**9, octets=10**15)
-    assert time.monotonic() - began < 1.0
+    assert slept == []
