@@ -1,5 +1,6 @@
 """Two Radicales on loopback as old and new: real CalDAV and CardDAV without a lab."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from bascule.site import CalendarServerPart, CalendarsPart
 from radicale import config
 
 ServerHandler.http_version = "1.1"
+NO_AUTHORITY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 MAKE = (
     b'<mkcol xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:%s"><set><prop><resourcetype><collection/><c:%s/>'
     b"</resourcetype><displayname>%s</displayname></prop></set></mkcol>"
@@ -126,6 +128,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def access(servers: tuple[Dav, Dav], monkeypatch: pytest.MonkeyPatch) -> Any:
     """As much of an Access as this room uses."""
     monkeypatch.setattr("bascule.calendars.dav.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("bascule.calendars.servers.trust", lambda _: NO_AUTHORITY)  # no TLS here
     old, new = servers
     part = CalendarsPart(
         old=CalendarServerPart(connection="old", url=old.url + "/{{ account }}/"),
