@@ -1,10 +1,12 @@
 """The test command: lint and types, unit tests, integration tests on a practice site, the day through Airflow."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lab.airflow import Home, environment, stop
 from lab.demo import DemoFailed, bring_down, bring_up_airflow, bring_up_site, free_port
@@ -17,7 +19,7 @@ ACCOUNTS = 16  # two beta testers and the problem mailboxes among them
 SEED = 7
 WORKERS = 2
 INTEGRATION = CHECKOUT / "tests" / "integration"
-OWN_SERVERS = ("test_mailbox_*.py", "test_*_postgresql.py")  # need no practice site: they can run side by side
+OWN_SERVERS = ("test_mailbox_*.py", "test_*_postgresql.py")  # need no practice site: they run beside it
 DAY_LONG = "--timeout=7200"  # seconds: the fixture that runs the day counts as a part of the first test
 
 
@@ -38,14 +40,41 @@ def unit(*chosen: str) -> None:
 
 
 def integration(*chosen: str) -> None:
-    """Tests against real servers, without Airflow: those that start servers of their own, then the site's hosts."""
+    """Tests against real servers, without Airflow: the site's hosts, and beside them servers of the tests' own."""
+    if chosen:
+        return on_the_site(*chosen)
     own = sorted(str(path.relative_to(CHECKOUT)) for name in OWN_SERVERS for path in INTEGRATION.glob(name))
-    if not chosen:
-        run(pytest(*own, "-n", str(WORKERS), "--dist", "worksteal"))
-        chosen = ("tests/integration", *(f"--ignore={path}" for path in own))
+    with beside(pytest(*own)):
+        on_the_site("tests/integration", *(f"--ignore={path}" for path in own))
+    return None
+
+
+def on_the_site(*chosen: str) -> None:
+    """Tests inside the network of a fresh practice site."""
     instance = Instance(NAME)
     bring_up_site(instance, Teller(), accounts=ACCOUNTS, seed=SEED)
     run(joined(instance, pytest(*chosen)), test_environment(instance))
+
+
+@contextlib.contextmanager
+def beside(command: list[str]) -> Iterator[None]:
+    """Run a command during the block, and show at the end what it printed. Raises TestsFailed.
+
+    Most of the time the tests on the practice site wait for its hosts, so that two parts hardly disturb each other.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=output, stderr=output)
+        try:
+            yield
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+        finally:
+            status = process.wait()
+            output.seek(0)
+            print(output.read().decode(errors="replace"), flush=True)
+    if status:
+        raise failed(command, status)
 
 
 def end_to_end(*chosen: str) -> None:
@@ -82,7 +111,11 @@ def test_environment(instance: Instance) -> dict[str, str]:
 def run(command: list[str], env: dict[str, str] | None = None) -> None:
     status = subprocess.run(command, cwd=CHECKOUT, env=env or dict(os.environ), check=False).returncode
     if status:
-        raise TestsFailed(f"{' '.join(word for word in command if len(word) < 60)} ended with status {status}")
+        raise failed(command, status)
+
+
+def failed(command: list[str], status: int) -> TestsFailed:
+    return TestsFailed(f"{' '.join(word for word in command if len(word) < 60)} ended with status {status}")
 
 
 PARTS: dict[str, Callable[..., None]] = {
