@@ -1,13 +1,13 @@
 """Calendars and address books: carry them for all accounts, and settle what a person decided about one."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from bascule.operators.runtime import BasculeOperator, Run
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
 
 class MigrateCalendars(BasculeOperator):
@@ -16,9 +16,9 @@ class MigrateCalendars(BasculeOperator):
     template_fields = ("accounts",)
     ui_color = "#fdf6d0"
 
-    def __init__(self, *, accounts: list[str], **kwargs: Any) -> None:
+    def __init__(self, *, accounts: "list[str] | XComArg", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.accounts = accounts
+        self.accounts = cast("list[str]", accounts)  # Airflow renders it before the task runs
 
     def act(self, run: Run, context: "Context") -> list[str]:
         from bascule.calendars import sync_accounts

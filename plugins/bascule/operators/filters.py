@@ -1,13 +1,13 @@
 """Sieve filters: convert them for all accounts, and settle what a person decided about one."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from bascule.operators.runtime import BasculeOperator, Run
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
 
 class ConvertFilters(BasculeOperator):
@@ -21,10 +21,10 @@ class ConvertFilters(BasculeOperator):
     ui_color = "#f3e8fb"
 
     def __init__(
-        self, *, accounts: list[str], only_look: bool = False, all_settled: bool = False, **kwargs: Any
+        self, *, accounts: "list[str] | XComArg", only_look: bool = False, all_settled: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.accounts = accounts
+        self.accounts = cast("list[str]", accounts)  # Airflow renders it before the task runs
         self.only_look = only_look
         self.all_settled = all_settled
 
