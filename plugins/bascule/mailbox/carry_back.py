@@ -15,6 +15,7 @@ from bascule.logs import get_logger
 from bascule.mailbox import names
 from bascule.mailbox.careful import CarefulCopy
 from bascule.mailbox.copying import QuotaReached
+from bascule.mailbox.described import describe
 from bascule.mailbox.endpoints import MailboxJob
 from bascule.mailbox.errors import Refused, TransientError
 from bascule.mailbox.folders import Folder, Surroundings, look_around
@@ -24,7 +25,6 @@ from bascule.mailbox.matching import match
 from bascule.mailbox.names import NameMap, NameProblem
 from bascule.mailbox.session import Session
 from bascule.mailbox.state import FolderState, name_hash
-from bascule.mailbox.trouble import describe
 from bascule.mailbox.uidmap import UidMap
 
 log = get_logger(__name__)

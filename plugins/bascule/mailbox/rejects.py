@@ -9,13 +9,13 @@ from bascule.mailbox import dates
 from bascule.mailbox.careful import CarefulCopy
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.delta import remove
+from bascule.mailbox.described import describe, message_subject
 from bascule.mailbox.errors import NotUnderstood, Refused, TransientError
 from bascule.mailbox.lanes import Lane
 from bascule.mailbox.listing import Seen
 from bascule.mailbox.looking import list_messages
 from bascule.mailbox.matching import digests
 from bascule.mailbox.state import FolderState
-from bascule.mailbox.trouble import describe, message_subject
 from bascule.mailbox.wire import LITERAL
 
 log = get_logger(__name__)

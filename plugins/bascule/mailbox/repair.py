@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from bascule.mailbox import dates
-from bascule.mailbox.trouble import Message
+from bascule.mailbox.described import Message
 
 READABLE = 20_000  # characters of the original that are shown in the text
 

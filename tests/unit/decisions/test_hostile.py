@@ -15,8 +15,9 @@ from bascule.decisions import letters, page, record, spreadsheet, table
 from bascule.decisions.record import Choice
 from bascule.ledger import Ledger, problems
 from bascule.ledger.problems import Option, Problem
+from bascule.mailbox.described import Message
 from bascule.mailbox.names import NameProblem
-from bascule.mailbox.trouble import Message, Troubles
+from bascule.mailbox.trouble import Troubles
 from bascule.text import storable
 from hypothesis import given
 from hypothesis import strategies as st
