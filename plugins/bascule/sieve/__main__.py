@@ -60,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _convert(given: argparse.Namespace) -> int:
-    source = _source(given.file)
-    if looks_like_procmail(source):
-        source, _ = to_sieve(source)
+    source, _ = _script(given.file)
     conversion = convert(source, Context(folders=_folder_map(given.folder_map)))
     if given.json:
         print(json.dumps(_as_data(conversion), ensure_ascii=False, indent=2))
@@ -78,12 +76,17 @@ def _check(given: argparse.Namespace) -> int:
     worst = DONE
     for file in given.files:
         try:
-            conversion = convert(_source(file))
+            source, said = _script(file)
+            conversion = convert(source)
+        except OSError as error:
+            print(f"{file}: can't be read: {error.strerror}")
+            worst = NOT_PARSABLE
+            continue
         except SieveSyntaxError as error:
             print(f"{file}: {clean(str(error))}")
             worst = NOT_PARSABLE
             continue
-        for line in _problems(conversion):
+        for line in said + _problems(conversion):
             print(f"{file}: {clean(line)}")
         if conversion.findings and worst == DONE:
             worst = WITH_PROBLEMS
@@ -91,7 +94,9 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _explain(given: argparse.Namespace) -> int:
-    source = _source(given.file)
+    source, said = _script(given.file)
+    for line in said:
+        print(line)
     for line in explain(parse_leniently(source)):
         print(line[: len(line) - len(line.lstrip())] + clean(line))
     for line in why(convert(source)):
@@ -110,6 +115,14 @@ def _page(given: argparse.Namespace) -> int:
 def _source(file: str) -> str:
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     return read(data)
+
+
+def _script(file: str) -> tuple[str, list[str]]:
+    """The Sieve script in the file, or the one that is made of its procmail recipes, and a sentence that says so."""
+    source = _source(file)
+    if not looks_like_procmail(source):
+        return source, []
+    return to_sieve(source)[0], ["a procmailrc: lines are counted in the Sieve script that `convert` makes of it"]
 
 
 def _folder_map(path: Path | None) -> FolderMap:

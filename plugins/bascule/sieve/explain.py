@@ -32,8 +32,13 @@ def why(conversion: Conversion) -> Iterator[str]:
         places.setdefault(rule, []).append(conversion.place(offset)[0])
     for rule, lines in places.items():
         about = rules[rule]
-        where = ", ".join(str(line) for line in sorted(set(lines)))
+        where = _listed_lines(sorted(set(lines)))
         yield f"{rule} (line {where}; {_DOES[about['does']]}): {about['what']} {about['why']}"
+
+
+def _listed_lines(lines: list[int]) -> str:
+    shown = ", ".join(str(line) for line in lines[:20])
+    return f"{shown} and {len(lines) - 20} more" if len(lines) > 20 else shown
 
 
 _DOES = {"edit": "done", "ask": "asks first", "tell": "only told"}

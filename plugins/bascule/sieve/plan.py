@@ -32,6 +32,9 @@ KIND_OF_RULE = {
 }
 
 
+SHOWN = 20  # places of a filter that are told one by one
+
+
 @dataclass
 class Plan:
     """One script's way to the new server.
@@ -147,7 +150,7 @@ def problem(plan: Plan, account: str) -> Problem | None:
         explanation=_explanation(plan, kind),
         facts={
             "original": digest(plan.original),
-            "findings": _places(plan),
+            "findings": _first_places(plan),
             "warnings": plan.warnings,
             "behaviour": [difference["message"] for difference in plan.behaviour],
         },
@@ -199,6 +202,15 @@ def _places(plan: Plan) -> list[dict[str, Any]]:
     return found
 
 
+def _first_places(plan: Plan) -> list[dict[str, Any]]:
+    """As many as a person reads, and how many more there are."""
+    places = _places(plan)
+    if len(places) <= SHOWN:
+        return places
+    more = f"and {len(places) - SHOWN} more such places, which `python -m bascule.sieve check` lists"
+    return [*places[:SHOWN], {"rule": places[SHOWN]["rule"], "message": more}]
+
+
 def _explanation(plan: Plan, kind: str) -> str:
     state = {
         NOT_PARSABLE: "It is no Sieve script, so no server runs it, and it is not carried over",
@@ -210,7 +222,8 @@ def _explanation(plan: Plan, kind: str) -> str:
         BEHAVIOUR: "On the account's own mail it would act otherwise than the old one",
     }[kind]
     places = [
-        f"line {place['line']}: {place['message']}" if "line" in place else place["message"] for place in _places(plan)
+        f"line {place['line']}: {place['message']}" if "line" in place else place["message"]
+        for place in _first_places(plan)
     ]
     return clean(f"The filter {plan.name!r}: {state}. " + "; ".join(places or plan.warnings))
 
@@ -278,7 +291,7 @@ def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:
         "after": clean(read(plan.keeping)) if plan.keeping is not None else None,
         "proposed": clean(read(plan.repaired)) if plan.repaired not in (None, plan.keeping) else None,
         "edits": edits,
-        "findings": _places(plan) if conversion is None or conversion.findings else [],
+        "findings": _first_places(plan) if conversion is None or conversion.findings else [],
         "server_words": clean(plan.server_words),
         "repaired_words": clean(plan.repaired_words),
         "behaviour": plan.behaviour,

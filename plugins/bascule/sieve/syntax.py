@@ -205,6 +205,17 @@ def string_value(source: str) -> str:
     return _DOT_STUFFED.sub(".", body)
 
 
+def comments(text: str, start: int, end: int) -> str:
+    """The comments among the tokens from `start` to `end`, each with its line end; "" where there are none."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    found = ""
+    while start < end and (token := TOKEN.match(text, start, end)):
+        for comment in _COMMENT.findall(text[start : token.start(token.lastindex or END)]):
+            found += comment.rstrip("\r\n") + newline
+        start = max(token.end(), start + 1)
+    return found
+
+
 class _Parser:
     """One pass over the tokens. `node` is the command or test whose arguments are being read, None between commands."""
 
@@ -378,4 +389,5 @@ class _Parser:
 
 
 _MULTILINE_START = re.compile(r"text:[ \t]*+(?:#[^\n]*+)?\r?\n", re.IGNORECASE | re.ASCII)
+_COMMENT = re.compile(r"#[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/", re.DOTALL)
 _SPACE = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+", re.DOTALL)

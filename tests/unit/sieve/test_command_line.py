@@ -79,6 +79,30 @@ def test_check_names_each_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert main(["check", str(tmp_path / "c")]) == 3
 
 
+def test_check_goes_on_after_a_file_that_it_cannot_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "b").write_text('if exists "X:" { stop; }')
+    assert main(["check", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    missing, problem = capfd.readouterr().out.splitlines()
+    assert missing == f"{tmp_path}/a: can't be read: No such file or directory"
+    assert "b: line 1, column 11: problem: " in problem
+
+
+def test_check_and_explain_take_a_procmailrc(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file.write_text(":0\n! ailleurs@example.org\n\n:0\n| vacation\n")
+    assert main(["check", str(file)]) == 3
+    out = capfd.readouterr().out
+    assert "a procmailrc: lines are counted in the Sieve script" in out
+    assert "the recipe in line 4 of the procmailrc is not carried over" in out
+    assert main(["explain", str(file)]) == 0
+    assert "'ailleurs@example.org'" in capfd.readouterr().out
+
+
+def test_explain_names_some_of_a_thousand_places(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file.write_text('if exists "X:" { stop; }\n' * 1000)
+    assert main(["explain", str(file)]) == 0
+    assert "19, 20 and 980 more; asks first" in capfd.readouterr().out
+
+
 def test_explain_says_what_a_filter_does(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file.write_text(
         'require "fileinto";\nif header :contains "Subject" ["a", "b"] {\n  fileinto "Lists";\n  stop;\n}\n'

@@ -399,3 +399,11 @@ def test_the_compilers_warnings_are_a_problem(ledger: Ledger, run: Run, script: 
     assert (new.stored, new.active) == ({"main": script.replace(b"INBOX.", b"")}, "main")
     decide(ledger, Option.LEAVE_OUT)
     assert run(old, new).problems == 0
+
+
+def test_of_thousands_of_places_the_first_are_told(ledger: Ledger, run: Run) -> None:
+    many = b'if exists "Subject:" { stop; }\r\n' * 1000
+    run(Server({"main": many}, "main"), Server())
+    (problem,) = problems.problems(ledger)
+    assert len(problem.explanation) < 4000
+    assert "and 980 more such places" in problem.explanation

@@ -42,6 +42,22 @@ def test_an_extension_without_words_is_told_rather_than_cut() -> None:
     assert rules_of(text, Context(extensions=OFFERED)) == (text, ["extension-unavailable"])
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('require ["fileinto", # why\n "notify", /* and */ "enotify"];\nfileinto "A";\n', ["# why\n"]),
+        ('require ["notify", # why\n "enotify"];\n', ["# why\n"]),
+        ('require "notify";\nnotify :method "mailto" # to me\n :options /* mine */ "a@b.c" :message "# no";\n',
+         ["# to me\n", "/* mine */"]),
+    ],
+)  # fmt: skip
+def test_comments_inside_what_is_rewritten_are_kept(text: str, kept: list[str]) -> None:
+    converted, _ = rules_of(text, Context())
+    assert converted != text
+    assert all(converted.count(comment) == 1 for comment in kept)
+    assert convert(converted).text == converted
+
+
 def test_a_choice_of_the_site_repairs_without_asking() -> None:
     text, asked = rules_of('if exists "Subject:" { stop; }', Context(repairs={"header-name": "repair"}))
     assert (text, asked) == ('if exists "Subject" { stop; }', [])

@@ -2,7 +2,7 @@
 
 from bascule.sieve.language import needed, required, strings, table
 from bascule.sieve.model import Edit, Report
-from bascule.sieve.syntax import Node, String, StringList, quote
+from bascule.sieve.syntax import Node, String, StringList, comments, quote
 
 
 def requires(report: Report) -> None:
@@ -61,7 +61,9 @@ class _RequireLines:
                 continue
             if all(id(item) in gone for item in items):
                 self.removed.add(node.start)
-                self.report.edit(node.start, self._line_end(node), "", *gone[id(items[0])])
+                self.report.edit(
+                    node.start, self._line_end(node), self._kept(node.start, node.end), *gone[id(items[0])]
+                )
             else:
                 self._remove_from_list(items, gone)
 
@@ -72,9 +74,15 @@ class _RequireLines:
             if id(item) not in gone:
                 any_before = True
             elif any_before:
-                self.report.edit(items[at - 1].end, item.end, "", *gone[id(item)])
+                kept = self._kept(items[at - 1].end, item.end)
+                self.report.edit(items[at - 1].end, item.end, kept and f" {kept}", *gone[id(item)])
             else:
-                self.report.edit(item.start, items[at + 1].start, "", *gone[id(item)])
+                kept = self._kept(item.start, items[at + 1].start)
+                self.report.edit(item.start, items[at + 1].start, kept, *gone[id(item)])
+
+    def _kept(self, start: int, end: int) -> str:
+        """What people wrote there for themselves."""
+        return comments(self.report.script.text, start, end)
 
     def _line_end(self, node: Node) -> int:
         text = self.report.script.text

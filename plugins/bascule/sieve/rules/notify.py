@@ -5,7 +5,7 @@ from urllib.parse import quote as percent
 
 from bascule.sieve.language import required, strings
 from bascule.sieve.model import Report
-from bascule.sieve.syntax import Argument, Node, String, Tag, quote
+from bascule.sieve.syntax import Argument, Node, String, Tag, comments, quote
 
 RULE = "notify"
 IMPORTANCE = {"high": "1", "normal": "2", "low": "3"}
@@ -63,6 +63,7 @@ class _Rewriting:
             self.report.ask(self.node.start, "notify-unsupported", f"{trouble}: rewrite this by hand")
             return
         before, message = self._message()
+        before = comments(self.report.script.text, self.node.start, self.node.end) + before
         words = [f"notify :importance {quote(self.importance)}"]
         if message:
             words.append(f":message {quote(message)}")
