@@ -7,7 +7,7 @@ from bascule.operators.queue import FlushQueue
 from bascule.operators.rollback import CarryBack, ListAccountsToCarryBack, UndoChanges, UndoCutover
 
 
-@dag(**phase_settings(ROLLBACK_DOC))
+@dag(**phase_settings(ROLLBACK_DOC, for_everybody=True))
 def rollback():
     begin = BeginPhase(task_id="begin")
     undo_cutover = UndoCutover(task_id="undo_cutover")

@@ -9,13 +9,19 @@ from airflow.sdk import Param
 PHASE_DEFAULTS: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=10)}
 
 
-def phase_settings(doc_md: str, schedule: str | None = None) -> dict[str, Any]:
-    """The arguments of `@dag` that every phase has: one run at a time, the same form, the same tries."""
+def phase_settings(doc_md: str, schedule: str | None = None, *, for_everybody: bool = False) -> dict[str, Any]:
+    """The arguments of `@dag` that every phase has: one run at a time, the same form, the same tries.
+
+    `for_everybody`: the phase can't be narrowed to some accounts, and its form does not offer it.
+    """
+    params = phase_params()
+    if for_everybody:
+        del params["accounts"]
     return {
         "schedule": schedule,
         "catchup": False,
         "max_active_runs": 1,
-        "params": phase_params(),
+        "params": params,
         "default_args": PHASE_DEFAULTS,
         "doc_md": doc_md,
         "tags": ["bascule"],
