@@ -1,16 +1,21 @@
 """`python -m bascule.mailbox`: what it prints, its exit status, TLS, and the survey."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bascule.mailbox import cli, context
 
 from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
 from tests.mailbox_states import Account, parse
+from tests.replacing_relay import replacing
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,10 +149,33 @@ def test_compression_carries_the_same(tmp_path: Path) -> None:
         dovecot(home / "new", extra=compressing) as new,
     ):
         fill(old, "ann", "INBOX: a b c; Sent: d")
-        where = endpoints((old, new), "ann", tmp_path)
-        done = bascule("sync", "--json", "--compress", "--verify", "content", *where)
+        to_old, to_new = list[bytes](), list[bytes]()
+        with replacing(old.port, said=to_old) as old_port, replacing(new.port, said=to_new) as new_port:
+            where = endpoints((replace(old, port=old_port), replace(new, port=new_port)), "ann", tmp_path)
+            done = bascule("sync", "--json", "--compress", "--verify", "content", *where)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["mailboxes"][0]["verified"] == 4
+    for said, command in ((to_old, b"UID FETCH"), (to_new, b"APPEND")):
+        assert b"COMPRESS DEFLATE" in b"".join(said)
+        assert command not in b"".join(said), "sent in the clear"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_how_far_it_is(
+    servers: tuple[Dovecot, Dovecot], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(servers[0], "tom", "INBOX: a b c d; Sent: e f")
+    for side in ("OLD", "NEW"):
+        monkeypatch.setenv(f"BASCULE_{side}_PASSWORD", PASSWORD)
+    monkeypatch.setattr(context, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert cli.main(["sync", *endpoints(servers, "tom", tmp_path)]) == 0
+    lines = [line.strip() for line in terminal.getvalue().split("\r") if "messages" in line]
+    assert re.fullmatch(r"tom: 6 messages, 0\.0 MB, \d+\.\d MB/s", lines[-1])
 
 
 def test_dry_run_changes_nothing(servers: tuple[Dovecot, Dovecot], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The same cases with capabilities switched off, one by one and all together: slower, with the same end."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.fault_relay import Faults
 from tests.mail_servers import dovecot, mail_directory
 from tests.mailbox_cases import CASES, Case, Pair, check, prepare
 from tests.mailbox_states import Account
+from tests.replacing_relay import replacing
 
 MODSEQ = "CONDSTORE QRESYNC"
 EVERYTHING = f"{MODSEQ} LITERAL+ LITERAL- MULTIAPPEND UIDPLUS LIST-STATUS LIST-EXTENDED NAMESPACE SPECIAL-USE SASL-IR"
@@ -63,6 +65,11 @@ def test_literal_minus_asks_before_large_messages(tmp_path: Path) -> None:
             for number in range(20):
                 body = b"Subject: %d\r\n\r\n" % number + b"x" * (number * 500) + b"\r\n"
                 account.client.append("INBOX", "()", None, body)
-        ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
-        result = sync_mailbox(MailboxJob(user, old.server(user), new.server(user), Options(verify="content")), ledger)
+        ledger, said = Ledger(f"sqlite:///{tmp_path}/ledger.db"), list[bytes]()
+        with replacing(new.port, said=said) as port:
+            job = MailboxJob(user, old.server(user), replace(new, port=port).server(user), Options(verify="content"))
+            result = sync_mailbox(job, ledger)
+    literals = re.findall(rb"\{(\d+)(\+?)\}\r\n", b"".join(said))
+    unasked, asked = ([int(size) for size, plus in literals if plus == which] for which in (b"+", b""))
+    assert unasked and max(unasked) <= 4096 < min(size for size in asked if size > 500)
     assert (result.copied, result.verified, result.problems) == (20, 20, 0)

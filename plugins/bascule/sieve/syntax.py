@@ -207,13 +207,15 @@ def string_value(source: str) -> str:
 
 def comments(text: str, start: int, end: int) -> str:
     """The comments among the tokens from `start` to `end`, each with its line end; "" where there are none."""
-    newline = "\r\n" if "\r\n" in text else "\n"
-    found = ""
+    found: list[str] = []
     while start < end and (token := TOKEN.match(text, start, end)):
-        for comment in _COMMENT.findall(text[start : token.start(token.lastindex or END)]):
-            found += comment.rstrip("\r\n") + newline
+        found += _COMMENT.findall(text[start : token.start(token.lastindex or END)])
         start = max(token.end(), start + 1)
-    return found
+    if not found:
+        return ""
+    first_line = text.find("\n")  # by which the others end, too: the whole text is not looked through each time
+    newline = "\r\n" if text[max(first_line - 1, 0) : first_line] == "\r" else "\n"
+    return "".join(comment.rstrip("\r\n") + newline for comment in found)
 
 
 class _Parser:
