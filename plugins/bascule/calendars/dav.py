@@ -14,7 +14,7 @@ import structlog
 from lxml import etree
 
 from bascule.access import AccessError
-from bascule.calendars import meaning, xml
+from bascule.calendars import limits, meaning, xml
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +65,12 @@ class Content:
 
 
 class Session:
-    """Requests to one server as one user. Transient trouble is tried again, four times in all."""
+    """Requests to one server as one user, one at a time. Transient trouble is tried again, four times in all."""
 
     def __init__(self, client: httpx.Client, pause: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._pause = pause
+        self._watch = limits.Watch()
 
     def close(self) -> None:
         self._client.close()
@@ -259,20 +260,38 @@ class Session:
     def request(
         self, method: str, url: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """One request; raises DavRefused on a status of 400 and more, DavError when the server stays away."""
-        trouble = ""
-        for attempt in range(TRIES):
-            if attempt:
-                self._pause(FIRST_PAUSE * 2 ** (attempt - 1))
-            try:
-                response = self._client.request(method, url, content=content, headers=dict(headers or {}))
-            except httpx.TransportError as error:
-                trouble = str(error) or type(error).__name__
-                continue
-            if response.status_code not in PASSING:
-                return _checked(method, url, response)
-            trouble = f"status {response.status_code}"
-        raise DavError(f"{method} {urljoin(str(self._client.base_url), url)} failed {TRIES} times: {trouble}")
+        """One request; raises DavRefused on a status of 400 and more.
+
+        Raises DavError when the server stays away, takes longer than limits.SECONDS in all, or answers more than
+        limits.BYTES.
+        """
+        where, trouble = f"{method} {urljoin(str(self._client.base_url), url)}", ""
+        with self._watch.limited(limits.SECONDS):
+            for attempt in range(TRIES):
+                if attempt:
+                    self._pause(FIRST_PAUSE * 2 ** (attempt - 1))
+                try:
+                    response = self._answer(method, url, content, headers or {})
+                except httpx.TransportError as error:
+                    trouble = str(error) or type(error).__name__
+                except limits.TooLarge as error:
+                    raise DavError(f"{where} was answered with {error}: look what stands there") from None
+                else:
+                    trouble = f"status {response.status_code}"
+                    if response.status_code not in PASSING and not self._watch.over:
+                        return _checked(method, url, response)
+                if self._watch.over:
+                    raise DavError(
+                        f"{where} was broken off, since it wasn't answered to the end within {limits.SECONDS:g} "
+                        f"seconds (try {attempt + 1}, {trouble}): see in the server's log and load why it is so slow"
+                    )
+        raise DavError(f"{where} failed {TRIES} times: {trouble}")
+
+    def _answer(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        """What one try is answered, whole. Raises httpx.TransportError and limits.TooLarge."""
+        traced = {"trace": self._watch.trace}
+        with self._client.stream(method, url, content=content, headers=dict(headers), extensions=traced) as response:
+            return limits.whole(response)
 
     def _propfind(self, href: str, body: bytes, *, depth: int) -> list[xml.Answer]:
         return self._multistatus("PROPFIND", href, body, depth=depth)
