@@ -178,7 +178,7 @@ def test_an_answer_with_a_document_type_is_not_read(start: str, text: str) -> No
     for encoding in ("utf-8", "utf-16"):
         with pytest.raises(xml.NoAnswer):
             xml.root((start + text).encode(encoding))
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5  # more than linear would be minutes
 
 
 def test_a_document_type_inside_an_item_is_the_items_own() -> None:

@@ -21,7 +21,7 @@ from bascule.sieve.syntax import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.sieve.reading import CONTEXT
+from tests.unit.sieve.reading import BUSY_SECONDS, CONTEXT
 
 WORDS = [
     "if", "elsif", "else", "require", "keep", "fileinto", "header", "anyof", "not", "set", "vacation", "notify", "mark",
@@ -124,11 +124,11 @@ def test_a_quoted_value_is_read_back(value: str) -> None:
     ],
     ids=["real", "commands", "list", "tests", "blocks", "comment", "hash", "backslashes", "texts"],
 )  # fmt: skip
-def test_a_megabyte_takes_less_than_two_seconds(text: str) -> None:
+def test_a_megabyte_is_parsed_in_time(text: str) -> None:
     began = time.process_time()
     with contextlib.suppress(SieveSyntaxError):
         parse(text)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < BUSY_SECONDS
 
 
 def test_the_tree_says_where_everything_stands() -> None:
