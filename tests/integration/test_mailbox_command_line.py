@@ -172,6 +172,7 @@ def test_a_terminal_shows_how_far_it_is(
     for side in ("OLD", "NEW"):
         monkeypatch.setenv(f"BASCULE_{side}_PASSWORD", PASSWORD)
     monkeypatch.setattr(context, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(cli, "to_standard_error", lambda _: None)  # it is the whole process's
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     assert cli.main(["sync", *endpoints(servers, "tom", tmp_path)]) == 0
     lines = [line.strip() for line in terminal.getvalue().split("\r") if "messages" in line]
