@@ -43,9 +43,9 @@ SOMETIMES = (
     "À l'étranger.Chili.La Silla",
     "Brouillons d'idées",
 )
-# What old keeps and new refuses, or would take for something else: made over IMAP, except the last.
 LONG_FOLDER = "京都大学" * 23 + "観測"  # 94 letters: 255 octets are not enough for them as new writes names
 HOSTILE_FOLDER = "~<img src=x onerror=alert(1)> [a](javascript:alert(2)) \"'\u202e"  # for pages, letters and logs
+# What old keeps and new refuses, or would take for something else: made over IMAP.
 REFUSED_FOLDERS = ("~archives", "Budget 2019/2020", "dbox-Mails", LONG_FOLDER, HOSTILE_FOLDER)
 # Many programs take them for one: by capitals, by how an accent is stored (NFC, NFD), by a space at the end.
 ALIKE_FOLDERS = ("Travaux", "travaux", "Congr\u00e8s", "Congre\u0300s", "Mesures", "Mesures ")

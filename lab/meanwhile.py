@@ -7,11 +7,13 @@ import argparse
 import sys
 
 from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientError
 
 from lab import driver
 from lab.corpus import PREFIX, USED_ON_NEW
 from lab.paths import Instance
 from lab.people import FIXED
+from lab.shell import LabError
 from lab.store import StoreError, Stores
 
 OWN_MESSAGE = (
@@ -29,8 +31,8 @@ def main() -> int:
         with stores.reader("new", account) as new, stores.reader("old", account) as old:
             write_on_new(new)
             clear_away_on_old(old)
-    except StoreError as error:
-        print(f"lab: {error}", file=sys.stderr)
+    except (LabError, StoreError, IMAPClientError, OSError) as error:
+        print(f"lab: people can't work on {account}'s folders: {error}", file=sys.stderr)
         return 2
     driver.say(f"{account} has removed {USED_ON_NEW!r} on old and written into it on new")
     return 0

@@ -42,11 +42,11 @@ def unit(*chosen: str) -> None:
 def integration(*chosen: str) -> None:
     """Tests against real servers, without Airflow: the site's hosts, and beside them servers of the tests' own."""
     if chosen:
-        return on_the_site(*chosen)
+        on_the_site(*chosen)
+        return
     own = sorted(str(path.relative_to(CHECKOUT)) for name in OWN_SERVERS for path in INTEGRATION.glob(name))
     with beside(pytest(*own)):
         on_the_site("tests/integration", *(f"--ignore={path}" for path in own))
-    return None
 
 
 def on_the_site(*chosen: str) -> None:

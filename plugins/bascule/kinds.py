@@ -43,6 +43,5 @@ def reasons() -> dict[str, dict[str, str]]:
 
 
 def reason(room: str, kind: str, language: str) -> str:
-    """The owner's words for a kind; its English ones where the language has none, empty for a kind without any."""
-    told = reasons().get(f"{room}/{kind}", {})
-    return told.get(language) or told.get("en", "")
+    """The owner's words for a kind in a language; empty for a kind without any."""
+    return reasons().get(f"{room}/{kind}", {}).get(language, "")

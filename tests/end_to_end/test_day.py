@@ -53,7 +53,7 @@ def test_prepare_asks_nobody_and_succeeds_with_its_problems_written_down(day: Da
     run = day.seen["prepare"]
     assert run.state == "success"
     assert all(task["state"] == "success" for task in run.named("mailbox.sync"))
-    # One of them came between two nights.
+    # `folder-both-changed` by the second night: people had worked on between the two.
     of_mailboxes = {kind for kind in DECIDED if kind.startswith(("mailbox/", "account/"))}
     assert of_mailboxes <= day.notes["found by prepare"], "those that are decided on the day were found days before"
 

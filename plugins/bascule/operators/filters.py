@@ -39,7 +39,7 @@ class ConvertFilters(BasculeOperator):
         unreached = problems.out_of_reach(run.ledger) & {*self.accounts}
         if unreached:
             structlog.get_logger(__name__).info(
-                "filters of mailboxes that can't be reached", accounts=sorted(unreached)
+                "filters left for later: their mailboxes can't be reached", accounts=sorted(unreached)
             )
         accounts = [account for account in self.accounts if account not in unreached]
         result = sync_filters(run.access, run.ledger, accounts, owner=run.owner, dry_run=looks)
