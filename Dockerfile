@@ -1,4 +1,4 @@
-# The image of every Airflow process of the cluster (docker-compose.yaml).
+# The image of every Airflow process of the cluster (docker-compose.yaml), with the DAGs and plugins of this checkout.
 #
 # Why not `FROM apache/airflow`: that image carries its own versions of SQLAlchemy, Starlette, Pydantic and many others,
 # which are not the ones that Bascule's tests ran with. Installing ours over them would break the image's set;
@@ -7,11 +7,16 @@
 # Celery and FAB. pip checks every file of it against its hash.
 FROM python:3.11.14-slim-bookworm
 
-# No bytecode is written into the read-only mounts; logs come out line by line.
-ENV AIRFLOW_HOME=/opt/bascule \
+# Logs come out line by line. Airflow writes what it likes to write into its home, which is a tmpfs.
+ENV AIRFLOW_HOME=/home/bascule/airflow \
     PYTHONPATH=/opt/bascule/plugins \
-    PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+
+# The browser of the functional test `webmail-in-a-browser` (`browser: /usr/bin/chromium` in the site file), and what the
+# program needs that drives it.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends chromium fonts-dejavu-core libatomic1 \
+ && rm -rf /var/lib/apt/lists/*
 
 # The volumes of logs and reports take their owner from the image's directories.
 RUN useradd --uid 50000 --create-home bascule \
@@ -24,7 +29,15 @@ RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --only-bina
  && pip check \
  && rm /tmp/requirements-cluster.txt
 
+COPY dags /opt/bascule/dags
+COPY plugins /opt/bascule/plugins
+COPY include /opt/bascule/include
+COPY cluster /opt/bascule/cluster
+# A checkout made with a narrow umask is readable in the image all the same; no process compiles a module again.
+RUN chmod -R a+rX /opt/bascule \
+ && python -m compileall -q /opt/bascule/dags /opt/bascule/plugins
+
 USER bascule
 WORKDIR /opt/bascule
-ENTRYPOINT ["airflow"]
+ENTRYPOINT ["/opt/bascule/cluster/entrypoint.sh"]
 CMD ["version"]

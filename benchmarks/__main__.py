@@ -4,9 +4,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from lab.airflow.following import Teller
 from lab.demo import bring_down, bring_up_site
-from lab.following import Teller
-from lab.network import joined
+from lab.hosts.network import joined
 from lab.paths import CHECKOUT, Instance
 
 CALENDAR_ACCOUNTS = 200
@@ -16,6 +16,11 @@ SEED = 3
 def mailbox() -> None:
     """The sync engine beside mbsync and dsync, on two Dovecot of its own."""
     run([sys.executable, "-m", "benchmarks.mailbox"])
+
+
+def uids() -> None:
+    """First copies that keep UIDs beside those that don't, on two Dovecot of its own."""
+    run([sys.executable, "-m", "benchmarks.uids"])
 
 
 def memory() -> None:
@@ -38,15 +43,22 @@ def calendars() -> None:
         bring_down(instance, purge=True)
 
 
+def day() -> None:
+    """Prepare and the day, with all of Airflow, at several sizes."""
+    run([sys.executable, "-m", "benchmarks.day"])
+
+
 def run(command: list[str]) -> None:
     subprocess.run(command, cwd=CHECKOUT, check=True)
 
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "mailbox": mailbox,
+    "uids": uids,
     "memory": memory,
     "filters": filters,
     "calendars": calendars,
+    "day": day,
 }
 
 

@@ -19,19 +19,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-import structlog
 from bascule import site as site_file
-from bascule.access import Access, EnvironmentConnections, opened
 from bascule.calendars import sync_accounts
-from bascule.calendars.dav import Session
-from bascule.directory import accounts
+from bascule.calendars.dav.client import Session
+from bascule.hosts.access import Access, opened
+from bascule.hosts.connections import EnvironmentConnections
+from bascule.hosts.directory import accounts
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import totals
+from bascule.text.logs import WARNING, to_standard_error
 
 from benchmarks.mailbox import write_page
 from benchmarks.tools import LAUNCHER
+from lab.hosts.secrets import CALENDAR_FILLER, CALENDAR_USER, Secrets, load_or_make
 from lab.paths import CHECKOUT, Instance
-from lab.secrets import CALENDAR_FILLER, CALENDAR_USER, Secrets, load_or_make
 
 NAME = "bench"
 PEER = "peer"  # the collections on new that vdirsyncer fills
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     instance = Instance(given.instance)
     secrets, site = load_or_make(instance.secrets), site_file.load(CHECKOUT / "lab" / "site.yaml")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    to_standard_error(WARNING)
     known = json.loads((instance.state / "connections.json").read_text())
     connections = EnvironmentConnections(
         {f"AIRFLOW_CONN_{key.upper()}": json.dumps(each) for key, each in known.items()}

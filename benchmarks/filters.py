@@ -24,9 +24,9 @@ import ldap3
 
 from benchmarks.mailbox import write_page
 from lab.facts import DOMAIN, PEOPLE_BASE
-from lab.network import joined
+from lab.hosts.network import joined
+from lab.hosts.secrets import LDAP_ADMIN_DN, load_or_make
 from lab.paths import CHECKOUT, Instance
-from lab.secrets import LDAP_ADMIN_DN, load_or_make
 
 if TYPE_CHECKING:
     from bascule.ledger import Ledger
@@ -126,18 +126,19 @@ def as_table(measured: dict[str, float]) -> list[str]:
 
 def measure(instance: Instance, filters: int) -> dict[str, float]:
     """The passes over as many accounts; seconds of wall clock and of this program's CPU, MB of its memory."""
-    import structlog
     from bascule import site as site_file
-    from bascule.access import Access, EnvironmentConnections
+    from bascule.hosts.access import Access
+    from bascule.hosts.connections import EnvironmentConnections
     from bascule.ledger import Ledger
     from bascule.sieve import servers
-    from bascule.sieve.behaviour import Proof
+    from bascule.sieve.differential_test import Proof
     from bascule.sieve.foldermap import FolderMap
     from bascule.sieve.global_scripts import GlobalScripts
-    from bascule.sieve.hosts import SharedHost
+    from bascule.sieve.shared import SharedHost
     from bascule.sieve.sync import Job, run
+    from bascule.text.logs import WARNING, to_standard_error
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    to_standard_error(WARNING)
     known = json.loads((instance.state / "connections.json").read_text())
     environ = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in known.items()}
     access = Access(site_file.load(CHECKOUT / "lab" / "site.yaml"), EnvironmentConnections(environ))

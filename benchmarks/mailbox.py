@@ -18,11 +18,10 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from benchmarks.corpora import BIG, SMALL, Corpus, write_maildir
 from benchmarks.tools import ROOT, Bench, Cost, Tool, bascule_verified, local_backup, python_alone, tools
-from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
+from tests.mail_servers import PASSWORD, Dovecot, two_dovecots
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -188,8 +187,8 @@ def main() -> None:
     asked = parser.parse_args()
     ONLY.update(asked.only)
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    with mail_directory() as home, contextlib.ExitStack() as stack:
-        bench = set_up(home, stack, [SMALL] if asked.quick else [SMALL, BIG])
+    with contextlib.ExitStack() as stack:
+        bench = set_up(stack, [SMALL] if asked.quick else [SMALL, BIG])
         lines = measure(bench, stack, 1 if asked.quick else asked.rounds, quick=asked.quick)
     if asked.quick or asked.only:
         print("\n".join(lines))
@@ -197,16 +196,15 @@ def main() -> None:
         write_page([machine(), "", *lines])
 
 
-def set_up(home: Path, stack: contextlib.ExitStack, corpora: list[Corpus]) -> Bench:
-    old = stack.enter_context(dovecot(home / "old", separator=".", fsync="optimized"))
-    new = stack.enter_context(dovecot(home / "new", separator="/", location="sdbox:~/sdbox", fsync="optimized"))
+def set_up(stack: contextlib.ExitStack, corpora: list[Corpus]) -> Bench:
+    old, new = stack.enter_context(two_dovecots(fsync="optimized"))
     for corpus in corpora:
         print(f"making the corpus {corpus.name}", flush=True)
         user = old.home / "mail" / corpus.name
         write_maildir(corpus, user / "Maildir")
         subprocess.run(["chown", "-R", "--reference", str(old.home / "mail"), str(user)], check=True)
         warm_up(old, corpus)
-    return Bench(home, old, new, old.port, new.port)
+    return Bench(old.home.parent, old, new, old.port, new.port)
 
 
 def warm_up(old: Dovecot, corpus: Corpus) -> None:

@@ -4,7 +4,6 @@ Most of its minutes are the servers'. Writes a table into docs/performance.md be
 """
 
 import argparse
-import contextlib
 import imaplib
 import os
 import subprocess
@@ -18,7 +17,7 @@ from bascule.ledger.mailboxes import RunRow
 
 from benchmarks.mailbox import write_page
 from benchmarks.tools import ENVIRONMENT, ROOT, Bench, Cost, bascule, engine_command, python_alone, run_engine
-from tests.mail_servers import PASSWORD, dovecot, mail_directory
+from tests.mail_servers import PASSWORD, two_dovecots
 
 MESSAGES = 500_000
 USER, AGAIN = "huge", "again"  # on new: the second one's first copy is interrupted
@@ -112,14 +111,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=MESSAGES, help="another number; the page stays untouched")
     asked = parser.parse_args()
-    with mail_directory() as home, contextlib.ExitStack() as stack:
-        old = stack.enter_context(dovecot(home / "old", separator=".", fsync="never"))
-        new = stack.enter_context(dovecot(home / "new", separator="/", location="mdbox:~/mdbox", fsync="never"))
+    with two_dovecots(new={"location": "mdbox:~/mdbox"}) as (old, new):
         print(f"writing {asked.messages} messages", flush=True)
         user = old.home / "mail" / USER
         write_folder(user / "Maildir", asked.messages)
         subprocess.run(["chown", "-R", "--reference", str(old.home / "mail"), str(user)], check=True)
-        bench = Bench(home, old, new, old.port, new.port)
+        bench = Bench(old.home.parent, old, new, old.port, new.port)
         lines = table(measure(bench, asked.messages), python_alone(), asked.messages)
     if asked.messages == MESSAGES:
         write_page(lines, BEGIN, END)

@@ -163,12 +163,12 @@ def imapsync(bench: Bench, old_user: str, new_user: str) -> Cost:
 
 def bascule_inside(bench: Bench, old_user: str, new_user: str) -> Cost:
     """The engine inside a process that runs already, as a task of Airflow does: without Python's start and imports."""
-    from bascule.access import Endpoint, Login
+    from bascule.hosts.login import Endpoint, Login
     from bascule.ledger import Ledger
-    from bascule.logs import to_standard_error
     from bascule.mailbox import MailboxJob, Options, Server, sync_mailbox
+    from bascule.text.logs import NOTHING, to_standard_error
 
-    to_standard_error(verbose=False)
+    to_standard_error(NOTHING)
     ledger = Ledger(f"sqlite:///{bench.home}/{new_user}.db")
     old, new = (
         Server(Endpoint("127.0.0.1", port, "plain"), Login(user, PASSWORD))
@@ -193,4 +193,4 @@ def tools(only: Collection[str] = ()) -> dict[str, Tool]:
 
 def python_alone() -> Cost:
     """Python with the engine's imports, and nothing else."""
-    return run([sys.executable, "-c", "import bascule.mailbox.cli"], {"PYTHONPATH": PYTHONPATH})
+    return run([sys.executable, "-c", "import bascule.mailbox.__main__"], {"PYTHONPATH": PYTHONPATH})

@@ -1,11 +1,30 @@
 #!/bin/bash
-# The one-shot service `init`: Airflow's tables, the pool that limits how many mailboxes are copied at the same time, and
-# the first user. Every `docker compose up` runs it again; what is there already stays as it is.
+# The one-shot service `init`: looks at the machine and the files, then makes or upgrades Airflow's tables and the
+# ledger's, the pool that limits how many mailboxes are copied at the same time, and the first user. Every
+# `docker compose up` runs it again; what is there already stays as it is.
 set -euo pipefail
+shopt -s nullglob
+
+wrong=0
+refuse() { echo "bascule: $*" >&2; wrong=1; }
+
+cores=$(nproc)
+memory=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
+disk=$(df --output=avail --block-size=1M /opt/bascule/logs | tail -1 | tr -d ' ')
+[ "$cores" -ge 2 ] || refuse "this machine has $cores core: the cluster needs 2"
+[ "$memory" -ge 5500 ] || refuse "this machine has $memory MB of memory: the cluster needs 6 GB, better 8"
+[ "$disk" -ge 2000 ] || refuse "the disk of Docker's volumes has $disk MB left: the cluster needs 2 GB, better 20"
+for file in /opt/bascule/site.yaml /opt/bascule/certificates/*.pem /run/secrets/*; do
+  [ -r "$file" ] || refuse "$file can't be read by the containers' user: run cluster/secrets.sh again, it mends that"
+done
+[ -s /opt/bascule/site.yaml ] || refuse "there is no site.yaml beside docker-compose.yaml (a directory of this name is Docker's work: remove it)"
+[ "$wrong" = 0 ] || exit 1
 
 airflow db migrate
+python -m bascule.ledger upgrade
 airflow pools set mailboxes "$BASCULE_MAILBOXES_AT_ONCE" "mailboxes that are copied at the same time"
 # `airflow users create` asks for the password twice; given there, it stands in no process list.
-printf '%s\n%s\n' "$BASCULE_ADMIN_PASSWORD" "$BASCULE_ADMIN_PASSWORD" |
+password=$(cat /run/secrets/admin_password)
+printf '%s\n%s\n' "$password" "$password" |
   airflow users create --role Admin --username "$BASCULE_ADMIN" --email "$BASCULE_ADMIN_EMAIL" \
     --firstname Bascule --lastname Postmaster

@@ -1,21 +1,25 @@
 """12:57 to 13:30: a person says go; the new server takes the addresses, the mail flows, the tests pass."""
 
 from airflow.sdk import dag
-from bascule.operators.change import ApplyChange
-from bascule.operators.checks import FunctionalTest, ListFunctionalTests
-from bascule.operators.failed_tests import GoOnDespiteFailedTests
-from bascule.operators.gate import GoNoGo, NoProblemIsOpen
-from bascule.operators.params import CUTOVER_DOC, REVIEW, phase_settings
-from bascule.operators.phase import BeginPhase, FinishPhase
-from bascule.operators.queue import FlushQueue
-from bascule.operators.report import DeclareInProduction
+from bascule.operators.hitl import GoNoGo, GoOnDespiteFailedTests
+from bascule.operators.params import CUTOVER_DOC, phase_settings
+from bascule.operators.tasks import (
+    ApplyChange,
+    BeginPhase,
+    DeclareInProduction,
+    FinishPhase,
+    FlushQueue,
+    FunctionalTest,
+    ListFunctionalTests,
+    NoProblemIsOpen,
+)
 
 
 @dag(**phase_settings(CUTOVER_DOC))
 def cutover():
     begin = BeginPhase(task_id="begin")
     no_problem_is_open = NoProblemIsOpen(task_id="wait_until_no_problem_is_open", mode="reschedule", poke_interval=30)
-    go_no_go = GoNoGo(task_id="go_no_go", retries=REVIEW["retries"], retry_delay=REVIEW["retry_delay"])
+    go_no_go = GoNoGo(task_id="go_no_go")
     open_imap_on_new = ApplyChange(
         task_id="open_imap_on_new", change="firewall", parameters={"side": "new", "state": "open"}
     )
@@ -33,12 +37,7 @@ def cutover():
         test=tests.output
     )
     # Airflow's `one_failed` would ask before the other tests have ended.
-    go_on = GoOnDespiteFailedTests(
-        task_id="go_on_despite_failed_tests",
-        trigger_rule="all_done",
-        retries=REVIEW["retries"],
-        retry_delay=REVIEW["retry_delay"],
-    )
+    go_on = GoOnDespiteFailedTests(task_id="go_on_despite_failed_tests", trigger_rule="all_done")
     declare = DeclareInProduction(task_id="declare_in_production")
     finish = FinishPhase(task_id="finish")
 

@@ -1,11 +1,9 @@
 """From 13:30: the queues empty, every message that the MX accepted is accounted for, the report is written."""
 
 from airflow.sdk import dag
-from bascule.operators.letters import TellOwners
 from bascule.operators.params import DRAIN_DOC, phase_settings
-from bascule.operators.phase import BeginPhase, FinishPhase
-from bascule.operators.queue import WatchQueues
-from bascule.operators.report import AccountForMail, FinalReport
+from bascule.operators.tasks import AccountForMail, BeginPhase, FinalReport, FinishPhase, TellOwners
+from bascule.operators.waiting import WatchQueues
 
 
 @dag(**phase_settings(DRAIN_DOC))

@@ -1,10 +1,8 @@
 """06:00 to 06:38: nobody reads, nobody delivers, nothing gets lost; old's IMAP is open to the copy alone."""
 
 from airflow.sdk import dag
-from bascule.operators.change import ApplyChange
 from bascule.operators.params import FREEZE_DOC, phase_settings
-from bascule.operators.phase import BeginPhase, FinishPhase
-from bascule.operators.queue import EmptyOldQueue, RequeueMail
+from bascule.operators.tasks import ApplyChange, BeginPhase, EmptyOldQueue, FinishPhase, RequeueMail
 
 
 @dag(**phase_settings(FREEZE_DOC))
@@ -52,24 +50,12 @@ def freeze():
     )
     finish = FinishPhase(task_id="finish")
 
-    (
-        begin
-        >> stop_imap_on_new
-        >> stop_reception_on_new
-        >> change_destination
-        >> create_aliases
-        >> reroute
-        >> stop_proxy
-        >> stop_imap_on_old
-        >> stop_backup_on_old
-        >> isolate_old
-        >> restart_imap_on_old
-        >> verify_isolation
-        >> empty_old_queue
-        >> isolate_new
-        >> start_imap_on_new
-        >> finish
-    )
+    begin >> [stop_imap_on_new, stop_reception_on_new] >> change_destination >> create_aliases >> reroute >> stop_proxy
+    # From here on nobody reads: what can be done before, or beside it, is.
+    stop_proxy >> stop_imap_on_old >> [stop_backup_on_old, isolate_old]
+    isolate_old >> restart_imap_on_old >> [verify_isolation, empty_old_queue]
+    stop_imap_on_new >> isolate_new >> start_imap_on_new
+    [start_imap_on_new, stop_backup_on_old, verify_isolation, empty_old_queue] >> finish
 
 
 freeze()

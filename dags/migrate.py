@@ -2,7 +2,8 @@
 
 from airflow.sdk import dag
 from bascule.operators.params import MIGRATE_DOC, phase_settings
-from bascule.operators.phase import BeginPhase, FinishPhase, RunPhase
+from bascule.operators.tasks import BeginPhase, FinishPhase
+from bascule.operators.waiting import RunPhase
 
 
 @dag(**phase_settings(MIGRATE_DOC))

@@ -2,9 +2,15 @@
 
 from airflow.sdk import dag, task_group
 from bascule.operators.params import ROLLBACK_DOC, phase_settings
-from bascule.operators.phase import BeginPhase, FinishPhase
-from bascule.operators.queue import FlushQueue
-from bascule.operators.rollback import CarryBack, ListAccountsToCarryBack, UndoChanges, UndoCutover
+from bascule.operators.tasks import (
+    BeginPhase,
+    CarryBack,
+    FinishPhase,
+    FlushQueue,
+    ListAccountsToCarryBack,
+    UndoChanges,
+    UndoCutover,
+)
 
 
 @dag(**phase_settings(ROLLBACK_DOC, for_everybody=True))
@@ -15,7 +21,7 @@ def rollback():
 
     @task_group
     def mailbox(account):
-        CarryBack(task_id="carry_back", account=account, pool="mailboxes", map_index_template="{{ task.account }}")
+        CarryBack(task_id="carry_back", account=account, pool="mailboxes")
 
     carried_back = mailbox.expand(account=accounts.output)
     undo_changes = UndoChanges(task_id="undo_changes", trigger_rule="none_failed")

@@ -6,17 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from lab import driver
 from lab.facts import HOSTS
+from lab.hosts import driver
 from lab.paths import CHECKOUT, Instance
 from lab.shell import LabError
 
 # Commands that are modules of their own and run inside the site's network.
 INSIDE = {
-    "fill": "put people, mail, filters and calendars into a fresh site",
-    "meanwhile": "what people do between `prepare` and the day",
-    "inject": "start|stop|report: numbered messages through the MX",
-    "audit": "compare what is on new with what was filled in",
+    "fill": ("corpus", "put people, mail, filters and calendars into a fresh site"),
+    "meanwhile": ("corpus", "what people do between `prepare` and the day"),
+    "inject": ("measure", "start|stop|report: numbered messages through the MX"),
+    "audit": ("measure", "compare what is on new with what was filled in"),
 }
 
 Act = Callable[[Instance, argparse.Namespace], int | None]
@@ -45,7 +45,10 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="boot the hosts and wait until they answer")
     up.add_argument("--fresh", action="store_true", help="throw away what the hosts have written, and begin again")
-    up.set_defaults(act=lambda instance, asked: driver.up(instance, fresh=asked.fresh))
+    up.add_argument(
+        "hosts", nargs="*", type=_host, metavar="HOST", help="these alone (default: all but the Docker machine)"
+    )
+    up.set_defaults(act=lambda instance, asked: driver.up(instance, fresh=asked.fresh, names=asked.hosts))
     commands.add_parser("down", help="shut the hosts down, leave nothing running").set_defaults(act=_down)
     commands.add_parser("purge", help="down, and remove the site's state").set_defaults(act=_purge)
     commands.add_parser("status", help="the hosts' power").set_defaults(act=_status)
@@ -57,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     execute = commands.add_parser("exec", help="a command of this machine inside the site's network")
     execute.add_argument("command", nargs=argparse.REMAINDER)
     execute.set_defaults(act=lambda instance, asked: driver.exec_inside(instance, asked.command))
-    power = commands.add_parser("power", help="switch a host on or off")
+    power = commands.add_parser("power", help="switch a host on or off, or pull its plug")
     power.add_argument("host", choices=HOSTS)
-    power.add_argument("act_of_power", metavar="on|off", choices=("on", "off"))
+    power.add_argument("act_of_power", metavar="on|off|destroy", choices=("on", "off", "destroy"))
     power.set_defaults(act=lambda instance, asked: driver.power(instance, asked.host, asked.act_of_power))
     log = commands.add_parser("log", help="the console of a host")
     log.add_argument("host", choices=HOSTS)
@@ -68,11 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     forward.add_argument("port", type=int)
     forward.add_argument("--listen", type=int, help="port on this machine (default: the same)")
     forward.set_defaults(act=lambda instance, asked: driver.forward(instance, asked.port, asked.listen or asked.port))
-    for module, help_text in INSIDE.items():
+    for module, (group, help_text) in INSIDE.items():
         inside = commands.add_parser(module, help=help_text, add_help=False)
-        inside.set_defaults(act=_inside, module=module)
+        inside.set_defaults(act=_inside, module=f"lab.{group}.{module}")
     commands.add_parser("supervise").set_defaults(act=_supervise)
     return parser
+
+
+def _host(name: str) -> str:
+    if name not in HOSTS:
+        raise argparse.ArgumentTypeError(f"no host {name!r}: there are {', '.join(HOSTS)}")
+    return name
 
 
 def _down(instance: Instance, asked: argparse.Namespace) -> None:
@@ -105,12 +114,12 @@ def _log(instance: Instance, asked: argparse.Namespace) -> None:
 
 def _inside(instance: Instance, asked: argparse.Namespace) -> None:
     os.chdir(CHECKOUT)
-    own = [sys.executable, "-m", f"lab.{asked.module}", "--instance", instance.name]
+    own = [sys.executable, "-m", asked.module, "--instance", instance.name]
     driver.exec_inside(instance, [*own, *asked.rest])
 
 
 def _supervise(instance: Instance, asked: argparse.Namespace) -> None:
-    from lab.supervisor import supervise
+    from lab.hosts.supervisor import supervise
 
     supervise(instance)
 

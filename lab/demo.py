@@ -3,43 +3,32 @@
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import requests
+import httpx
 from bascule.ledger import Ledger
 
-from lab import airflow
-from lab.airflow import AirflowNotReady, Home, Rest
-from lab.answering import Answerer, read_rules
-from lab.following import RunFailed, Runs, Teller, follow
+from lab.airflow import processes
+from lab.airflow.answering import Answerer, read_rules
+from lab.airflow.database import DatabaseFailed
+from lab.airflow.following import PHASES, RunFailed, Runs, Teller, follow, wait_for_dags
+from lab.airflow.processes import AirflowNotReady, Home, Rest
+from lab.measure.summary import print_summary, summarise
 from lab.paths import CHECKOUT, SITE_FILE, Instance
-from lab.shell import LabError
-from lab.summary import print_summary, summarise
+from lab.shell import LabError, lab
 
 ANSWERS = CHECKOUT / "lab" / "answers.yaml"
 SUMMARY = CHECKOUT / "var" / "summary.json"
 DECIDED_BEFORE = ["cdaubigne", "mlacour"]  # by `problems`, days before the day
-PHASES = ("freeze", "transfer", "cutover", "drain")
 NAME = "main"
-
-
-class DemoFailed(Exception):
-    """Raised when the day did not come to its end; the text says where to look."""
-
-
-def lab(instance: Instance, *words: str) -> None:
-    """Run one command of the lab, showing what it prints. Raises DemoFailed."""
-    command = [sys.executable, "-m", "lab", "--instance", instance.name, *words]
-    if status := subprocess.run(command, cwd=CHECKOUT, check=False).returncode:
-        raise DemoFailed(f"`python -m lab {' '.join(words)}` ended with status {status}; its words stand above")
 
 
 def bring_up_site(instance: Instance, tell: Teller, *, accounts: int, seed: int) -> None:
     """A fresh practice site, booted and filled."""
-    airflow.stop(Home(instance))  # it would look for the hosts that are thrown away now
+    processes.stop(Home(instance))  # it would look for the hosts that are thrown away now
+    Home(instance).forget_cluster()
     tell("practice site: booting its hosts (their images are built first, the first time)")
     lab(instance, "up", "--fresh")
     tell(f"practice site: filling it ({accounts} accounts, seed {seed})")
@@ -49,32 +38,29 @@ def bring_up_site(instance: Instance, tell: Teller, *, accounts: int, seed: int)
 def bring_up_airflow(instance: Instance, tell: Teller, *, port: int, site_file: Path = SITE_FILE) -> Rest:
     """A fresh Airflow in the site's network, healthy, with its UI on 127.0.0.1:`port`."""
     home = Home(instance)
-    airflow.stop(home)
+    processes.stop(home)
     shutil.rmtree(home.path, ignore_errors=True)
-    airflow.start(home, port=port, site_file=site_file, say=tell)
-    lab(instance, "forward", str(airflow.PORT_INSIDE), "--listen", str(port))
-    rest = Rest(f"http://127.0.0.1:{port}", airflow.USER, home.password())
+    home.database.remove()
+    processes.start(home, port=port, site_file=site_file, say=tell)
+    lab(instance, "forward", str(processes.PORT_INSIDE), "--listen", str(port))
+    rest = Rest(f"http://127.0.0.1:{port}", processes.USER, home.password())
     rest.wait_until_healthy()
-    rest.make_pool("mailboxes", airflow.MAILBOXES_AT_ONCE)
+    rest.make_pool("mailboxes", processes.MAILBOXES_AT_ONCE)
     wait_for_dags(rest)
     tell("Airflow: healthy")
     return rest
 
 
-def wait_for_dags(rest: Rest, seconds: float = 300) -> None:
-    """Wait until all phases are known. Raises DemoFailed with the import errors when they don't come."""
-    wanted, deadline = {"prepare", "problems", *PHASES, "rollback", "migrate"}, time.monotonic() + seconds
-    while not wanted <= rest.dags():
-        if time.monotonic() > deadline:
-            raise DemoFailed(f"Airflow does not know {sorted(wanted - rest.dags())}: {rest.import_errors()}")
-        time.sleep(1)
-
-
-def run_demo(instance: Instance, *, accounts: int, seed: int, port: int) -> int:
-    """The whole of `make demo`. Returns the exit status."""
+def run_demo(instance: Instance, *, accounts: int, seed: int, port: int, on_cluster: bool = False) -> int:
+    """The whole of `make demo`, or of `make cluster`. Returns the exit status."""
     tell = Teller()
     bring_up_site(instance, tell, accounts=accounts, seed=seed)
-    rest = bring_up_airflow(instance, tell, port=port)
+    if on_cluster:
+        from lab.cluster.up import bring_up_cluster
+
+        rest = bring_up_cluster(instance, tell, port=port)
+    else:
+        rest = bring_up_airflow(instance, tell, port=port)
     answerer = Answerer(rest, read_rules(ANSWERS), instance)
     tell("numbered messages are injected through the MX from now on, until the day is done")
     lab(instance, "inject", "start")
@@ -129,7 +115,7 @@ def run_day(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) ->
 
 def print_where(instance: Instance, port: int) -> None:
     """Where the UI is, and how to log in."""
-    print(f"\nAirflow's web UI: http://127.0.0.1:{port}/   user {airflow.USER}, password {Home(instance).password()}")
+    print(f"\nAirflow's web UI: http://127.0.0.1:{port}/   user {processes.USER}, password {Home(instance).password()}")
     print("Everything is left running: look around. `make down` stops it.")
 
 
@@ -145,18 +131,20 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
             return port
-    raise DemoFailed(f"no free port from {wanted} on: name another one with PORT=")
+    raise LabError(f"no free port from {wanted} on: name another one with PORT=")
 
 
 def bring_down(instance: Instance, *, purge: bool) -> None:
     """Stop Airflow and the practice site; with `purge` throw the site away as well."""
-    airflow.stop(Home(instance))
+    processes.stop(Home(instance))
+    if purge:
+        Home(instance).database.remove()
     lab(instance, "purge" if purge else "down")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
-    parser.add_argument("what", choices=("run", "lab", "airflow", "down", "purge"))
+    parser.add_argument("what", choices=("run", "cluster", "lab", "airflow", "down", "purge"))
     parser.add_argument("--accounts", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=8080, help="of the UI on 127.0.0.1")
@@ -168,14 +156,15 @@ def main() -> int:
             return 0
         bring_down(instance, purge=False)  # whatever an earlier demo left, so that its port is free again
         port = free_port(given.port)
-        if given.what == "run":
-            return run_demo(instance, accounts=given.accounts, seed=given.seed, port=port)
+        if given.what in ("run", "cluster"):
+            on_cluster = given.what == "cluster"
+            return run_demo(instance, accounts=given.accounts, seed=given.seed, port=port, on_cluster=on_cluster)
         bring_up_site(instance, tell, accounts=given.accounts, seed=given.seed)
         if given.what == "airflow":
             bring_up_airflow(instance, tell, port=port)
             print_where(instance, port)
         return 0
-    except (DemoFailed, RunFailed, AirflowNotReady, LabError, requests.RequestException) as error:
+    except (RunFailed, AirflowNotReady, DatabaseFailed, LabError, httpx.HTTPError) as error:
         tell(f"the demo stopped: {error}")
         return 1
 

@@ -41,8 +41,13 @@ HOSTS = {
         Host("hv", "198.51.100.18", "hv"),
         Host("client", "198.51.100.19", "client"),
         Host("proxy", "198.51.100.20", "proxy"),  # the virtual machine `imap-proxy` that runs on hv
+        Host("docker", "198.51.100.40", "docker"),  # runs the cluster's containers; boots only when it is asked for
     )
 }
+
+# What a site is made of; the Docker machine comes to it when the cluster is tried.
+DOCKER_MACHINE = "docker"
+USUAL = tuple(name for name in HOSTS if name != DOCKER_MACHINE)
 
 # Service addresses wander: imap from the proxy to new, pop from old to new.
 SERVICE_ADDRESSES = {"imap": "198.51.100.31", "pop": "198.51.100.32"}

@@ -18,7 +18,7 @@ CACHE = Path(os.environ.get("BASCULE_CACHE", "/var/cache/bascule"))
 
 @dataclass(frozen=True)
 class Instance:
-    """One practice site: ten hosts in a network namespace of their own. Several live side by side."""
+    """One practice site: its hosts in a network namespace of their own. Several live side by side."""
 
     name: str
     checkout: Path = CHECKOUT
@@ -68,6 +68,11 @@ class Instance:
     def log(self, host: str) -> Path:
         """The host's console."""
         return self.state / "log" / f"{host}.log"
+
+    @property
+    def engine_store(self) -> Path:
+        """What the Docker machine's engine keeps: it can't lie on the overlay that the machine boots from."""
+        return self.state / "hosts" / "docker-engine"
 
     @property
     def secrets(self) -> Path:

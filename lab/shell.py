@@ -1,8 +1,11 @@
 """Running the machine's own tools, and saying clearly what failed."""
 
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from lab.paths import CHECKOUT, Instance
 
 PLAIN_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
@@ -34,3 +37,10 @@ def run(
         end = "\n".join(output.strip().splitlines()[-15:])
         raise LabError(f"{' '.join(arguments)[:200]} failed with exit status {done.returncode}:\n{end}")
     return done.stdout or ""
+
+
+def lab(instance: Instance, *words: str) -> None:
+    """Run one command of the lab, showing what it prints. Raises LabError."""
+    command = [sys.executable, "-m", "lab", "--instance", instance.name, *words]
+    if status := subprocess.run(command, cwd=CHECKOUT, check=False).returncode:
+        raise LabError(f"`python -m lab {' '.join(words)}` ended with status {status}; its words stand above")

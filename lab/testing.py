@@ -7,19 +7,35 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from lab.airflow import Home, environment, stop
-from lab.demo import DemoFailed, bring_down, bring_up_airflow, bring_up_site, free_port
-from lab.following import Teller
-from lab.network import joined
+from lab.airflow.following import Teller
+from lab.airflow.processes import Home, environment, stop
+from lab.demo import bring_down, bring_up_airflow, bring_up_site, free_port
+from lab.hosts.network import joined
+from lab.measure.spent import measured
 from lab.paths import CHECKOUT, SITE_FILE, Instance
+from lab.shell import LabError
 
 NAME = "test"
+NAMES = (NAME, "test-2")  # sites that share the integration tests, whose time is waiting
+AIRFLOW_NAME = "test-airflow"  # its own site, so that the day runs while other tests are on the others
 ACCOUNTS = 16  # two beta testers and the problem mailboxes among them
 SEED = 7
 WORKERS = 2
 INTEGRATION = CHECKOUT / "tests" / "integration"
-OWN_SERVERS = ("test_mailbox_*.py", "test_*_postgresql.py")  # need no practice site: they run beside it
+OWN_SERVERS = (
+    "test_mailbox_*.py",
+    "test_mail_programs.py",
+    "test_managesieve_*.py",
+    "test_*_postgresql.py",
+)  # need no practice site: they run beside it
+PRODUCT = ("plugins", "dags")
+AROUND_IT = (
+    "lab", "benchmarks", "--requirements-files", "requirements.in,requirements-dev.in", "--ignore", "DEP002,DEP004",
+)  # fmt: skip
+SHORT_CLUSTER = "tests/cluster/test_cluster.py"
+CLUSTER_IMAGES = ["nice", "-n", "19", sys.executable, "-m", "lab.cluster.store"]
 DAY_LONG = "--timeout=7200"  # seconds: the fixture that runs the day counts as a part of the first test
 
 
@@ -28,10 +44,13 @@ class TestsFailed(Exception):
 
 
 def lint() -> None:
-    """ruff and mypy."""
+    """ruff, mypy, nothing that nobody uses, and what is imported declared."""
     run([sys.executable, "-m", "ruff", "check", "--quiet", "."])
     run([sys.executable, "-m", "ruff", "format", "--quiet", "--check", "."])
     run([sys.executable, "-m", "mypy"])
+    run([sys.executable, "-m", "vulture"])
+    for arguments in (PRODUCT, AROUND_IT):
+        run([sys.executable, "-W", "ignore", "-m", "deptry", "--config", "lab/deptry.toml", *arguments])
 
 
 def unit(*chosen: str) -> None:
@@ -44,16 +63,39 @@ def integration(*chosen: str) -> None:
     if chosen:
         on_the_site(*chosen)
         return
-    own = sorted(str(path.relative_to(CHECKOUT)) for name in OWN_SERVERS for path in INTEGRATION.glob(name))
-    with beside(pytest(*own)):
-        on_the_site("tests/integration", *(f"--ignore={path}" for path in own))
+    with beside(with_own_servers()):
+        integration_on_the_site()
+
+
+def integration_with_own_servers() -> None:
+    run(with_own_servers())
+
+
+def with_own_servers() -> list[str]:
+    return pytest(*own_servers(), "-n", str(WORKERS), "--dist", "loadfile")
+
+
+def integration_on_the_site() -> None:
+    on_the_site("tests/integration", *(f"--ignore={path}" for path in own_servers()))
+
+
+def own_servers() -> list[str]:
+    return sorted(str(path.relative_to(CHECKOUT)) for name in OWN_SERVERS for path in INTEGRATION.glob(name))
 
 
 def on_the_site(*chosen: str) -> None:
-    """Tests inside the network of a fresh practice site."""
-    instance = Instance(NAME)
-    bring_up_site(instance, Teller(), accounts=ACCOUNTS, seed=SEED)
-    run(joined(instance, pytest(*chosen)), test_environment(instance))
+    """Tests inside the network of fresh practice sites: each has a worker, which takes one file after another."""
+    workers = []
+    for name in NAMES:
+        bring_up_site(Instance(name), Teller(), accounts=ACCOUNTS, seed=SEED)
+        workers += ["--tx", f"popen//python={sys.executable} -m lab.testing inside {name}"]
+    run(pytest(*chosen, *workers, "--dist", "loadfile"))
+
+
+def inside(name: str, *words: str) -> None:
+    """Python inside a site's network, in the environment of its tests: becomes it."""
+    command = joined(Instance(name), [sys.executable, *words])
+    os.execvpe(command[0], command, test_environment(Instance(name)))
 
 
 @contextlib.contextmanager
@@ -79,7 +121,7 @@ def beside(command: list[str]) -> Iterator[None]:
 
 def end_to_end(*chosen: str) -> None:
     """The phases as Airflow runs them, on a fresh practice site."""
-    instance, tell = Instance(NAME), Teller()
+    instance, tell = Instance(AIRFLOW_NAME), Teller()
     bring_up_site(instance, tell, accounts=ACCOUNTS, seed=SEED)
     bring_up_airflow(instance, tell, port=free_port(8180))
     try:
@@ -88,19 +130,73 @@ def end_to_end(*chosen: str) -> None:
         stop(Home(instance))
 
 
+def cluster(*chosen: str) -> None:
+    """docker-compose.yaml and the Dockerfile for real, on the Docker machine of a fresh practice site."""
+    instance = Instance(NAME)
+    bring_up_site(instance, Teller(), accounts=ACCOUNTS, seed=SEED)
+    run(pytest(*(chosen or (SHORT_CLUSTER,)), "-s", DAY_LONG), test_environment(instance))
+
+
+LANES = {
+    "without-docker": ("unit", "end-to-end"),
+    "with-docker": ("integration-site", "integration-own", "test-cluster"),
+}
+SITES = {
+    "end-to-end": (AIRFLOW_NAME,),
+    "integration-site": NAMES,
+    "test-cluster": (NAME,),
+}
+
+
 def everything() -> None:
-    """All parts, the quick ones first."""
+    """All parts: lint, then two lanes beside each other, since hosts are waited for most of the time.
+
+    The cluster's images are built beside them, when they are not there yet.
+    """
+    first, second = LANES
     try:
-        lint()
+        with beside(CLUSTER_IMAGES):
+            measured_part("lint")
+            print(f"tests: {', '.join(LANES[first])} run beside what follows; their words come at the end", flush=True)
+            with beside([sys.executable, "-m", "lab.testing", first]):
+                lane(second)
+    finally:
+        for name in (*NAMES, AIRFLOW_NAME):
+            bring_down(Instance(name), purge=True)
+
+
+def lane(name: str) -> None:
+    """One part after another; a failed one doesn't keep the others from being seen. Raises TestsFailed."""
+    failures = []
+    for part in LANES[name]:
+        try:
+            measured_part(part)
+        except (TestsFailed, LabError) as error:
+            print(f"tests: {part}: {error}", flush=True)
+            failures.append(part)
+    if failures:
+        raise TestsFailed(f"failed: {', '.join(failures)}")
+
+
+def measured_part(part: str) -> None:
+    with measured(part, *map(Instance, SITES.get(part, ()))):
+        PARTS[part]()
+
+
+def deep() -> None:
+    """The long forms: every interruption, every step, what is fuzzed, the day on the cluster with its faults: hours."""
+    os.environ["BASCULE_TEST_DEPTH"] = "full"
+    try:
         unit()
         integration()
-        end_to_end()
+        cluster("tests/cluster")
     finally:
-        bring_down(Instance(NAME), purge=True)
+        for name in NAMES:
+            bring_down(Instance(name), purge=True)
 
 
 def pytest(*words: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-q", *words]
+    return [sys.executable, "-m", "pytest", "-q", "--durations=12", "--durations-min=10", *words]
 
 
 def test_environment(instance: Instance) -> dict[str, str]:
@@ -122,8 +218,14 @@ PARTS: dict[str, Callable[..., None]] = {
     "lint": lint,
     "unit": unit,
     "integration": integration,
+    "integration-own": integration_with_own_servers,
+    "integration-site": integration_on_the_site,
     "end-to-end": end_to_end,
+    "test-cluster": cluster,
+    "inside": inside,
+    **{name: partial(lane, name) for name in LANES},
     "all": everything,
+    "deep": deep,
 }
 
 
@@ -131,7 +233,7 @@ def main() -> int:
     part, chosen, began = sys.argv[1], sys.argv[2:], time.monotonic()
     try:
         PARTS[part](*chosen)
-    except (TestsFailed, DemoFailed) as error:
+    except (TestsFailed, LabError) as error:
         print(f"tests: {error}", flush=True)
         return 1
     print(f"tests: {part}: passed in {(time.monotonic() - began) / 60:.1f} minutes", flush=True)

@@ -7,7 +7,6 @@ logged-in connection on its standard input; the small front here does the login.
 import contextlib
 import os
 import re
-import shutil
 import socket
 import socketserver
 import subprocess
@@ -16,10 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bascule.access import Endpoint, Login
-from bascule.mailbox.server import Server
+from bascule.hosts.login import Endpoint, Login
+from bascule.mailbox.imap.server import Server
 
 from tests.mail_servers import PASSWORD
+from tests.unpacked import environment, unpacked
 
 PACKAGES = [
     "courier-imap",
@@ -32,31 +32,7 @@ PACKAGES = [
     "libidn12",
     "libpcre3",
 ]
-UNPACKED = Path(__file__).parents[1] / "var" / "courier"
-GAM_SERVER = UNPACKED / "usr" / "libexec" / "gam_server"  # without it imapd waits a second for it at every SELECT
 CAPABILITY = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE"
-
-
-class CourierMissing(Exception):
-    """Raised when the packages can't be had."""
-
-
-def unpacked() -> Path:
-    """Where Courier lies; fetched and unpacked when it is not there yet."""
-    imapd = UNPACKED / "usr" / "bin" / "imapd"
-    if not (imapd.exists() and GAM_SERVER.exists()):
-        if not shutil.which("apt-get"):
-            raise CourierMissing("no apt-get on this machine")
-        packages = UNPACKED / "packages"
-        packages.mkdir(parents=True, exist_ok=True)
-        fetched = subprocess.run(
-            ["apt-get", "download", "-q", *PACKAGES], cwd=packages, capture_output=True, check=False
-        )
-        if fetched.returncode:
-            raise CourierMissing(fetched.stderr.decode(errors="replace")[-300:])
-        for package in packages.glob("*.deb"):
-            subprocess.run(["dpkg", "-x", str(package), str(UNPACKED)], check=True)
-    return imapd
 
 
 @dataclass
@@ -73,14 +49,13 @@ class Courier:
 
 @contextlib.contextmanager
 def courier(home: Path, *, besides: str = "") -> Iterator[Courier]:
-    """A front on a port of loopback until the end of the block. Raises CourierMissing.
+    """A front on a port of loopback until the end of the block. Raises PackagesMissing.
 
     `besides`: capabilities that it announces beyond the usual ones.
     """
-    imapd = unpacked()
-    libraries = ":".join(
-        str(UNPACKED / part) for part in ("usr/lib", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
-    )
+    root = unpacked("courier", PACKAGES)
+    imapd = root / "usr" / "bin" / "imapd"
+    watcher = root / "usr" / "libexec" / "gam_server"  # without it imapd waits a second for it at every SELECT
 
     class Front(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -90,19 +65,18 @@ def courier(home: Path, *, besides: str = "") -> Iterator[Courier]:
             maildir = home / user / "Maildir"
             for part in ("cur", "new", "tmp"):
                 (maildir / part).mkdir(parents=True, exist_ok=True)
-            environment = {
-                "LD_LIBRARY_PATH": libraries,
-                "GAMIN_DEBUG_SERVER": str(GAM_SERVER),
+            variables = {
+                **environment(root),
+                "GAMIN_DEBUG_SERVER": str(watcher),
                 "AUTHENTICATED": user,
                 "HOME": str(home / user),
                 "IMAP_KEYWORDS": "1",
                 "IMAP_CAPABILITY": f"{CAPABILITY} {besides}".rstrip(),
                 "IMAP_USELOCKS": "0",
-                "PATH": os.environ["PATH"],
             }
             with subprocess.Popen(
                 [str(imapd), "Maildir"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env=environment, cwd=home / user,
+                env=variables, cwd=home / user,
             ) as process:  # fmt: skip
                 assert process.stdin is not None and process.stdout is not None
                 while b"PREAUTH" not in process.stdout.readline():

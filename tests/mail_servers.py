@@ -8,14 +8,19 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from bascule.access import Endpoint, Login
-from bascule.mailbox.server import Server
+from bascule.hosts.login import Endpoint, Login
+from bascule.mailbox.doveadm import Doveadm, opener
+from bascule.mailbox.imap.server import Server
+
+from tests.local_host import LocalHost
 
 PASSWORD = "secret"
+_PREFIX = "bascule-imap-"
 
 _DOVECOT = """
 protocols = imap
@@ -61,6 +66,9 @@ service imap {{
 service stats {{
   chroot =
 }}
+service doveadm {{
+  chroot =
+}}
 mail_max_userip_connections = 100
 protocol imap {{
   {capability}
@@ -98,6 +106,10 @@ class Dovecot:
         endpoint = Endpoint("127.0.0.1", self.port, "plain", timeout=30.0)
         return Server(endpoint, Login(user, PASSWORD), **options)  # type: ignore[arg-type]
 
+    def doveadm(self, user: str) -> Callable[[], Doveadm]:
+        """What opens a channel for commands to it, with the program that is sent to other hosts, run here."""
+        return opener(LocalHost("new"), user, base_dir=str(self.home / "run"))  # type: ignore[arg-type]
+
     @property
     def log(self) -> str:
         path = self.home / "dovecot.log"
@@ -106,10 +118,20 @@ class Dovecot:
 
 @contextlib.contextmanager
 def mail_directory() -> Iterator[Path]:
-    """A directory that the servers' own user can enter (pytest's are root's alone)."""
-    with tempfile.TemporaryDirectory(prefix="bascule-imap-", ignore_cleanup_errors=True) as name:
+    """A directory that the servers' own user can enter (pytest's are root's alone).
+
+    Its name holds our process: what a run left that was killed is cleared away by the next one.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = left.name.removeprefix(_PREFIX).split("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)
+
+
+WITH_US = ("setpriv", "--pdeathsig", "TERM")  # before a server's command: it ends when we do, however that happens
 
 
 def free_port() -> int:
@@ -157,7 +179,9 @@ def dovecot(
         )
     )  # fmt: skip
     binary = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin") or "dovecot"
-    process = subprocess.Popen([binary, "-F", "-c", str(config)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*WITH_US, binary, "-F", "-c", str(config)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     try:
         wait_for_port(port, process)
         yield Dovecot(home, port, tls_port, process, without=frozenset(without.split()))
@@ -168,6 +192,19 @@ def dovecot(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def two_dovecots(
+    old: Mapping[str, Any] | None = None, new: Mapping[str, Any] | None = None, **both: Any
+) -> Iterator[tuple[Dovecot, Dovecot]]:
+    """Old with Maildirs and `.` between folders' names, new with sdboxes and `/`; options for one of them, or both."""
+    with (
+        mail_directory() as home,
+        dovecot(home / "old", **{**both, **(old or {})}) as one,
+        dovecot(home / "new", **{"separator": "/", "location": "sdbox:~/sdbox", **both, **(new or {})}) as other,
+    ):
+        yield one, other
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:

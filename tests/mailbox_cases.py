@@ -1,12 +1,16 @@
 """The cases of the engine's tests, and the pair of servers on which they run."""
 
+import contextlib
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 from bascule.ledger import Ledger
-from bascule.mailbox import MailboxJob, Options, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, TransientError, sync_mailbox
+from bascule.mailbox.doveadm import Doveadm
 
-from tests.fault_relay import Faults
+from tests.imap_relay import Faults, relay
 from tests.mail_servers import Dovecot
 from tests.mailbox_states import Account, parse
 
@@ -34,7 +38,8 @@ CASES = [
     Case("new mail", "INBOX: a b", "", "INBOX: a b c d/S", "INBOX: a b c d/S"),
     Case("flags from old", "INBOX: a b c/S", "", "INBOX: a/S b c/F+new", "INBOX: a/S b c/F+new"),
     Case("flags on new stay", "INBOX: a b", "", "INBOX: a/S b", None, "INBOX: a/S b"),
-    Case("both sides: new wins", "INBOX: a b", "", "INBOX: a/S b", "INBOX: a/F b", "INBOX: a/S b"),
+    Case("flags on both sides", "INBOX: a b/F", "", "INBOX: a/SF b/S", "INBOX: a/F b", "INBOX: a/S b/FS"),
+    Case("flags of before stay", "INBOX: a b c/S", "INBOX: a/F b/F", "INBOX: a/FS b/F c", "INBOX: a/S b c"),
     Case("removed on old", "INBOX: a b c", "INBOX: z", "INBOX: a c z", "INBOX: a c"),
     Case("removed on old, changed on new", "INBOX: a b", "", "INBOX: a b/F", "INBOX: a", "INBOX: a b/F"),
     Case("removed on old, was on new before", "INBOX: a b", "INBOX: b", "INBOX: a b", "INBOX: a"),
@@ -58,6 +63,7 @@ class Pair:
     new_port: int
     faults: Faults
     without: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())  # capabilities not used: old, new
+    keeps_uids: bool = False  # new can be commanded; what is told to it counts as commands, and is cut like them
 
     def job(self, user: str, options: Options) -> MailboxJob:
         old, new = self.old.server(user), self.new.server(user)
@@ -66,13 +72,41 @@ class Pair:
             replace(old, endpoint=replace(old.endpoint, port=self.old_port), without=self.without[0]),
             replace(new, endpoint=replace(new.endpoint, port=self.new_port), without=self.without[1]),
             options,
+            self._doveadm(user) if self.keeps_uids else None,
         )
+
+    def _doveadm(self, user: str) -> Callable[[], Doveadm]:
+        opened = self.new.doveadm(user)
+        return lambda: cast(Doveadm, CutDoveadm(opened(), self.faults))
 
     def old_account(self, user: str) -> Account:
         return Account(self.old.port, user, ".")
 
     def new_account(self, user: str) -> Account:
         return Account(self.new.port, user, "/")
+
+
+@dataclass
+class CutDoveadm:
+    """Commands to new's Dovecot that are carried out, and whose answers may be lost."""
+
+    doveadm: Doveadm
+    faults: Faults
+
+    def update(self, folder: bytes, **given: int) -> None:
+        self.doveadm.update(folder, **given)
+        if self.faults.command():
+            raise TransientError("the SSH connection broke")
+
+    def close(self) -> None:
+        self.doveadm.close()
+
+
+@contextlib.contextmanager
+def relayed_pair(old: Dovecot, new: Dovecot) -> Iterator[Pair]:
+    faults = Faults()
+    with relay(old.port, faults) as old_port, relay(new.port, faults) as new_port:
+        yield Pair(old, new, old_port, new_port, faults)
 
 
 def prepare(pair: Pair, case: Case, ledger: Ledger, options: Options) -> MailboxJob:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from bascule.mailbox import names
+from bascule.text import mutf7
 
 from tests.mail_servers import PASSWORD
 
@@ -71,7 +71,7 @@ class Account:
     def wire_name(self, folder: str) -> str:
         if folder == "INBOX":
             return '"INBOX"'
-        raw = self.prefix.encode() + names.encode(folder.replace("/", self.separator))
+        raw = self.prefix.encode() + mutf7.encode(folder.replace("/", self.separator))
         return '"' + raw.decode().replace("\\", "\\\\").replace('"', '\\"') + '"'
 
     def folders(self) -> list[str]:
@@ -80,7 +80,7 @@ class Account:
             match = re.fullmatch(rb'\(([^)]*)\) (?:"."|NIL) (.*)', line or b"")
             if match and b"\\noselect" not in match[1].lower() and b"\\nonexistent" not in match[1].lower():
                 raw = match[2].strip(b'"').replace(b'\\"', b'"').replace(b"\\\\", b"\\")
-                name = names.display(raw)
+                name = mutf7.display(raw)
                 if name.upper() != "INBOX":
                     name = name.removeprefix(self.prefix).replace(self.separator, "/")
                 found.append("INBOX" if name.upper() == "INBOX" else name)
@@ -89,7 +89,7 @@ class Account:
     def make(self, contents: Contents) -> None:
         """Bring the mailbox into this state with as few acts as a user would need."""
         have = self.folders()
-        for folder in contents:
+        for folder in sorted(contents):  # those above first: some servers make them with those below
             if folder not in have and folder != "INBOX":
                 self._ok(self.client.create(self.wire_name(folder)))
         for folder in have:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.airflow import BUSY_SECONDS, TRIES, Home, Rest
+from lab.airflow.processes import BUSY_SECONDS, TRIES, Home, Rest
+from lab.measure.screenshot import logged_in, opened_browser
 from lab.paths import Instance
-from lab.screenshot import logged_in, opened_browser
 
 
 @dataclass

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 from bascule import site
-from bascule.ledger import Ledger, problems
+from bascule.ledger import Ledger
+from bascule.problems import store
 
-from lab import airflow
-from lab.airflow import Home, Rest
-from lab.answering import THINKING_SECONDS, Answerer, Rule, read_rules
-from lab.demo import ANSWERS, DECIDED_BEFORE, PHASES, lab
-from lab.following import RunFailed, Teller, follow
+from lab.airflow import processes
+from lab.airflow.answering import THINKING_SECONDS, Answerer, Rule, read_rules
+from lab.airflow.following import PHASES, RunFailed, Teller, follow
+from lab.airflow.processes import Home, Rest
+from lab.corpus.people import FIXED
+from lab.demo import ANSWERS, DECIDED_BEFORE
 from lab.paths import Instance
-from lab.people import FIXED
+from lab.shell import lab
 from tests.end_to_end import browsing
 from tests.end_to_end.outside import arrived, ask_before_the_day, look, send
 
@@ -42,7 +44,7 @@ class BrowserAnswerer(Answerer):
         self._day = day
 
     def give(self, question: dict[str, Any], rule: Rule) -> None:
-        if question["task_instance"]["task_id"] != "mailbox.review" or rule.account != BY_BROWSER:
+        if question["task_instance"]["task_id"] != "mailbox.sync" or rule.account != BY_BROWSER:
             super().give(question, rule)
             return
         shown = Rule(rule.dag, rule.task, rule.option, values={TYPED_FOR: TYPED})
@@ -54,12 +56,13 @@ class BrowserAnswerer(Answerer):
 
 @dataclass
 class Run:
-    """One run of a DAG as it was found at some moment."""
+    """One run of a DAG as it was found at some moment. `asked`: the names of tasks that have asked somebody."""
 
     dag: str
     id: str
     state: str
     tasks: list[dict[str, Any]]
+    asked: set[str]
 
     def task(self, task_id: str, name: str | None = None) -> dict[str, Any]:
         """The instance of this task, of a mapped one the instance with this name."""
@@ -83,7 +86,10 @@ class Day:
 
     def look(self, name: str, dag: str, run: str) -> Run:
         """Remember a run as it is now."""
-        self.seen[name] = Run(dag, run, self.rest.run_state(dag, run) or "", self.rest.tasks(dag, run))
+        questions = self.rest.call("GET", f"dags/{dag}/dagRuns/{run}/hitlDetails?limit=100")["hitl_details"]
+        asked = {str(each["task_instance"]["rendered_map_index"]) for each in questions}
+        state = self.rest.run_state(dag, run) or ""
+        self.seen[name] = Run(dag, run, state, self.rest.tasks(dag, run), asked)
         return self.seen[name]
 
     def log_of(self, run: Run, task: dict[str, Any], attempt: int | None = None) -> str:
@@ -98,7 +104,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def rest() -> Rest:
     home = Home(Instance(os.environ["BASCULE_LAB_INSTANCE"]))
-    client = Rest(f"http://127.0.0.1:{airflow.PORT_INSIDE}", airflow.USER, home.password())
+    client = Rest(f"http://127.0.0.1:{processes.PORT_INSIDE}", processes.USER, home.password())
     client.wait_until_healthy()
     return client
 
@@ -154,7 +160,7 @@ def _prepare_once_more(made: Day, tell: Teller) -> None:
     lab(made.instance, "meanwhile")
     run = made.rest.trigger("prepare", {"accounts": USED_ON_BOTH})
     end_of(made, "prepare, the next night", "prepare", run, tell, [])
-    found = problems.problems(made.ledger, states=("open", "decided", "settled"))
+    found = store.problems(made.ledger, states=("open", "decided", "settled"))
     made.notes["found by prepare"] = {f"{each.room}/{each.kind}" for each in found}
 
 
@@ -182,8 +188,8 @@ def _try_dry_run(made: Day, tell: Teller) -> None:
 def _freeze_and_roll_back(made: Day, tell: Teller) -> None:
     """A freeze that is taken back: what each change finds afterwards is compared with what it had found before."""
     from bascule import changes
-    from bascule.access import opened
     from bascule.changes import acts
+    from bascule.hosts.access import opened
     from bascule.ledger import journal
 
     end_of(made, "freeze, rolled back", "freeze", made.rest.trigger("freeze"), tell, [])
@@ -251,11 +257,9 @@ def _migrate(made: Day, tell: Teller) -> None:
 
 
 def _sync_one_mailbox_again(made: Day, run: str, tell: Teller) -> None:
-    """Clear one mailbox's sync in the transfer, as a person does in the UI."""
-    before = made.seen["transfer"]
-    clean = next(task for task in before.named("mailbox.sync") if task["state"] == "success")
-    made.notes["cleared mailbox"] = clean["rendered_map_index"]
-    made.rest.clear("transfer", run, [["mailbox.sync", clean["map_index"]]], downstream=False)
+    """Clear the sync of a mailbox that had problems in the transfer, as a person does in the UI."""
+    settled = made.seen["transfer"].task("mailbox.sync", BY_BROWSER)
+    made.rest.clear("transfer", run, [["mailbox.sync", settled["map_index"]]], downstream=False)
     end_of(made, "transfer after clear", "transfer", run, tell, REVIEWS)
 
 

@@ -18,18 +18,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import requests
+import httpx
 from bascule import site
-from bascule.access import opened
-from bascule.ledger import journal, problems
+from bascule.hosts.access import opened
+from bascule.ledger import journal
 from bascule.mailbox import job_for, sync_mailbox
+from bascule.problems import store
+from bascule.problems.model import Room, State
 
-from lab import driver
-from lab.airflow import USER, Home
-from lab.answering import THINKING_SECONDS
-from lab.following import Teller
+from lab.airflow.answering import THINKING_SECONDS
+from lab.airflow.following import Teller
+from lab.airflow.processes import USER, Home
+from lab.corpus.store import Stores
+from lab.hosts import driver
 from lab.paths import CHECKOUT
-from lab.store import Stores
 from tests.end_to_end import browsing, losing
 from tests.end_to_end.conftest import APPLY, Day
 from tests.integration import directory_entries
@@ -42,7 +44,7 @@ SPECIAL = frozenset(ACCOUNTS[:8])
 BEFORE_THE_LOSS = ACCOUNTS[8:28]
 SECONDS = 1200  # for what needs much less: only what never comes may end the tests
 ENDED = ("success", "failed", "skipped", "upstream_failed")
-ROOMS: tuple[problems.Room, ...] = ("mailbox", "account")
+ROOMS: tuple[Room, ...] = ("mailbox", "account")
 FOLDER = "~notes"
 # As Dovecot's listescape plugin writes "~" on the disk.
 MAKE = r"""
@@ -66,8 +68,12 @@ def decide_about_fifty(day: Day, tell: Teller) -> None:
         find_problems(day)
         run = day.rest.trigger("problems", {"accounts": "(uid=cinquante*)"})
         wait_for_questions(day, run, ACCOUNTS)
-        day.notes["asked at once"] = len(questions(day, run))
-        tell("problems: all of them wait; answering, and killing one task")
+        day.look("problems while all wait", "problems", run)
+        tell("problems: all of them wait; killing Airflow meanwhile")
+        losing.kill_airflow(day.rest, day.instance)
+        wait_for_questions(day, run, ACCOUNTS)
+        day.look("problems after Airflow was killed", "problems", run)
+        tell("problems: answering, and killing one task")
         time.sleep(THINKING_SECONDS)
         answer_some(day, run)
         tell("problems: throwing Airflow's database away")
@@ -82,7 +88,8 @@ def decide_about_fifty(day: Day, tell: Teller) -> None:
 def answer_some(day: Day, run: str) -> None:
     """In the first Airflow: by browser and CSV, with a killed task, twice, and twenty others in any order."""
     asked = {name(each): each for each in questions(day, run)}
-    killed, index = f"dags/problems/dagRuns/{run}/taskInstances/mailbox", asked[KILLED]["task_instance"]["map_index"]
+    index = asked[KILLED]["task_instance"]["map_index"]
+    killed = f"dags/problems/dagRuns/{run}/taskInstances/mailbox.review/{index}"
     kill_between_decision_and_settling(day, run, asked[KILLED], killed)
     browsing.answer(day.rest, day.instance, asked[BY_BROWSER], APPLY, {field_of(asked[BY_BROWSER]): TYPED[BY_BROWSER]})
     day.notes["csv"] = answer_by_csv(day)
@@ -98,30 +105,25 @@ def answer_some(day: Day, run: str) -> None:
         return settled <= in_state(day, "settled") and bool(others)
 
     def has_ended() -> bool:
-        # Airflow knows no instance of a mapped task by its index before it has looked at what comes before it.
-        states = {
-            each["task_id"]: each["state"] for each in day.rest.tasks("problems", run) if each["map_index"] == index
-        }
-        return states.get("mailbox.settle") == "success" or states.get("mailbox.settle_again") in ENDED
+        return bool(day.rest.call("GET", killed)["state"] in ENDED)
 
     wait_until(are_settled, "the first answers are not settled")
     wait_until(has_ended, "the task that was killed does not end in a later try")
     day.look("problems before the loss", "problems", run)
 
 
-def kill_between_decision_and_settling(day: Day, run: str, question: dict[str, Any], group: str) -> None:
-    """`group`: the path of the mailbox's tasks in Airflow's REST API."""
+def kill_between_decision_and_settling(day: Day, run: str, question: dict[str, Any], path: str) -> None:
+    """`path`: of the mailbox's task in Airflow's REST API."""
     answer(day, question)
-    index = question["task_instance"]["map_index"]
     seen: dict[str, float] = {}
     losing.kill_task(
         day.rest,
         day.instance,
-        f"{group}.settle/{index}",
+        path,
         meanwhile=lambda: answer_what_is_asked_anew(day, run, seen, [KILLED]),
+        when=lambda: KILLED not in in_state(day, "open"),
     )
     day.notes["decided and not settled when killed"] = KILLED in in_state(day, "decided")
-    day.notes["asked when killed"] = day.rest.call("GET", f"{group}.review/{index}")["try_number"]
 
 
 def answer_twice(day: Day, question: dict[str, Any]) -> int | None:
@@ -129,8 +131,8 @@ def answer_twice(day: Day, question: dict[str, Any]) -> int | None:
     answer(day, question)
     try:
         day.rest.answer(question, "Leave these out")
-    except requests.HTTPError as error:
-        return error.response.status_code if error.response is not None else None
+    except httpx.HTTPStatusError as error:
+        return error.response.status_code
     return 200
 
 
@@ -151,18 +153,17 @@ def answer_what_is_left(day: Day) -> str:
 
     def are_asked_again() -> bool:
         answer_what_is_asked_anew(day, run, seen, left)
-        return {name(each) for each in questions(day, run, again=True)} == asked_again
+        return {name(each) for each in questions(day, run) if is_second_round(each)} == asked_again
 
     wait_until(are_asked_again, "wrong names are not asked again")
-    again = {name(each): each for each in questions(day, run, again=True)}
+    again = {name(each): each for each in questions(day, run) if is_second_round(each)}
     day.notes["asked again"] = {
         account: (each["body"], {key: field["value"] for key, field in each["params"].items()})
         for account, each in again.items()
     }
 
     def is_ended() -> bool:
-        answer_what_is_asked_anew(day, run, seen, left)
-        answer_what_is_asked_anew(day, run, seen, asked_again, again=True)
+        answer_what_is_asked_anew(day, run, seen, left, again=True)
         return day.rest.run_state("problems", run) in ("success", "failed")
 
     wait_until(is_ended, "the run does not end")
@@ -173,8 +174,8 @@ def answer_with_no_option(day: Day, question: dict[str, Any]) -> int | None:
     """Returns the status with which Airflow refuses an option that was not offered."""
     try:
         day.rest.answer(question, "Throw it away")
-    except requests.HTTPError as error:
-        return error.response.status_code if error.response is not None else None
+    except httpx.HTTPStatusError as error:
+        return error.response.status_code
     return 200
 
 
@@ -207,25 +208,31 @@ def withdraw(day: Day) -> None:
     with day.ledger.session() as session:
         for account in ACCOUNTS:
             for room in ROOMS:
-                problems.withdraw_unseen(session, account, room, seen=())
+                store.withdraw_unseen(session, account, room, seen=())
 
 
 def name(question: dict[str, Any]) -> str:
     return str(question["task_instance"]["rendered_map_index"])
 
 
-def questions(day: Day, run: str, *, again: bool = False) -> list[dict[str, Any]]:
-    task = "mailbox.review_again" if again else "mailbox.review"
-    return [
-        each
-        for each in day.rest.questions()
-        if (each["task_instance"]["dag_run_id"], each["task_instance"]["task_id"]) == (run, task)
-    ]
+def questions(day: Day, run: str) -> list[dict[str, Any]]:
+    """What this run asks, in itself or by runs of `ask_again`, which are named after it."""
+    return [each for each in day.rest.questions() if run in each["task_instance"]["dag_run_id"]]
 
 
-def in_state(day: Day, state: problems.State) -> set[str]:
+def each_try(question: dict[str, Any]) -> str:
+    """A name of the question in this try of its task: a lost answer is asked anew in another one."""
+    return f"{question['task_instance']['id']} {question['task_instance']['try_number']}"
+
+
+def is_second_round(question: dict[str, Any]) -> bool:
+    """Whether it asks about what an earlier answer left, or could not be taken of it."""
+    return bool(question["task_instance"]["dag_id"] == "ask_again")
+
+
+def in_state(day: Day, state: State) -> set[str]:
     """Those of the fifty that have a problem in this state."""
-    return {each.account for each in problems.problems(day.ledger, states=(state,))} & {*ACCOUNTS}
+    return {each.account for each in store.problems(day.ledger, states=(state,))} & {*ACCOUNTS}
 
 
 def decided(day: Day) -> dict[str, int]:
@@ -264,13 +271,13 @@ def answer_by_csv(day: Day) -> dict[str, Any]:
     }
 
     def decide(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bascule.decisions", *words]
+        command = [sys.executable, "-m", "bascule.problems", *words]
         return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
 
     listed = decide("list", "--csv", str(file), "--account", BY_CSV)
     edit(file, {"decision": "apply", "name": "a/b"})
     wrong = decide("take", str(file))
-    before = problems.problems(day.ledger, account=BY_CSV)
+    before = store.problems(day.ledger, account=BY_CSV)
     edit(file, {"decision": "apply", "name": "=Notes"})
     right = decide("take", str(file))
     twice = decide("take", str(file))
@@ -293,19 +300,23 @@ def answer(day: Day, question: dict[str, Any], typed_for: Mapping[str, str] = TY
     typed = typed_for.get(name(question))
     try:
         day.rest.answer(question, option, {field_of(question): typed} if typed else {})
-    except requests.HTTPError as error:  # answered already by a call that was tried again, or asked anew meanwhile
-        if error.response is None or error.response.status_code not in (404, 409):
+    except httpx.HTTPStatusError as error:  # answered already by a call that was tried again, or asked anew meanwhile
+        if error.response.status_code not in (404, 409):
             raise
 
 
 def answer_what_is_asked_anew(
     day: Day, run: str, seen: dict[str, float], accounts: Collection[str], *, again: bool = False
 ) -> None:
-    """A busy scheduler can lose the task of an answer that came too early (it then asks again, as it should)."""
-    for question in questions(day, run, again=again):
-        first_seen = seen.setdefault(question["task_instance"]["id"], time.monotonic())
-        if name(question) in accounts and time.monotonic() - first_seen > THINKING_SECONDS:
-            answer(day, question, TYPED_AGAIN if again else TYPED)
+    """A busy scheduler can lose the task of an answer that came too early (it then asks again, as it should).
+
+    Second rounds are answered only with `again`.
+    """
+    for question in questions(day, run):
+        waited = time.monotonic() - seen.setdefault(each_try(question), time.monotonic())
+        second = is_second_round(question)
+        if name(question) in accounts and waited > THINKING_SECONDS and (again or not second):
+            answer(day, question, TYPED_AGAIN if second else TYPED)
 
 
 def folders_on_new(day: Day, account: str) -> set[str]:

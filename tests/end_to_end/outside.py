@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from email.message import EmailMessage
 
-from lab import driver
+from lab.corpus.people import people
+from lab.corpus.store import Side, Stores
 from lab.facts import HOSTS
+from lab.hosts import driver
 from lab.paths import Instance
-from lab.people import people
-from lab.store import Side, Stores
 from lab.testing import ACCOUNTS, SEED
 
 ABSENT = "cdaubigne"  # whose filter answers for her

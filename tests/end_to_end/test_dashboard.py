@@ -3,28 +3,29 @@
 import json
 import os
 
+import httpx
 import pytest
-import requests
 from bascule.ledger import filters, mailboxes
 from markupsafe import escape
 
-from lab.airflow import USER, Home, Rest
+from lab.airflow.processes import USER, Home, Rest
 from lab.paths import Instance
 from tests.end_to_end.conftest import Day
 
 
 def dashboard(
     rest: Rest, user: str | None = None, token: str | None = None, *, page: str = "", **asked: str
-) -> requests.Response:
+) -> httpx.Response:
     """The page as this user gets it, by the cookie that the UI uses; without a user as anybody gets it."""
     if user:
         passwords = json.loads(Home(Instance(os.environ["BASCULE_LAB_INSTANCE"])).passwords.read_text())
         login = {"username": user, "password": passwords[user]}
-        answer = requests.post(f"{rest.base}/auth/token", json=login, timeout=30)
+        answer = httpx.post(f"{rest.base}/auth/token", json=login, timeout=30)
         answer.raise_for_status()
         token = answer.json()["access_token"]
     cookies = {"_token": token} if token else None
-    return requests.get(f"{rest.base}/bascule/{page}", params=asked, cookies=cookies, timeout=60)
+    headers = {"Accept-Language": "en"}
+    return httpx.get(f"{rest.base}/bascule/{page}", params=asked or None, headers=headers, cookies=cookies, timeout=60)
 
 
 def test_nobody_reads_the_dashboard_without_login(rest: Rest) -> None:
@@ -38,7 +39,7 @@ def test_whoever_may_read_task_logs_reads_the_dashboard(rest: Rest, user: str) -
     answer = dashboard(rest, user)
 
     assert answer.status_code == 200
-    assert "Phases" in answer.text
+    assert "Timeline" in answer.text
 
 
 def test_the_dashboard_stands_in_the_navigation(rest: Rest) -> None:
@@ -50,11 +51,13 @@ def test_the_dashboard_stands_in_the_navigation(rest: Rest) -> None:
 
 def test_the_dashboard_shows_the_day(day: Day) -> None:
     text = dashboard(day.rest, USER).text
+    listed = dashboard(day.rest, USER, page="mailboxes").text
+    record = dashboard(day.rest, USER, page="record").text
 
     first_of_the_first_page = sorted(mailboxes.mailbox_states(day.ledger))[:12]
-    assert [account for account in first_of_the_first_page if f"<td>{account}<td" not in text] == []
-    assert "The chain holds" in text
-    assert "go_no_go" in text
+    assert [account for account in first_of_the_first_page if f"<bdi>{account}</bdi>" not in listed] == []
+    assert "The outage took" in text
+    assert "The chain holds" in record
 
 
 def test_the_dashboard_shows_what_became_of_a_filter(day: Day) -> None:
@@ -65,3 +68,15 @@ def test_the_dashboard_shows_what_became_of_a_filter(day: Day) -> None:
     assert f"Filters of {edited.account}" in text
     assert escape(edited.report["edits"][0]["reason"]) in text
     assert "No difference in what the old and the new filter do." in text or "does otherwise" in text
+
+
+def test_a_tasks_button_leads_to_its_page(day: Day) -> None:
+    """As Airflow's UI shows it: of a mailbox's task to the page of its account."""
+    run = day.seen["transfer"]
+    mailbox = run.named("mailbox.sync")[0]
+    place = f"dags/transfer/dagRuns/{run.id}/taskInstances/mailbox.sync/links?map_index={mailbox['map_index']}"
+    button = day.rest.call("GET", place)["extra_links"]["Bascule"]
+
+    page = dashboard(day.rest, USER, page=button.removeprefix("/bascule/"))
+    assert page.status_code == 303
+    assert page.headers["location"] == f"account?name={mailbox['rendered_map_index']}"

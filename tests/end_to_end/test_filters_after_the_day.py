@@ -5,11 +5,12 @@ import uuid
 from dataclasses import dataclass, field
 
 import pytest
-from bascule.ledger import mailboxes, problems
-from bascule.sieve.plan import NEVER_MATCHES, NEVER_RAN
+from bascule.ledger import mailboxes
+from bascule.problems import store
+from bascule.sieve.script_problem import NEVER_MATCHES, NEVER_RAN
 
-from lab.people import people
-from lab.seed_filters import RENAMED_FOLDER, RENAMED_SUBJECT
+from lab.corpus.filters import RENAMED_FOLDER, RENAMED_SUBJECT
+from lab.corpus.people import people
 from lab.testing import ACCOUNTS, SEED
 from tests.end_to_end.conftest import Day
 from tests.end_to_end.outside import ABSENT, ASKS_BEFORE, WITHIN, answers, arrived, send
@@ -73,7 +74,7 @@ def test_the_renamed_folder_has_the_name_of_the_decision(day: Day) -> None:
 
 
 def test_the_colons_were_repaired_by_decision(day: Day) -> None:
-    decided = {(problem.account, problem.kind) for problem, _ in problems.all_decisions(day.ledger)}
+    decided = {(problem.account, problem.kind) for problem, _ in store.all_decisions(day.ledger)}
     assert {("zkovacs", NEVER_RAN), ("fstjean", NEVER_MATCHES)} <= decided
 
 

@@ -9,10 +9,11 @@ from bascule.ledger import journal, mailboxes
 from bascule.ledger.letters import sent
 from bascule.site import Site
 
-from lab import delivered, inject, inventory
-from lab.airflow import Home
+from lab.airflow.processes import Home
+from lab.corpus import inventory
+from lab.corpus.people import Person, people
 from lab.facts import HOSTS
-from lab.people import Person, people
+from lab.measure import delivered, inject
 from lab.testing import ACCOUNTS, SEED
 from tests.end_to_end.conftest import KEPT, Day
 from tests.end_to_end.outside import WITHIN

@@ -1,11 +1,11 @@
 """After the day: the owners of mailboxes in which something was decided have one letter in their new INBOX."""
 
-from bascule.decisions import letters
 from bascule.ledger.letters import sent
+from bascule.problems import letters
 from bascule.site import Site
 
-from lab.airflow import Home
-from lab.store import Stores
+from lab.airflow.processes import Home
+from lab.corpus.store import Stores
 from tests.end_to_end.conftest import Day
 
 

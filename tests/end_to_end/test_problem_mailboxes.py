@@ -1,17 +1,17 @@
 """The problem mailboxes of the practice site on the day: decided by the site file, by prepared answers, in the UI."""
 
-import html
 import re
 import subprocess
 from collections.abc import Collection
 from typing import Any
 
-from bascule.ledger import journal, mailboxes, problems
-from bascule.ledger.problems import Option
+from bascule.ledger import journal, mailboxes
+from bascule.problems import store
+from bascule.problems.model import Option
 
-from lab import driver
-from lab.corpus import CLOSED_ON_NEW, LONG_FOLDER, LONG_KEYWORD, PREFIX, USED_ON_NEW
+from lab.corpus.mailboxes import CLOSED_ON_NEW, LONG_FOLDER, LONG_KEYWORD, PREFIX, USED_ON_NEW
 from lab.demo import DECIDED_BEFORE
+from lab.hosts import driver
 from tests.end_to_end.conftest import BY_BROWSER, TYPED, USED_ON_BOTH, Day
 
 # Every kind that the practice site has, with how it was decided.
@@ -65,25 +65,26 @@ def test_what_was_decided_days_before_is_not_asked_on_the_day(day: Day) -> None:
     assert day.seen["problems before the day"].state == "success"
     assert {decision["phase"] for decision in decisions(day, DECIDED_BEFORE)} <= {"prepare", "problems"}
     transfer = day.seen["transfer"]
-    synced = [transfer.task("mailbox.sync", account) for account in DECIDED_BEFORE]
-    reviews = {task["map_index"]: task["state"] for task in transfer.named("mailbox.review")}
-    assert [task["state"] for task in synced] == ["success"] * len(DECIDED_BEFORE)
-    assert [reviews[task["map_index"]] for task in synced] == ["skipped"] * len(DECIDED_BEFORE)
+    synced = [task for task in transfer.named("mailbox.sync") if task["rendered_map_index"] in DECIDED_BEFORE]
+    assert {task["state"] for task in synced} <= {"success"}
+    states = mailboxes.mailbox_states(day.ledger)
+    assert [states[account].state for account in DECIDED_BEFORE] == ["verified"] * len(DECIDED_BEFORE)
+    assert transfer.asked.isdisjoint(DECIDED_BEFORE)
 
 
 def test_what_was_repaired_by_hand_is_looked_at_again_and_carried(day: Day) -> None:
     chosen = {each["account"]: (each["kind"], each["option"]) for each in decisions(day, REPAIRED_BY_HAND)}
     assert chosen == {account: (kind, Option.LOOK_AGAIN) for account, kind in REPAIRED_BY_HAND.items()}
     for account in REPAIRED_BY_HAND:
-        assert day.seen["transfer"].task("mailbox.settle", account)["state"] == "success"
-        assert problems.problems(day.ledger, account=account, states=("open", "decided", "settled")) == []
+        assert day.seen["transfer"].task("mailbox.sync", account)["state"] == "success"
+        assert store.problems(day.ledger, account=account, states=("open", "decided", "settled")) == []
     states = mailboxes.folder_map(day.ledger, "egarcon")
     assert states[PREFIX + CLOSED_ON_NEW] == CLOSED_ON_NEW
 
 
 def test_a_folder_that_was_used_on_new_and_removed_on_old_is_kept_by_decision(day: Day) -> None:
     assert day.seen["prepare, the next night"].state == "success"
-    (problem,) = problems.problems(day.ledger, account=USED_ON_BOTH, states=("settled",))
+    (problem,) = store.problems(day.ledger, account=USED_ON_BOTH, states=("settled",))
     assert (problem.kind, problem.subject) == ("folder-both-changed", PREFIX + USED_ON_NEW)
     command = ["doveadm", "fetch", "-u", USED_ON_BOTH, "hdr.subject", "mailbox", USED_ON_NEW]
     listed = subprocess.run(
@@ -97,7 +98,7 @@ def test_what_the_site_file_decides_is_asked_of_nobody(day: Day) -> None:
     standing = [decision for decision in decisions(day) if decision["source"] == "standing"]
     assert {decision["decided_by"] for decision in standing} == {"the site file"}
     assert {decision["phase"] for decision in standing} == {"prepare"}, "taken days before"
-    assert any(LONG_KEYWORD in each.subject for each in problems.problems(day.ledger, states=("settled",)))
+    assert any(LONG_KEYWORD in each.subject for each in store.problems(day.ledger, states=("settled",)))
 
 
 def test_the_name_that_was_typed_in_the_browser_is_the_folders_name(day: Day) -> None:
@@ -119,8 +120,10 @@ def test_a_name_that_is_written_against_the_page_is_shown_and_does_nothing(day: 
 
 def test_what_was_left_out_is_named_before_the_go(day: Day) -> None:
     (*_, gate) = journal.entries(day.ledger, kind="gate", event="decision")
-    evidence = html.unescape((gate.before or {})["evidence"].replace("\\", ""))
-    left_out = [each for each, how in problems.all_decisions(day.ledger) if how.option is problems.Option.LEAVE_OUT]
+    page, in_full = (gate.before or {})["evidence"], "\n".join((gate.before or {})["in full"])
+    left_out = [each for each, how in store.all_decisions(day.ledger) if how.option is Option.LEAVE_OUT]
     assert {each.account for each in left_out} >= {"mlacour", "cdaubigne"}
     for problem in left_out:
-        assert f"left out for {problem.account}: {problem.kind}: {problem.subject}" in evidence
+        assert f"left out for {problem.account}: {problem.kind}: {problem.subject}" in in_full
+    assert "left out by decision: " in page
+    assert "/bascule/evidence" in page  # where all of them stand

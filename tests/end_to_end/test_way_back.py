@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 from bascule import changes, site
-from bascule.access import opened
 from bascule.changes import acts
+from bascule.hosts.access import opened
 from bascule.ledger import journal, phases
 
-from lab.following import Teller
-from lab.store import Stores
+from lab.airflow.following import Teller
+from lab.corpus.store import Stores
 from tests.end_to_end.conftest import Day, Run, at_rest, end_of
 from tests.end_to_end.outside import arrived, look, send
 

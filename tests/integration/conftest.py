@@ -4,6 +4,7 @@
 PYTHONPATH=plugins:. .venv/bin/python -m pytest tests/integration`.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,16 +12,21 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pytest
 from bascule import site as site_file
-from bascule.access import Access, EnvironmentConnections
+from bascule.hosts.access import Access
+from bascule.hosts.connections import EnvironmentConnections
+from bascule.ledger import Ledger
+from bascule.mailbox import sync
 from bascule.site import Site
 
-from lab import driver
+from lab.hosts import driver
+from lab.hosts.secrets import Secrets, load_or_make
 from lab.paths import CHECKOUT, Instance
-from lab.secrets import Secrets, load_or_make
+from tests.imap_places import Box, Places
+from tests.mail_servers import Dovecot
+from tests.mailbox_cases import Pair, relayed_pair
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,28 @@ def access(lab: Lab) -> Iterator[Access]:
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def places() -> Iterator[Places]:
+    """IMAP servers of the tests' own, of every kind; each is started when a test asks for it."""
+    with contextlib.ExitStack() as stack:
+        yield Places(stack)
+
+
+@pytest.fixture(scope="session")
+def servers(places: Places) -> tuple[Dovecot, Dovecot]:
+    """Old with Maildirs and `.` between folders' names, new with sdboxes and `/`."""
+    return places["maildir"].server, places["sdbox"].server
+
+
+@pytest.fixture(scope="session")
+def pair(servers: tuple[Dovecot, Dovecot]) -> Iterator[Pair]:
+    """The same two behind relays that can cut."""
+    with relayed_pair(*servers) as pair:
+        yield pair
+
+
 @pytest.fixture
-def ledger_url(tmp_path: Path) -> str:
-    """A ledger of the test's own."""
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+def box(places: Places, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Box:
+    """An account from a Maildir to an sdbox; a test may change the places."""
+    monkeypatch.setattr(sync, "FIRST_PAUSE", 0.0)
+    return Box(places["maildir"], places["sdbox"], ledger)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import ldap3
 
 from lab.facts import PEOPLE_BASE
-from lab.secrets import LDAP_ADMIN_DN
+from lab.hosts.secrets import LDAP_ADMIN_DN
 from tests.integration.conftest import Lab
 
 ATTRIBUTE = "mailRoutingAddress"

@@ -4,20 +4,23 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from bascule.access import Access, AccessError
-from bascule.calendars import sharing, sync_account
-from bascule.calendars.account import sync_shares
-from bascule.calendars.dav import DavRefused
+from bascule.calendars import sync_account
+from bascule.calendars.dav.http import DavRefused
+from bascule.calendars.shares import sharing
+from bascule.calendars.sogo import acl
+from bascule.calendars.sync import sync_shares
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import by_hand_lines, shares
 from bascule.ledger.calendars import calendars as ledger_calendars
-from bascule.ledger.report import evidence_lines
+from bascule.problems.evidence import evidence_lines
 from bascule.site import Site
 
-from lab.secrets import CALENDAR_FILLER
-from tests.integration.test_calendars import Place, calendar, ledger, make_place, people, place
+from lab.hosts.secrets import CALENDAR_FILLER
+from tests.integration.test_calendars import Place, calendar, make_place, people, place
 
-__all__ = ["ledger", "make_place", "people", "place"]
+__all__ = ["make_place", "people", "place"]
 
 RIGHTS = "/etc/radicale/rights"
 
@@ -101,7 +104,7 @@ def test_what_is_no_longer_shared_on_old_is_not_on_new(
     share()
     assert sync_shares(access, ledger, [place.account]).taken_back == 1
     restart_cache(lab)
-    assert place.owner.acl_users(place.calendar) == ["<default>"]
+    assert acl.users(place.owner, place.calendar) == ["<default>"]
     assert guest.owner.get(f"{seen_by(guest, place)}e.ics") is None
 
 
@@ -109,11 +112,11 @@ def test_what_the_owner_has_changed_on_new_stays(
     lab: Any, access: Access, ledger: Ledger, place: Place, guest: Place, share: Callable[..., None]
 ) -> None:
     carried(access, ledger, place)
-    place.owner.set_roles(place.calendar, guest.account, {"PublicDAndTViewer"})
+    acl.set_roles(place.owner, place.calendar, guest.account, {"PublicDAndTViewer"})
     share((guest.account, f"{place.account}/{place.name}", "rw"))
     restart_cache(lab)
     assert sync_shares(access, ledger, [place.account]).kept == 1
-    assert place.owner.roles(place.calendar, guest.account) == {"PublicDAndTViewer"}
+    assert acl.roles(place.owner, place.calendar, guest.account) == {"PublicDAndTViewer"}
 
 
 def test_an_unknown_person_and_what_sogo_has_no_right_for_are_named_with_what_to_click(
@@ -162,7 +165,7 @@ def test_a_dry_run_gives_nothing(
     carried(access, ledger, place)
     share((guest.account, f"{place.account}/{place.name}", "r"))
     assert sync_shares(access, ledger, [place.account], dry_run=True).given == 1
-    assert place.owner.acl_users(place.calendar) == ["<default>"]
+    assert acl.users(place.owner, place.calendar) == ["<default>"]
     assert shares(ledger) == []
 
 
@@ -199,7 +202,7 @@ def test_a_server_in_trouble_takes_no_share_back(
     with pytest.raises(AccessError, match=f"the shares of 1 of 1 account.*\\n  {place.account}: .*out of order"):
         sync_shares(access, ledger, [place.account])
     restart_cache(lab)
-    assert place.owner.roles(place.calendar, guest.account) == {f"{name}DAndTViewer" for name in sharing.CLASSES}
+    assert acl.roles(place.owner, place.calendar, guest.account) == {f"{name}DAndTViewer" for name in sharing.CLASSES}
 
 
 def test_a_delegate_may_do_it_with_every_calendar(
@@ -222,11 +225,11 @@ def test_sogos_own_access_control_lists_and_roles_are_read(
 ) -> None:
     """SOGo as the old server: by RFC 3744 as any server, by its own question exactly, and its delegates."""
     place.owner._client.request("MKCALENDAR", place.calendar)
-    place.owner.set_roles(place.calendar, guest.account, {"PublicViewer", "PrivateDAndTViewer"})
+    acl.set_roles(place.owner, place.calendar, guest.account, {"PublicViewer", "PrivateDAndTViewer"})
     assert sharing.grants_by_acl(place.owner, place.calendar) == [sharing.Grant(guest.account, "read")]
     assert sharing.grants(place.owner, place.calendar) == [
         sharing.Grant(guest.account, "read", frozenset({"PublicViewer", "PrivateDAndTViewer"}))
     ]
-    place.owner.set_roles(place.calendar, guest.account, sharing.roles_for("calendar", sharing.Grant("x", "read")))
-    guest.owner.subscribe(place.calendar, wanted=True)
+    acl.set_roles(place.owner, place.calendar, guest.account, sharing.roles_for("calendar", sharing.Grant("x", "read")))
+    acl.subscribe(guest.owner, place.calendar, wanted=True)
     assert guest.account in [each.who for each in sharing.delegates(place.owner, place.calendar)]

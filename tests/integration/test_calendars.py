@@ -9,17 +9,18 @@ from typing import Any
 
 import httpx
 import pytest
-from bascule.access import Access
-from bascule.calendars import meaning, servers, sync_account
-from bascule.calendars.dav import Content, Session
-from bascule.calendars.preferences import set_preferences
-from bascule.directory import accounts
-from bascule.ledger import Ledger, problems
-from bascule.ledger.journal import Origin
-from bascule.ledger.problems import Option
+from bascule.calendars import ical_compare, servers, sync_account
+from bascule.calendars.dav.client import Session
+from bascule.calendars.dav.model import Content
+from bascule.calendars.sogo.preferences import set_preferences
+from bascule.hosts.access import Access
+from bascule.hosts.directory import accounts
+from bascule.ledger import Ledger
+from bascule.problems import store
 from bascule.site import CalendarServerPart, Site
 
-from lab.secrets import CALENDAR_FILLER
+from lab.hosts.secrets import CALENDAR_FILLER
+from tests.deciding import decide
 
 COLLECTION = (
     '<mkcol xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:{space}" xmlns:a="http://apple.com/ns/ical/"><set><prop>'
@@ -102,11 +103,6 @@ def place(make_place: Callable[[str], Place], people: list[Any]) -> Place:
     return make_place(people[-1].name)
 
 
-@pytest.fixture
-def ledger(ledger_url: str) -> Ledger:
-    return Ledger(ledger_url)
-
-
 def test_events_tasks_and_cards_are_carried_with_name_and_colour(
     lab: Any, access: Access, ledger: Ledger, place: Place
 ) -> None:
@@ -124,7 +120,7 @@ def test_events_tasks_and_cards_are_carried_with_name_and_colour(
     place.put("c1.vcf", card)
     assert sync_account(access, ledger, place.account).problems == 0
     assert place.names() == set(texts)
-    assert [name for name, text in texts.items() if not meaning.same(place.text(name), text)] == []
+    assert [name for name, text in texts.items() if not ical_compare.same(place.text(name), text)] == []
     assert set(place.owner.etags(place.cards)) == {f"{place.cards}c1.vcf"}
     lab.ssh(
         "sogo", "systemctl", "restart", "memcached"
@@ -169,21 +165,12 @@ def test_a_meeting_is_carried_and_nobody_is_invited(
 def test_a_journal_becomes_a_task_by_decision(access: Access, ledger: Ledger, place: Place) -> None:
     place.put("note.ics", calendar("note", "SUMMARY:Journal de bord", component="VJOURNAL"))
     sync_account(access, ledger, place.account)
-    found = problems.problems(ledger, room="calendar", account=place.account)
+    found = store.problems(ledger, room="calendar", account=place.account)
     assert [(item.kind, item.subject.rsplit("/", 1)[1]) for item in found] == [("journal", "note.ics")]
-    with ledger.session() as session:
-        problems.decide(
-            session,
-            found[0].id,
-            Option.APPLY,
-            found[0].proposal,
-            decided_by="anne",
-            source="page",
-            origin=Origin("transfer"),
-        )
+    decide(ledger, found[0])
     sync_account(access, ledger, place.account)
     assert "BEGIN:VTODO" in place.text("note.ics")
-    assert problems.problems(ledger, room="calendar", account=place.account, states=("open", "decided")) == []
+    assert store.problems(ledger, room="calendar", account=place.account, states=("open", "decided")) == []
 
 
 def test_two_items_of_one_uid_are_told_apart(access: Access, ledger: Ledger, place: Place) -> None:
@@ -195,7 +182,7 @@ def test_two_items_of_one_uid_are_told_apart(access: Access, ledger: Ledger, pla
     place.put("a.ics", calendar("a", "SUMMARY:Changé"))
     sync_account(access, ledger, place.account)
     assert place.names() == {"mine.ics"}
-    found = problems.problems(ledger, room="calendar", account=place.account)
+    found = store.problems(ledger, room="calendar", account=place.account)
     assert [item.kind for item in found] == ["both-changed"]
 
 
@@ -232,7 +219,7 @@ def test_a_pass_that_died_is_taken_up(
     monkeypatch.setattr(Session, "request", request)
     sync_account(access, ledger, place.account)
     assert place.names() == {f"e{number}.ics" for number in range(8)}
-    assert problems.problems(ledger, room="calendar", account=place.account) == []
+    assert store.problems(ledger, room="calendar", account=place.account) == []
     assert sync_account(access, ledger, place.account).copied == 0
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import structlog
-from bascule.access import Access
 from bascule.calendars import sync_account
-from bascule.ledger import Ledger, problems
+from bascule.hosts.access import Access
+from bascule.ledger import Ledger
+from bascule.problems import store
 from bascule.site import Site
 
-from tests.integration.test_calendars import Place, calendar, ledger, make_place, people, place
+from tests.integration.test_calendars import Place, calendar, make_place, people, place
 
-__all__ = ["ledger", "make_place", "people", "place"]
+__all__ = ["make_place", "people", "place"]
 
 MAIL_HOSTS = ("new", "mx", "client")
 DESCRIPTION = (
@@ -109,10 +110,19 @@ def test_items_that_no_server_would_take_are_carried_or_named(
     raw["calendars"]["old"]["url"] = f"file://{tmp_path}/{{{{ account }}}}/"
     access = lab.access(Site.model_validate(raw))
     counts = sync_account(access, ledger, place.account)
-    found = problems.problems(ledger, room="calendar", account=place.account)
+    found = store.problems(ledger, room="calendar", account=place.account)
     assert counts.items == len(HOSTILE)
     assert len(place.names()) + len([item for item in found if item.kind != "altered"]) == len(HOSTILE)
-    assert {item.kind for item in found} <= {"rrule", "uid", "unreadable", "altered", "refused", "empty", "too-large"}
+    assert {item.kind for item in found} <= {
+        "file",
+        "rrule",
+        "uid",
+        "unreadable",
+        "altered",
+        "refused",
+        "empty",
+        "too-large",
+    }
     again = sync_account(access, ledger, place.account)
     assert (again.copied, again.updated, again.deleted) == (0, 0, 0)
     access.close()

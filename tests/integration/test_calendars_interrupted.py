@@ -14,17 +14,20 @@ from typing import Any, get_args
 
 import httpx
 import pytest
-from bascule.access import Access, AccessError
-from bascule.calendars import meaning, servers, sharing, sync_account
-from bascule.calendars.account import sync_shares
-from bascule.ledger import Ledger, problems
+from bascule.calendars import ical_compare, servers, sync_account
+from bascule.calendars.shares import sharing
+from bascule.calendars.sync import sync_shares
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger
 from bascule.ledger.calendars import shares
+from bascule.problems import store
 from bascule.site import Site
 
 from tests.dav_relay import Fault, Faults, relay
-from tests.integration.test_calendars import Place, calendar, ledger, make_place, people, place
+from tests.integration.test_calendars import Place, calendar, make_place, people, place
 
-__all__ = ["ledger", "make_place", "people", "place"]
+__all__ = ["make_place", "people", "place"]
 
 WRITES = {"PUT", "DELETE", "PROPPATCH", "MKCALENDAR", "MKCOL"}
 PATIENCE = 2.0  # seconds that the client waits for an answer which is to come too late
@@ -54,7 +57,7 @@ def interrupted(
     lab: Any, ledger: Ledger, place: Place, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Interrupted]:
     side = getattr(request, "param", "new")
-    monkeypatch.setattr("bascule.calendars.dav.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("bascule.calendars.dav.http.FIRST_PAUSE", 0.01)
     faults, trust = Faults(slowness=PATIENCE + 1), ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
     with relay({"new": "https://sogo.obs.test:8443", "old": "https://web.obs.test:5232"}[side], trust, faults) as url:
         raw = lab.site.model_dump(mode="json")
@@ -94,11 +97,13 @@ def expected(number: int) -> dict[str, str]:
 def check(interrupted: Interrupted, number: int) -> None:
     place, wanted = interrupted.place, expected(number)
     assert place.names() == set(wanted), interrupted.faults.kind
-    assert [name for name, text in wanted.items() if not meaning.same(place.text(name), text, "Europe/Paris")] == []
+    assert [
+        name for name, text in wanted.items() if not ical_compare.same(place.text(name), text, "Europe/Paris")
+    ] == []
     card = place.owner.get(f"{place.cards}c.vcf")
     assert card is not None
     assert f"FN:Zoé {number}" in card.text
-    assert problems.problems(interrupted.ledger, account=place.account) == []
+    assert store.problems(interrupted.ledger, account=place.account) == []
 
 
 EACH = [("new", kind) for kind in get_args(Fault) if kind != "wrong etag"]

@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from bascule.access import Access, AccessError
 from bascule.changes.address import ServiceAddress
 from bascule.changes.base import ChangeFailed, Outcome
-from bascule.changes.interfaces import holding
+from bascule.changes.interfaces import holding, removal_obstacle
 from bascule.changes.probes import connect_from, wait_for
 from bascule.changes.virtual_machine import VirtualMachineState
+from bascule.checks.preflight import address
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
 
+from lab.facts import HOSTS
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab
 
 __all__ = ["changing"]
 POP, IMAP = "198.51.100.32", "198.51.100.31"
+PROMOTE = "/proc/sys/net/ipv4/conf/host0/promote_secondaries"
 OLD_FILE = "/etc/network/interfaces.d/service-pop"
 
 
@@ -126,6 +131,69 @@ def test_the_imap_address_can_be_taken_only_when_the_virtual_machine_is_off(
     changing.put_back(off)
     lab.ssh("client", "ip", "neighbour", "flush", "dev", "host0")  # else it asks the new server for half a minute
     assert wait_for(lambda: connect_from(access.remote("client"), IMAP, 993).is_open, 60)
+
+
+@contextmanager
+def pop_comes_first(lab: Lab, more: str = "") -> Iterator[None]:
+    """The pop address as the primary one of old's interface, and old's own as its secondary, until old boots again."""
+    own = HOSTS["old"].address
+    lab.ssh(
+        "old",
+        f"echo 1 > {PROMOTE}; ip address del {POP}/32 dev host0; ip address add {POP}/24 dev host0; "
+        f"ip address del {own}/24 dev host0; ip address add {own}/24 dev host0; echo 0 > {PROMOTE}; {more}",
+    )
+    try:
+        yield
+    finally:
+        lab.power("old", "off")
+        lab.power("old", "on")
+
+
+def reachable(lab: Lab) -> bool:
+    return "old" in lab.ssh("old", "hostname")
+
+
+def test_a_primary_address_is_not_taken_away_with_its_secondaries(lab: Lab, changing: Changing) -> None:
+    access = lab.access()
+    with pop_comes_first(lab):
+        [told] = [finding for finding in address.removable(access) if finding.level == "failure"]
+        with pytest.raises(ChangeFailed, match=r"takes 198\.51\.100\.11 along(?s:.*)promote_secondaries") as failed:
+            changing.run(lambda: pop(access))
+        assert reachable(lab)
+        assert told.sentence in str(failed.value)
+        assert changing.events() == ["intent", "failed"]
+        assert list(pop(access).observe()["held_by"]) == ["old"]
+        assert POP in lab.ssh("old", "cat", OLD_FILE)
+        lab.ssh("old", f"echo 1 > {PROMOTE}")
+        assert [finding.level for finding in address.removable(access)] == ["ok", "ok"]
+        assert changing.run(lambda: pop(access)).outcome == Outcome.DONE
+        assert reachable(lab)
+        changing.put_back(lambda: pop(access))
+        assert list(pop(access).observe()["held_by"]) == ["old"]
+        assert reachable(lab)
+    access.close()
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        (f"ip route add 192.0.2.0/24 via 198.51.100.1 src {POP}", "192.0.2.0/24"),
+        ("ip address add 203.0.113.7/24 dev host0; ip route add default via 203.0.113.1", "default"),
+    ],
+)
+def test_an_address_that_routes_hang_on_is_not_taken_away(lab: Lab, access: Access, route: str, words: str) -> None:
+    lab.ssh("old", route)
+    held = POP if POP in route else "203.0.113.7"
+    try:
+        assert f"the route to {words}" in removal_obstacle(access.remote("old"), held)
+    finally:
+        lab.ssh("old", "ip route del 192.0.2.0/24; ip route del default; ip address del 203.0.113.7/24 dev host0; true")
+    assert removal_obstacle(access.remote("old"), POP) == ""
+
+
+def test_an_address_by_which_the_host_is_reached_is_not_taken_away(access: Access) -> None:
+    own = HOSTS["old"].address
+    assert f"reaches old by {own} itself" in removal_obstacle(access.remote("old"), own)
 
 
 def test_a_new_owner_on_which_the_service_does_not_run_is_said(access: Access, changing: Changing, lab: Lab) -> None:

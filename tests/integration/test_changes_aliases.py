@@ -5,9 +5,9 @@ from pathlib import Path
 
 import ldap3
 import pytest
-from bascule.access import Access
 from bascule.changes.aliases import HEADER, AliasMap
 from bascule.changes.base import ChangeFailed, Outcome
+from bascule.hosts.access import Access
 
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab

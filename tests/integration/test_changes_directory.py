@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import ldap3
 import pytest
-from bascule.access import Access
 from bascule.changes import ldif
 from bascule.changes.base import ChangeFailed, Outcome
 from bascule.changes.directory import Destination
+from bascule.hosts.access import Access
 from bascule.ledger import journal
 
 from tests.integration.changing import Changing, changing
@@ -141,7 +141,7 @@ def test_a_login_that_may_not_write_fails_entry_by_entry(lab: Lab, changing: Cha
     import json
 
     reader = json.loads(lab.environ["AIRFLOW_CONN_BASCULE_LDAP"])
-    from lab.secrets import LDAP_READER_DN
+    from lab.hosts.secrets import LDAP_READER_DN
 
     reader |= {"login": LDAP_READER_DN, "password": lab.secrets.ldap_reader}
     access = lab.access(environ={**lab.environ, "AIRFLOW_CONN_BASCULE_LDAP": json.dumps(reader)})
@@ -177,7 +177,7 @@ def test_many_accounts_take_seconds_and_few_bytes(access: Access, changing: Chan
 def _as_administrator(lab: Lab) -> str:
     import json
 
-    from lab.secrets import LDAP_ADMIN_DN
+    from lab.hosts.secrets import LDAP_ADMIN_DN
 
     known = json.loads(lab.environ["AIRFLOW_CONN_BASCULE_LDAP"])
     return json.dumps(known | {"login": LDAP_ADMIN_DN, "password": lab.secrets.ldap_admin})

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from bascule.access import Access
 from bascule.changes.base import ChangeFailed, Outcome
 from bascule.changes.firewall import Isolation
 from bascule.changes.probes import connect_from, connect_from_here, wait_for
+from bascule.hosts.access import Access
 
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab

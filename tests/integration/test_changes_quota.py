@@ -1,22 +1,26 @@
 """Quotas raised in a real directory, from which the new server reads them; and the way of a decision about one."""
 
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 
 import ldap3
 import pytest
-from bascule.access import Access
 from bascule.changes import acts, base, kind
 from bascule.changes.base import ChangeFailed, Outcome
 from bascule.changes.quota import AccountQuota
-from bascule.decisions import record
-from bascule.directory import DirectoryError
-from bascule.ledger import Ledger, journal, problems
-from bascule.ledger.problems import Option, Problem
-from bascule.operators.mailbox import pass_over
-from bascule.operators.runtime import Run
+from bascule.hosts.access import Access
+from bascule.hosts.directory import DirectoryError
+from bascule.ledger import Ledger, journal
+from bascule.problems import record, store
+from bascule.problems.model import Option, Problem
+from bascule.tasks.mailbox import pass_over
+from bascule.tasks.run import Run
 
-from lab.store import Stores
+from lab.corpus.store import Stores
+from lab.paths import CHECKOUT, SITE_FILE
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab
 from tests.integration.directory_entries import add, administrator, dn_of, remove
@@ -122,7 +126,7 @@ def on_new(lab: Lab, account: str) -> int:
 
 
 def the_problem(run: Run, account: str) -> Problem:
-    (problem,) = problems.problems(run.ledger, account=account)
+    (problem,) = store.problems(run.ledger, account=account)
     return problem
 
 
@@ -133,38 +137,54 @@ def decide(run: Run, problem: Problem) -> None:
 def test_a_decision_raises_the_quota_and_the_mail_arrives_and_rollback_puts_it_back(
     lab: Lab, run: Run, admin: ldap3.Connection, full: str
 ) -> None:
-    assert pass_over(run, full, write_failure=True).problems == 1
+    assert pass_over(run, full, last_try=True).problems == 1
     problem = the_problem(run, full)
     assert (problem.kind, problem.facts["limit"], on_new(lab, full)) == ("quota", SMALL, 0)
     decide(run, problem)
-    result = pass_over(run, full, write_failure=True)
+    result = pass_over(run, full, last_try=True)
     assert (result.problems, result.copied, on_new(lab, full)) == (0, 20, 20)
-    assert quota_of(admin, full) == [str(problem.proposal["bytes"])]
+    assert quota_of(admin, full) == [str(problem.proposal.bytes)]
     assert [entry.event for entry in journal.entries(run.ledger)] == ["decision", "intent", "done"]
-    pass_over(run, full, write_failure=True)
+    pass_over(run, full, last_try=True)
     assert [entry.event for entry in journal.entries(run.ledger, kind="quota")] == ["intent", "done"]
     (act,) = acts.in_force(journal.entries(run.ledger))
     base.undo(kind(act.kind).from_parameters(run.access, act.parameters), act.before, run.ledger, ORIGIN)
     assert quota_of(admin, full) == [str(SMALL)]
 
 
+def test_the_command_line_does_what_a_task_does(
+    lab: Lab, run: Run, ledger_url: str, admin: ldap3.Connection, full: str
+) -> None:
+    def sync() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "bascule.mailbox", "sync", "--site", str(SITE_FILE), "--account", full]
+        environment = {**os.environ, "BASCULE_LEDGER": ledger_url}
+        return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+    assert sync().returncode == 3
+    decide(run, problem := the_problem(run, full))
+    done = sync()
+    assert (done.returncode, on_new(lab, full)) == (0, 20), done.stderr
+    assert quota_of(admin, full) == [str(problem.proposal.bytes)]
+    assert {entry.origin.phase for entry in journal.entries(run.ledger, kind="quota")} == {"command line"}
+
+
 def test_a_standing_decision_raises_it_in_the_same_task(lab: Lab, run: Run, admin: ldap3.Connection, full: str) -> None:
     decided = lab.site.model_copy(update={"decisions": {"mailbox/quota": "apply"}})
-    result = pass_over(Run(decided, run.access, run.ledger, ORIGIN, False, "all"), full, write_failure=True)
+    result = pass_over(Run(decided, run.access, run.ledger, ORIGIN, False, "all"), full, last_try=True)
     assert (result.problems, on_new(lab, full)) == (0, 20)
 
 
 def test_without_an_attribute_in_the_site_file_it_is_asked_again(lab: Lab, run: Run, full: str) -> None:
     bare = lab.site.model_copy(update={"mailboxes": lab.site.mailboxes.model_copy(update={"quota": None})})
     by_hand = Run(bare, lab.access(bare), run.ledger, ORIGIN, False, "all")
-    pass_over(by_hand, full, write_failure=True)
+    pass_over(by_hand, full, last_try=True)
     decide(run, the_problem(run, full))
-    assert pass_over(by_hand, full, write_failure=True).problems == 1
+    assert pass_over(by_hand, full, last_try=True).problems == 1
     assert the_problem(run, full).state == "open"
 
 
 def test_a_dry_run_raises_nothing(run: Run, admin: ldap3.Connection, full: str) -> None:
-    pass_over(run, full, write_failure=True)
+    pass_over(run, full, last_try=True)
     decide(run, the_problem(run, full))
-    pass_over(Run(run.site, run.access, run.ledger, ORIGIN, True, "all"), full, write_failure=True)
+    pass_over(Run(run.site, run.access, run.ledger, ORIGIN, True, "all"), full, last_try=True)
     assert quota_of(admin, full) == [str(SMALL)]

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bascule.access import Access, AccessError
 from bascule.changes.base import ChangeFailed, Outcome
 from bascule.changes.probes import connect_from_here
 from bascule.changes.service import ServiceRestart, ServiceState
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
 
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from bascule.access import Access, AccessError
 from bascule.changes import virtual_machine
 from bascule.changes.base import ChangeFailed, Outcome
 from bascule.changes.probes import connect_from_here, wait_for
 from bascule.changes.virtual_machine import VirtualMachineState
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
 
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bascule.access import Access, AccessError
 from bascule.changes import webmail
 from bascule.changes.base import ChangeFailed
 from bascule.changes.webmail import WebmailRedirect
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
 
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab

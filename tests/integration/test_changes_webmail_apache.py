@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bascule.access import Access
 from bascule.changes.base import ChangeFailed
 from bascule.changes.webmail import WebmailRedirect
+from bascule.hosts.access import Access
 
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab

@@ -3,20 +3,37 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bascule.access import Access
 from bascule.changes.probes import wait_for
-from bascule.checks import by_mail, calendars, certificates, client, directory, hosts, names, pop3, webmail
-from bascule.checks.functional import run_functional_test
-from bascule.checks.preflight import preflight
-from bascule.directory import accounts
-from bascule.mailbox import job_for
-from bascule.pop3.listing import by_pop3
+from bascule.checks.functional import client, delivery
+from bascule.checks.functional.run import run_functional_test
+from bascule.checks.preflight import (
+    calendars,
+    certificates,
+    directory,
+    domain_names,
+    hosts,
+    mail,
+    pop3,
+    postfix,
+    run,
+    uids,
+    webmail,
+)
+from bascule.checks.preflight.run import preflight
+from bascule.hosts.access import Access
+from bascule.hosts.directory import accounts
+from bascule.ledger import Ledger
+from bascule.mailbox import job_for, sync_mailbox
+from bascule.pop3.listing import list_by_pop3
 from bascule.site import Site
 
 from lab.facts import HOSTS
+
+MAIL_PROGRAM = "mail-program-with-a-cache"
 
 
 def changed(lab: Any, **parts: dict[str, Any]) -> Access:
@@ -24,7 +41,7 @@ def changed(lab: Any, **parts: dict[str, Any]) -> Access:
     raw = lab.site.model_dump()
     for path, values in parts.items():
         part = raw
-        for key in path.split("__"):
+        for key in filter(None, path.split("__")):
             part = part[key]
         part.update(values)
     return lab.access(Site.model_validate(raw))
@@ -71,7 +88,7 @@ def test_a_virtual_machine_that_virsh_does_not_know_fails(lab: Any) -> None:
 
 
 def test_a_queue_that_returns_mail_too_early_fails(lab: Any) -> None:
-    assert levels(hosts.queue_lifetime(changed(lab, queues={"lifetime_hours": 24 * 365}), "mx")) == {"failure"}
+    assert levels(postfix.queue_lifetime(changed(lab, queues={"lifetime_hours": 24 * 365}), "mx")) == {"failure"}
 
 
 def test_entries_that_point_elsewhere_are_named(lab: Any) -> None:
@@ -88,8 +105,8 @@ def test_a_name_for_which_the_certificate_is_not_valid_fails(lab: Any) -> None:
 
 def test_a_service_name_that_dns_leads_elsewhere_fails(lab: Any) -> None:
     access = changed(lab, service_addresses__pop={"address": "198.51.100.99/32"})
-    assert "failure" in levels(names.hosts_and_services(access))
-    assert "failure" in levels(names.authoritative_servers(access))
+    assert "failure" in levels(domain_names.hosts_and_services(access))
+    assert "failure" in levels(domain_names.authoritative_servers(access))
 
 
 def test_a_webmail_that_answers_slowly_is_told_with_its_mending(
@@ -100,6 +117,80 @@ def test_a_webmail_that_answers_slowly_is_told_with_its_mending(
     assert "reverse queries" in sentences[0]
 
 
+# What a postmaster can do nothing with: names of Python's, numbers of errors, a container's resolver.
+NOT_FOR_PEOPLE = re.compile(r"\w+(Error|Exception|Timeout)\b|Errno|_ssl\.c|Traceback|0x[0-9a-f]{6}|Do53|\bb['\"]|None")
+
+
+def wrong_connection(lab: Any, name: str, **values: Any) -> Access:
+    """Bascule with one connection that is wrong in some keys, or in keys of its extra."""
+    known = json.loads(lab.environ[f"AIRFLOW_CONN_{name}"])
+    extra = {key: values.pop(key) for key in list(values) if key in known["extra"]}
+    return lab.access(
+        environ={**lab.environ, f"AIRFLOW_CONN_{name}": json.dumps(known | values | {"extra": known["extra"] | extra})}
+    )
+
+
+WRONG: dict[str, tuple[Any, Any]] = {
+    "directory: no such port": (lambda lab: wrong_connection(lab, "BASCULE_LDAP", port=1), directory.CHECKS),
+    "directory: no such host": (
+        lambda lab: wrong_connection(lab, "BASCULE_LDAP", host="no.obs.test"),
+        directory.CHECKS,
+    ),
+    "directory: not TLS": (lambda lab: wrong_connection(lab, "BASCULE_LDAP", port=389), directory.CHECKS),
+    "directory: wrong password": (lambda lab: wrong_connection(lab, "BASCULE_LDAP", password="x"), directory.CHECKS),
+    "directory: no such authority": (
+        lambda lab: wrong_connection(lab, "BASCULE_LDAP", ca_file="/nowhere/ca.pem"),
+        directory.CHECKS,
+    ),
+    "directory: another authority": (
+        lambda lab: wrong_connection(lab, "BASCULE_LDAP", ca_file="/etc/ssl/certs/ca-certificates.crt"),
+        directory.CHECKS,
+    ),
+    "directory: nobody": (
+        lambda lab: changed(lab, directory={"filter": "(uid=nobody-at-all)"}),
+        (directory.destinations, directory.found_by_name, directory.writable),
+    ),
+    "mail: nobody": (lambda lab: changed(lab, directory={"filter": "(uid=nobody-at-all)"}), (mail.old_server,)),
+    "mail: no such port": (lambda lab: changed(lab, mailboxes__old={"port": 1}), (mail.old_server,)),
+    "mail: not TLS": (lambda lab: changed(lab, mailboxes__old={"port": 143}), (mail.old_server,)),
+    "mail: wrong password": (lambda lab: wrong_connection(lab, "BASCULE_MAIL_OLD", password="x"), (mail.old_server,)),
+    "certificates: no such port": (
+        lambda lab: changed(lab, service_addresses__imap={"port": 1}, service_addresses__pop={"port": 110}),
+        (certificates.service_names,),
+    ),
+    "webmail: nowhere": (
+        lambda lab: changed(lab, webmail={"url": "https://no.obs.test/", "target": "https://new.obs.test:1/"}),
+        (webmail.answers,),
+    ),
+    "calendars: nowhere": (
+        lambda lab: changed(lab, calendars__old={"url": "https://no.obs.test/{{ account }}/"}),
+        (calendars.old_server,),
+    ),
+    "storage: an empty folder": (
+        lambda lab: changed(lab, mailboxes__old={"storage": "/srv"}, mailboxes__new={"storage": "/nowhere"}),
+        (hosts.disk_space,),
+    ),
+    "storage: nothing there": (lambda lab: changed(lab, mailboxes__old={"storage": "/var/empty"}), (hosts.disk_space,)),
+    "names: no zone": (
+        lambda lab: changed(lab, **{"": {"domain": "no.obs.test"}}),
+        (domain_names.mail_exchanger,),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_said_in_words_for_people_and_nothing_is_in_order_unseen(lab: Any, what: str) -> None:
+    make, checks = WRONG[what]
+    access = make(lab)
+    found = run._run_group(access, [(what, check) for check in checks])
+    access.close()
+    assert found
+    assert "ok" not in levels(found), found
+    for finding in found:
+        print(f"{finding.level}: {finding.subject}: {finding.sentence}")
+        assert not NOT_FOR_PEOPLE.search(finding.sentence), finding.sentence
+
+
 def test_people_who_use_pop3_are_named(lab: Any, access: Access) -> None:
     account = accounts(access)[0].name
     own = {
@@ -108,17 +199,37 @@ def test_people_who_use_pop3_are_named(lab: Any, access: Access) -> None:
         "authority": client.login(access)["authority"],
     }
     client.ask(access, "pop3_login", {"host": "old.obs.test", "port": 995, **own})
-    by_pop3(job_for(access, other := accounts(access)[1].name).old, 995)  # Bascule's own look is nobody's use
+    list_by_pop3(job_for(access, other := accounts(access)[1].name).old, 995)  # Bascule's own look is nobody's use
     told = list(pop3.users(access, "old"))
     assert levels(told) == {"ok"}
     assert account in told[0].sentence
     assert other not in told[0].sentence
-    assert list(pop3.users(access, "new")) == []
     maildir = list(pop3.users(changed(lab, mailboxes__new={"host": "old"}), "old"))  # where mail lies in a Maildir
     assert [(finding.level, "sdbox only" in finding.sentence) for finding in maildir] == [("failure", True)]
-    not_carried = list(pop3.users(changed(lab, mailboxes={"pop3": None}), "old"))
+    by_themselves = list(pop3.users(changed(lab, mailboxes={"pop3": None}), "old"))
+    assert [(finding.level, "UID and UIDVALIDITY" in finding.sentence) for finding in by_themselves] == [("ok", True)]
+    not_carried = list(pop3.users(changed(lab, mailboxes={"pop3": None, "uids": "new"}), "old"))
     assert levels(not_carried) == {"warning"}
     assert account in not_carried[0].sentence
+
+
+def test_whether_uids_can_be_kept(lab: Any, access: Access) -> None:
+    assert levels(uids.kept(access)) == {"ok"}
+    no_dovecot = changed(lab, mailboxes__new={"host": "web"})
+    assert levels(uids.kept(no_dovecot)) == {"warning"}
+    assert levels(uids.kept(changed(lab, mailboxes={"uids": "keep"}, mailboxes__new={"host": "web"}))) == {"failure"}
+
+
+def test_a_mail_program_with_a_cache_notices_nothing(lab: Any, access: Access, tmp_path: Path) -> None:
+    lab.ssh("client", "sh", "-c", "rm -rf /home/*/.cache/bascule-mail-program /root/.cache/bascule-mail-program")
+    before, after = (changed(lab, service_addresses__imap={"name": f"{side}.obs.test"}) for side in ("old", "new"))
+    assert "no cache" in run_functional_test(after, MAIL_PROGRAM).sentence
+    lab.ssh("client", "sh", "-c", "rm -rf /home/*/.cache/bascule-mail-program /root/.cache/bascule-mail-program")
+    assert levels(uids.mail_program_connects(before, "client")) == {"ok"}
+    sync_mailbox(job_for(access, access.site.functional_tests.account), Ledger(f"sqlite:///{tmp_path}/ledger.db"))
+    evidence = run_functional_test(after, MAIL_PROGRAM)
+    assert evidence.ok, evidence.sentence
+    assert "0 of them anew, lost 0, doubled 0" in evidence.sentence
 
 
 def test_a_calendar_server_that_would_invite_people_fails(lab: Any, access: Access) -> None:
@@ -183,7 +294,7 @@ def test_what_exceeds_the_quota_is_refused_politely_and_nothing_of_it_is_kept(ac
 def test_mail_to_a_list_reaches_the_probe_and_the_member_outside_once(lab: Any, access: Access) -> None:
     counted = "grep -rlF 'To: liste-essais@obs.test' /var/mail/outside | wc -l"
     before = int(lab.ssh("client", counted))
-    evidence = by_mail.mail_to("list", access)
+    evidence = delivery.mail_to("list", access)
     assert evidence.ok, evidence.sentence
     assert wait_for(lambda: int(lab.ssh("client", counted)) == before + 1, 30)
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from lab.facts import HOSTS
+from lab.hosts.secrets import MASTER_USER, PROBE_ACCOUNT
 from lab.paths import CHECKOUT, SITE_FILE
-from lab.secrets import MASTER_USER, PROBE_ACCOUNT
 from tests.integration.conftest import Lab
 
 

@@ -12,13 +12,20 @@ from collections.abc import Callable, Iterator
 
 import dns.resolver
 import dns.reversename
+import httpx
 import ldap3
 import pytest
-import requests
 
-from lab.facts import ALIASES, DOMAIN, HOSTS, PEOPLE_BASE, REVERSE_NAMES, SERVICE_ADDRESSES
-from lab.secrets import CALENDAR_FILLER, CALENDAR_USER, LDAP_ADMIN_DN, LDAP_BASCULE_DN, LDAP_READER_DN, MASTER_USER
-from lab.tls import names_of
+from lab.facts import ALIASES, DOMAIN, HOSTS, PEOPLE_BASE, REVERSE_NAMES, SERVICE_ADDRESSES, USUAL
+from lab.hosts.secrets import (
+    CALENDAR_FILLER,
+    CALENDAR_USER,
+    LDAP_ADMIN_DN,
+    LDAP_BASCULE_DN,
+    LDAP_READER_DN,
+    MASTER_USER,
+)
+from lab.hosts.tls import names_of
 from tests.integration.conftest import Lab
 
 # A person of these tests alone, whom no other test counts.
@@ -28,7 +35,7 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def trusted(lab: Lab) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
+    return trusted_by(lab)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +103,7 @@ def test_mail_of_the_domain_goes_to_mx() -> None:
     assert str(answer.exchange) == f"mx.{DOMAIN}."
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", USUAL)
 def test_bascule_becomes_root_by_its_key(lab: Lab, host: str) -> None:
     assert lab.ssh(host, "runuser", "-u", "bascule", "--", "sudo", "-n", "id", "-u").strip() == "0"
     connection = json.loads(lab.environ[f"AIRFLOW_CONN_BASCULE_SSH_{host.upper()}"])
@@ -105,7 +112,7 @@ def test_bascule_becomes_root_by_its_key(lab: Lab, host: str) -> None:
     )
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", USUAL)
 def test_no_unit_has_failed(lab: Lab, host: str) -> None:
     assert lab.ssh(host, "systemctl list-units --failed --plain --no-legend") == ""
 
@@ -199,15 +206,15 @@ def test_new_calendars_can_be_written_by_bascule_and_read_by_their_owner(lab: La
     assert _web(lab, "PROPFIND", f"{home}/Contacts/personal/", owner).status_code == 207
 
 
-def test_person_logs_in_to_the_new_webmail_and_sees_the_mailbox_on_new(lab: Lab, visitor: str) -> None:
-    with requests.Session() as browser:
-        browser.trust_env = False  # else a bundle named in the environment wins over the lab's authority
-        browser.verify = str(lab.instance.ca_certificate)
+def test_person_logs_in_to_the_new_webmail_and_sees_the_mailbox_on_new(
+    lab: Lab, trusted: ssl.SSLContext, visitor: str
+) -> None:
+    with httpx.Client(verify=trusted, timeout=SECONDS) as browser:
         home = f"https://sogo.{DOMAIN}/SOGo"
         login = {"userName": visitor, "password": lab.secrets.password_of(visitor)}
-        assert browser.post(f"{home}/connect", json=login, timeout=SECONDS).status_code == 200
+        assert browser.post(f"{home}/connect", json=login).status_code == 200
         token = {"X-XSRF-TOKEN": browser.cookies["XSRF-TOKEN"]}
-        folders = browser.get(f"{home}/so/{visitor}/Mail/0/view", headers=token, timeout=SECONDS).json()
+        folders = browser.get(f"{home}/so/{visitor}/Mail/0/view", headers=token).json()
         assert "INBOX" in [folder["path"] for folder in folders["mailboxes"]]
 
 
@@ -277,13 +284,15 @@ def _send(trusted: ssl.SSLContext, recipient: str) -> str:
     return subject
 
 
-def _web(lab: Lab, method: str, url: str, login: tuple[str, str] | None, body: str = "") -> requests.Response:
+def trusted_by(lab: Lab) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(lab.instance.ca_certificate))
+
+
+def _web(lab: Lab, method: str, url: str, login: tuple[str, str] | None, body: str = "") -> httpx.Response:
     # Without a content type SOGo answers 404 to a body that is not ASCII.
     headers = {"Content-Type": "text/calendar; charset=utf-8"} if body else {}
-    trusted = str(lab.instance.ca_certificate)
-    return requests.request(
-        method, url, auth=login, data=body.encode(), headers=headers, verify=trusted, timeout=SECONDS
-    )
+    tls = trusted_by(lab)
+    return httpx.request(method, url, auth=login, content=body.encode(), headers=headers, verify=tls, timeout=SECONDS)
 
 
 def _event(uid: str) -> str:

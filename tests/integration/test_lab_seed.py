@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from lab import inject, inventory
-from lab.corpus import HOSTILE_FOLDER, PREFIX, mailbox_of
+from lab.__main__ import INSIDE
+from lab.corpus import inventory
+from lab.corpus.mailboxes import HOSTILE_FOLDER, PREFIX, mailbox_of
+from lab.corpus.people import people
+from lab.corpus.store import Stores
+from lab.measure import inject
 from lab.paths import CHECKOUT
-from lab.people import people
-from lab.store import Stores
 from tests.integration.conftest import Lab
 
 SECONDS = 60
@@ -23,12 +25,15 @@ SECONDS = 60
 
 def run(lab: Lab, module: str, *words: str) -> subprocess.CompletedProcess[str]:
     """One of the lab's programs, from inside the network, where the tests are."""
-    command = [sys.executable, "-m", f"lab.{module}", "--instance", lab.instance.name, *words]
+    group, _ = INSIDE[module]
+    command = [sys.executable, "-m", f"lab.{group}.{module}", "--instance", lab.instance.name, *words]
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
 
 
 def report(lab: Lab) -> dict[str, Any]:
-    return json.loads(run(lab, "inject", "report", "--json").stdout)
+    reported = run(lab, "inject", "report", "--json")
+    assert reported.returncode == 0, reported.stderr
+    return json.loads(reported.stdout)
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from bascule.ledger import Ledger
-from bascule.ledger.base import Base
 
 from tests.unit.test_ledger import *  # noqa: F403
+from tests.unit.test_ledger_schema import *  # noqa: F403
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
@@ -38,10 +38,19 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def ledger(server: str) -> Iterator[Ledger]:
-    made = Ledger(server)
+def url(server: str) -> Iterator[str]:
+    yield server
+    engine = sa.create_engine(server)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    made = Ledger(url)
     yield made
-    Base.metadata.drop_all(made.engine)
     made.engine.dispose()
 
 

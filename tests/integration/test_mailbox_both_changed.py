@@ -3,18 +3,18 @@
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from bascule.decisions import record
-from bascule.decisions.record import Choice
-from bascule.ledger import Ledger, journal, mailboxes, problems
-from bascule.ledger.problems import Option, Problem
-from bascule.mailbox import MailboxJob, Options, engine, sync_mailbox
-from bascule.mailbox.types import PassResult
+from bascule.ledger import Ledger, journal, mailboxes
+from bascule.mailbox import MailboxJob, Options, sync_mailbox
+from bascule.mailbox import sync as engine
+from bascule.mailbox.result import PassResult
+from bascule.problems import record, store
+from bascule.problems.model import Option, Problem
+from bascule.problems.record import Choice
 
-from tests.fault_relay import Faults, relay
-from tests.mail_servers import Dovecot, dovecot, mail_directory
+from tests.imap_relay import Faults, relay
+from tests.mail_servers import Dovecot, two_dovecots
 from tests.mailbox_states import Account, parse
 
 AUTHOR = record.Author("ann", "page", journal.Origin("problems", "test", "review", "postmaster"))
@@ -22,12 +22,8 @@ AUTHOR = record.Author("ann", "page", journal.Origin("problems", "test", "review
 
 @pytest.fixture(scope="module", params=["maildir:~/Maildir", "sdbox:~/sdbox"])
 def servers(request: pytest.FixtureRequest) -> Iterator[tuple[Dovecot, Dovecot]]:
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", separator=".", location="maildir:~/Maildir") as old,
-        dovecot(home / "new", separator="/", location=request.param) as new,
-    ):
-        yield old, new
+    with two_dovecots(new={"location": request.param}) as both:
+        yield both
 
 
 class Mailbox:
@@ -49,7 +45,7 @@ class Mailbox:
 
     @property
     def problem(self) -> Problem:
-        (found,) = problems.problems(self.ledger)
+        (found,) = store.problems(self.ledger)
         return found
 
     def decide(self, option: Option) -> None:
@@ -63,13 +59,13 @@ class Mailbox:
             with self.new() as new:
                 assert new.read() == parse(expected)
         assert (result.copied, result.removed, result.flags_changed) == (0, 0, 0)
-        assert [problem.state for problem, _ in problems.all_decisions(self.ledger)] == ["settled"]
+        assert [problem.state for problem, _ in store.all_decisions(self.ledger)] == ["settled"]
 
 
 @pytest.fixture
-def begin(servers: tuple[Dovecot, Dovecot], tmp_path: Path) -> Callable[[str], Mailbox]:
+def begin(servers: tuple[Dovecot, Dovecot], ledger: Ledger) -> Callable[[str], Mailbox]:
     def make(old: str) -> Mailbox:
-        box = Mailbox(*servers, Ledger(f"sqlite:///{tmp_path}/ledger.db"))
+        box = Mailbox(*servers, ledger)
         with box.old() as account:
             account.make(parse(old))
         assert box.sync().problems == 0
@@ -133,7 +129,7 @@ def renamed(begin: Callable[[str], Mailbox]) -> Mailbox:
 def test_a_folder_renamed_on_old_and_changed_on_new_waits_for_a_person(renamed: Mailbox) -> None:
     problem = renamed.problem
     assert (problem.kind, problem.subject, problem.facts["was"]) == ("folder-both-changed", "Ideas", "Plans")
-    assert problem.proposal == {"action": "rename on new", "to": "Ideas"}
+    assert problem.proposal.stored() == {"action": "rename on new", "to": "Ideas"}
     with renamed.new() as new:
         assert new.read()["Plans"] == parse("Plans: a b/F z")["Plans"]
         assert "Ideas" not in new.folders()
@@ -194,7 +190,7 @@ def test_the_same_once_more_is_asked_about_once_more(replaced: Mailbox) -> None:
     before = replaced.ledger
     replace(replaced, "Plans: y")
     assert replaced.sync().problems == 1
-    assert problems.decisions(before, replaced.user, "mailbox") == []
+    assert store.decisions(before, replaced.user, "mailbox") == []
 
 
 def test_a_folder_made_anew_without_anything_of_the_users_needs_nobody(begin: Callable[[str], Mailbox]) -> None:

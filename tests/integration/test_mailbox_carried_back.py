@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bascule.access import Endpoint, Login
 from bascule.ledger import Ledger
-from bascule.mailbox import MailboxJob, Options, Server, TransientError, engine, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, TransientError, sync_mailbox
+from bascule.mailbox import sync as engine
 from bascule.mailbox.carry_back import CarriedBack, carry_back
 
-from tests.fault_relay import Faults, relay
-from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
+from tests.mail_servers import two_dovecots
+from tests.mailbox_cases import Pair, relayed_pair
 from tests.mailbox_states import Account, parse
 
 STEP = 1 if os.environ.get("BASCULE_TEST_DEPTH") == "full" else 3  # by default every third command is cut
@@ -27,24 +27,10 @@ plugin {
 """
 
 
-class Site:
-    """Two servers behind relays that can cut."""
-
-    def __init__(self, old: Dovecot, new: Dovecot, ports: tuple[int, int], faults: Faults) -> None:
-        self.old, self.new, self.ports, self.faults = old, new, ports, faults
-
-
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    faults = Faults()
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", separator=".", prefix="INBOX.") as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox") as new,
-        relay(old.port, faults) as old_port,
-        relay(new.port, faults) as new_port,
-    ):
-        yield Site(old, new, (old_port, new_port), faults)
+def pair() -> Iterator[Pair]:
+    with two_dovecots({"prefix": "INBOX."}) as (old, new), relayed_pair(old, new) as pair:
+        yield pair
 
 
 @pytest.fixture(autouse=True)
@@ -55,21 +41,17 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 class Mailbox:
     """One account whose last pass before the go is behind it."""
 
-    def __init__(self, site: Site, ledger: Ledger, options: Options) -> None:
-        self.site, self.ledger, self.options, self.user = site, ledger, options, f"u{uuid.uuid4().hex[:12]}"
+    def __init__(self, pair: Pair, ledger: Ledger, options: Options) -> None:
+        self.pair, self.ledger, self.options, self.user = pair, ledger, options, f"u{uuid.uuid4().hex[:12]}"
 
     def job(self) -> MailboxJob:
-        old, new = (
-            Server(Endpoint("127.0.0.1", port, "plain", timeout=30.0), Login(self.user, PASSWORD))
-            for port in self.site.ports
-        )
-        return MailboxJob(self.user, old, new, self.options)
+        return self.pair.job(self.user, self.options)
 
     def old(self) -> Account:
-        return Account(self.site.old.port, self.user, ".", "INBOX.")
+        return Account(self.pair.old.port, self.user, ".", "INBOX.")
 
     def new(self) -> Account:
-        return Account(self.site.new.port, self.user, "/")
+        return Account(self.pair.new.port, self.user, "/")
 
     def on_old(self, notation: str) -> None:
         with self.old() as account:
@@ -97,10 +79,10 @@ class Mailbox:
 
 
 @pytest.fixture
-def begin(site: Site, tmp_path: Path) -> Callable[..., Mailbox]:
+def begin(pair: Pair, tmp_path: Path) -> Callable[..., Mailbox]:
     def make(old: str, on_new_before: str = "", options: Options | None = None) -> Mailbox:
         name = uuid.uuid4().hex[:8]
-        box = Mailbox(site, Ledger(f"sqlite:///{tmp_path}/{name}.db"), options or Options())
+        box = Mailbox(pair, Ledger(f"sqlite:///{tmp_path}/{name}.db"), options or Options())
         if on_new_before:
             box.on_new(on_new_before)
         box.on_old(old)
@@ -176,14 +158,9 @@ def test_a_dry_run_counts_and_changes_nothing(begin: Callable[..., Mailbox]) -> 
     assert sync_mailbox(box.job(), box.ledger).copied == 0
 
 
-def test_a_message_that_old_refuses_is_named_and_all_others_are_carried(tmp_path: Path) -> None:
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", extra=SMALL_QUOTA) as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox") as new,
-    ):
+def test_a_message_that_old_refuses_is_named_and_all_others_are_carried(ledger: Ledger) -> None:
+    with two_dovecots({"extra": SMALL_QUOTA}) as (old, new):
         job = MailboxJob("ann", old.server("ann"), new.server("ann"))
-        ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
         with Account(old.port, "ann", ".") as account:
             account.make(parse("INBOX: a"))
         sync_mailbox(job, ledger)
@@ -198,18 +175,18 @@ def test_a_message_that_old_refuses_is_named_and_all_others_are_carried(tmp_path
     assert "<l@x>" in named and "'large'" in named and "quota" in named.lower()
 
 
-def test_interrupted_after_every_command_it_ends_the_same(begin: Callable[..., Mailbox], site: Site) -> None:
+def test_interrupted_after_every_command_it_ends_the_same(begin: Callable[..., Mailbox], pair: Pair) -> None:
     box = begin(OLD)
     box.on_new(AFTER_THE_GO)
-    site.faults.arm(None)
+    pair.faults.arm(None)
     box.back()
-    for at in range(1, site.faults.count + 1, STEP):
+    for at in range(1, pair.faults.count + 1, STEP):
         box = begin(OLD)
         box.on_new(AFTER_THE_GO)
-        site.faults.arm(at)
+        pair.faults.arm(at)
         with contextlib.suppress(TransientError):  # a farewell that is cut is no trouble
             box.back()
-        site.faults.arm(None)
+        pair.faults.arm(None)
         box.back()
         box.old_is(AFTER_THE_GO)
         box.sync()

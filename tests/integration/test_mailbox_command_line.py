@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bascule.mailbox import cli, context
+from bascule.ledger import Ledger, leases, mailboxes
+from bascule.mailbox import __main__ as cli
+from bascule.mailbox import context
 
-from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
+from tests.imap_relay import replacing
+from tests.mail_servers import PASSWORD, Dovecot, two_dovecots
 from tests.mailbox_states import Account, parse
-from tests.replacing_relay import replacing
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,12 +38,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def servers(certificate: tuple[Path, Path]) -> Iterator[tuple[Dovecot, Dovecot]]:
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", separator=".", certificate=certificate) as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox", certificate=certificate) as new,
-    ):
-        yield old, new
+    with two_dovecots(certificate=certificate) as both:
+        yield both
 
 
 def bascule(command: str, *arguments: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
@@ -99,6 +97,24 @@ def test_problems_give_status_3(servers: tuple[Dovecot, Dovecot], tmp_path: Path
     done = bascule("sync", *endpoints(servers, "eve", tmp_path))
     assert done.returncode == 3
     assert "problem" in done.stdout and "dovecot-index" in done.stdout
+    again = bascule("sync", "--json", *endpoints(servers, "eve", tmp_path))
+    (problem,) = json.loads(again.stdout)["mailboxes"][0]["problem_list"]
+    assert problem["proposal"]["action"] == "rename"
+
+
+def test_beside_a_task_that_works_on_the_mailbox_it_is_refused_with_a_sentence(
+    servers: tuple[Dovecot, Dovecot], tmp_path: Path
+) -> None:
+    fill(servers[0], "max", "INBOX: a b")
+    where = endpoints(servers, "max", tmp_path)
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with leases.lease(ledger, "max", "transfer/day/mailbox.sync[3]"):
+        refused = bascule("sync", "--json", *where)
+    assert (refused.returncode, json.loads(refused.stdout)["run_again"]) == (1, True)
+    assert "the mailbox of max is being worked on by transfer/day/mailbox.sync[3]" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert mailboxes.mailbox_states(ledger) == {}
+    assert bascule("sync", *where).returncode == 0
 
 
 def test_no_folder_name_drives_the_terminal(servers: tuple[Dovecot, Dovecot], tmp_path: Path) -> None:
@@ -143,11 +159,7 @@ def test_tls_with_the_right_certificate(
 
 def test_compression_carries_the_same(tmp_path: Path) -> None:
     compressing = "mail_plugins = $mail_plugins zlib\nprotocol imap {\n  mail_plugins = $mail_plugins imap_zlib\n}\n"
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", extra=compressing) as old,
-        dovecot(home / "new", extra=compressing) as new,
-    ):
+    with two_dovecots(extra=compressing) as (old, new):
         fill(old, "ann", "INBOX: a b c; Sent: d")
         to_old, to_new = list[bytes](), list[bytes]()
         with replacing(old.port, said=to_old) as old_port, replacing(new.port, said=to_new) as new_port:

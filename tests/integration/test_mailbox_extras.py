@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bascule.ledger import Ledger, carried, journal, problems
-from bascule.ledger.problems import Option, Problem
-from bascule.mailbox import MailboxJob, Options, engine, sync_mailbox
-from bascule.mailbox.audit import audit
+from bascule.ledger import Ledger, carried, journal
+from bascule.mailbox import MailboxJob, Options, sync, sync_mailbox
+from bascule.mailbox.look import look_at
+from bascule.mailbox.verify.audit import audit
+from bascule.problems import store
+from bascule.problems.model import Option, Problem
 from structlog.testing import capture_logs
 
-from tests.fault_relay import Faults, relay
-from tests.mail_servers import Dovecot, dovecot, mail_directory
-from tests.mailbox_cases import Pair
+from tests.deciding import decide
+from tests.ledgers import empty_ledger
+from tests.mail_servers import Dovecot, two_dovecots
+from tests.mailbox_cases import Pair, relayed_pair
 from tests.mailbox_states import Account
 
 FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
@@ -40,26 +43,15 @@ def known(names: Collection[str]) -> set[str]:
 
 
 OPTIONS = Options(
-    acl=True, metadata=True, lanes=1, identifiers={"group:staff": "$staff"}, domain="obs.test", known_accounts=known
-)
+    acl=True, metadata=True, connections=1,
+    identifiers={"group:staff": "$staff"}, domain="obs.test", known_accounts=known,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    faults = Faults()
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", separator=".", extra=EXTRA) as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox", extra=EXTRA) as new,
-        relay(old.port, faults) as old_port,
-        relay(new.port, faults) as new_port,
-    ):
-        yield Pair(old, new, old_port, new_port, faults)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    with two_dovecots(extra=EXTRA) as (old, new), relayed_pair(old, new) as pair:
+        yield pair
 
 
 @pytest.fixture
@@ -109,12 +101,7 @@ def noted(server: Dovecot, user: str, entry: str, folder: str = "INBOX") -> byte
 
 
 def open_problems(ledger: Ledger, job: MailboxJob) -> list[Problem]:
-    return problems.problems(ledger, account=job.account, room="mailbox")
-
-
-def decide(ledger: Ledger, problem: Problem, option: Option) -> None:
-    with ledger.session() as session:
-        problems.decide(session, problem.id, option, problem.proposal, decided_by="ann", source="page", origin=ORIGIN)
+    return store.problems(ledger, account=job.account, room="mailbox")
 
 
 # -- rights
@@ -127,6 +114,19 @@ def test_rights_are_carried_to_the_same_people(pair: Pair, ledger: Ledger, job: 
     assert granted(pair.new, job.account) == {"bob": "lrs", "-zoe": "w", "$staff": "lr", "eve": "eilrstw"}
     assert granted(pair.new, job.account, "Projet/2020") == {"bob": "eiklprstwx"}
     assert audit(job, ledger).differences == 0
+
+
+def test_a_look_sees_what_changes_on_old(pair: Pair, ledger: Ledger, job: MailboxJob) -> None:
+    for step in (
+        lambda: grant(pair.old, job.account, "INBOX", {"bob": "lrs"}),
+        lambda: grant(pair.old, job.account, "INBOX", {"bob": ""}),
+        lambda: note(pair.old, job.account, "INBOX", "/private/comment", b"mine"),
+        lambda: note(pair.old, job.account, "INBOX", "/private/comment", b"other"),
+    ):
+        step()
+        assert look_at(job, ledger).reason
+        assert sync_mailbox(job, ledger).problems == 0
+        assert look_at(job, ledger).reason == ""
 
 
 def test_what_changes_on_old_is_carried_by_the_next_pass(pair: Pair, ledger: Ledger, job: MailboxJob) -> None:
@@ -185,7 +185,7 @@ def test_rights_of_unknown_people_are_asked_about_once(pair: Pair, ledger: Ledge
     assert (problem.kind, problem.subject) == ("acl-unknown", "gone")
     assert problem.facts["rights"] == {"INBOX": "lr", "Autre": "lrs"}
     assert granted(pair.new, job.account) == {"bob": "lr"}
-    decide(ledger, problem, Option.APPLY)
+    decide(ledger, problem)
     for _ in range(2):
         assert sync_mailbox(job, ledger).problems == 0
     assert granted(pair.new, job.account) == {"bob": "lr"}
@@ -288,7 +288,7 @@ def test_an_annotation_that_is_too_large_is_named(pair: Pair, ledger: Ledger, jo
     assert (problem.kind, problem.subject) == ("metadata-refused", "INBOX: *")
     assert "70000 bytes" in problem.server_words
     assert noted(pair.new, job.account, "/private/small") == b"x"
-    decide(ledger, problem, Option.LEAVE_OUT)
+    decide(ledger, problem, option=Option.LEAVE_OUT)
     for _ in range(2):
         assert sync_mailbox(job, ledger).problems == 0
 
@@ -320,11 +320,11 @@ def test_interrupted_after_every_command(
     pair: Pair, tmp_path: Path, cut_pass: int, killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Bascule had put there is known after any interruption: it goes from new when it goes from old."""
-    monkeypatch.setattr(engine, "FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(engine, "ATTEMPTS", 1 if killed else 6)
+    monkeypatch.setattr(sync, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(sync, "ATTEMPTS", 1 if killed else 6)
     commands, at = 1, 0
     while at <= commands:  # by default every fourth command is cut, beginning with another one in each case
-        ledger = Ledger(f"sqlite:///{tmp_path}/{at}.db")
+        ledger = Ledger(empty_ledger(tmp_path / f"{at}.db"))
         job = pair.job(f"cut{cut_pass}{killed:d}{at}", OPTIONS)
         grant(pair.old, job.account, "INBOX", {"bob": "lr", "eve": "lrs"})
         grant(pair.new, job.account, "INBOX", {"zoe": "l"})
@@ -346,7 +346,7 @@ def sync_cut(pair: Pair, job: MailboxJob, ledger: Ledger, at: int) -> int:
     pair.faults.arm(at or None)
     try:
         sync_mailbox(job, ledger)
-    except engine.TransientError:
+    except sync.TransientError:
         sync_mailbox(job, ledger)
     commands = pair.faults.count
     pair.faults.arm(None)

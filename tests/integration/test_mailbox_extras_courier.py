@@ -3,12 +3,11 @@
 import imaplib
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from bascule.ledger import Ledger
 from bascule.mailbox import MailboxJob, Options, sync_mailbox
-from bascule.mailbox.audit import audit
+from bascule.mailbox.verify.audit import audit
 
 from tests.courier_server import Courier, courier
 from tests.integration.test_mailbox_extras import EXTRA
@@ -26,11 +25,6 @@ def servers() -> Iterator[tuple[Courier, Dovecot]]:
         dovecot(home / "dovecot", separator="/", extra=EXTRA) as other,
     ):
         yield one, other
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
 
 
 def job(old: Server, new: Server, user: str) -> MailboxJob:

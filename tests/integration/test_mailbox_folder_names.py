@@ -2,35 +2,32 @@
 
 import dataclasses
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from bascule.decisions import check, page, record
-from bascule.decisions.record import AnswerRefused, Choice
-from bascule.ledger import Ledger, journal, mailboxes, problems
-from bascule.ledger.problems import Option, Problem
+from bascule.ledger import Ledger, journal, mailboxes
 from bascule.mailbox import MailboxJob, Options, sync_mailbox
-from bascule.mailbox.types import PassResult
+from bascule.mailbox.result import PassResult
+from bascule.problems import forms, page, record, store
+from bascule.problems.model import Option, Problem
+from bascule.problems.record import AnswerRefused, Choice
 
-from tests.mail_servers import Dovecot, dovecot, mail_directory
+from tests.imap_relay import replacing
+from tests.mail_servers import Dovecot
 from tests.mailbox_states import Account
-from tests.replacing_relay import replacing
 
 AUTHOR = record.Author("ann", "page", journal.Origin("problems", "test", "review", "postmaster"))
 NFC, NFD = "R\N{LATIN SMALL LETTER E WITH ACUTE}unions", "Re\N{COMBINING ACUTE ACCENT}unions"
 
 
 @pytest.fixture(scope="module")
-def old() -> Iterator[Dovecot]:
-    with mail_directory() as home, dovecot(home / "old", separator="/", location="sdbox:~/sdbox") as server:
-        yield server
+def old(servers: tuple[Dovecot, Dovecot]) -> Dovecot:
+    """The one with sdboxes, which takes what new, with Maildirs, does not."""
+    return servers[1]
 
 
 @pytest.fixture(scope="module")
-def new() -> Iterator[Dovecot]:
-    with mail_directory() as home, dovecot(home / "new", separator=".", location="maildir:~/Maildir") as server:
-        yield server
+def new(servers: tuple[Dovecot, Dovecot]) -> Dovecot:
+    return servers[0]
 
 
 class Mailbox:
@@ -54,7 +51,7 @@ class Mailbox:
 
     @property
     def problems(self) -> dict[str, Problem]:
-        return {each.subject: each for each in problems.problems(self.ledger, account=self.user)}
+        return {each.subject: each for each in store.problems(self.ledger, account=self.user)}
 
     def decide(self, subject: str, option: Option = Option.APPLY, **given: str) -> None:
         record.record(self.ledger, [Choice(self.problems[subject], option, given)], AUTHOR)
@@ -78,8 +75,8 @@ def fill(port: int, user: str, separator: str, *folders: str) -> None:
 
 
 @pytest.fixture
-def box(old: Dovecot, new: Dovecot, tmp_path: Path) -> Mailbox:
-    return Mailbox(old, new, f"u{uuid.uuid4().hex[:12]}", Ledger(f"sqlite:///{tmp_path}/ledger.db"))
+def box(old: Dovecot, new: Dovecot, ledger: Ledger) -> Mailbox:
+    return Mailbox(old, new, f"u{uuid.uuid4().hex[:12]}", ledger)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +98,10 @@ def test_of_two_that_are_mistaken_for_one_the_second_is_asked_about(
     assert problem.kind == "folder-name-alike" and words in problem.explanation
     assert {subject, problem.facts["like"]} == {first, second}
     if proposal:
-        assert (subject, problem.proposal["name"]) == (second, proposal)
+        assert (subject, problem.proposal.name) == (second, proposal)
     box.decide(subject)
     assert (box.sync().problems, box.sync().copied) == (0, 0)
-    assert box.map[subject] == problem.proposal["name"]
+    assert box.map[subject] == problem.proposal.name
     assert sorted(box.on_new.values()) == [1, 1]
 
 
@@ -113,10 +110,10 @@ def test_who_has_a_name_keeps_it_whatever_comes_later(box: Mailbox) -> None:
     box.sync()
     box.add("Case", "CASE")
     box.sync()
-    names = {subject: problem.proposal["name"] for subject, problem in box.problems.items()}
+    names = {subject: problem.proposal.name for subject, problem in box.problems.items()}
     assert names == {"CASE": "CASE (2)", "Case": "Case (3)"}
     box.sync()
-    assert {subject: problem.proposal["name"] for subject, problem in box.problems.items()} == names
+    assert {subject: problem.proposal.name for subject, problem in box.problems.items()} == names
     box.decide("CASE")
     box.decide("Case")
     box.sync()
@@ -131,11 +128,11 @@ def test_names_that_are_too_long_for_new_are_cut_and_keep_a_mark_of_their_own_in
     first, second = (f"{above}/{'b' * 60}/{'é' * 60}{end}" for end in "12")
     box.add(first, second)
     box.sync()
-    proposed = {subject: problem.proposal["name"] for subject, problem in box.problems.items()}
+    proposed = {subject: problem.proposal.name for subject, problem in box.problems.items()}
     assert proposed.keys() == {first, second} and len({*proposed.values()}) == 2
     assert all(name.startswith(f"{above}.{'b' * 60}.ééé") for name in proposed.values())
     box.sync()
-    assert {subject: problem.proposal["name"] for subject, problem in box.problems.items()} == proposed
+    assert {subject: problem.proposal.name for subject, problem in box.problems.items()} == proposed
     box.decide(first)
     box.decide(second)
     assert (box.sync().problems, box.sync().copied) == (0, 0)
@@ -182,7 +179,7 @@ def test_what_lies_below_a_folder_that_is_left_out_is_asked_about_by_name(box: M
     box.decide("v1.2", Option.LEAVE_OUT)
     box.sync()
     assert set(box.problems) == {"v1.2/notes"}
-    assert box.problems["v1.2/notes"].proposal["name"] == "v1_2.notes"
+    assert box.problems["v1.2/notes"].proposal.name == "v1_2.notes"
 
 
 def test_a_parent_that_holds_no_messages_counts_too(box: Mailbox) -> None:
@@ -192,7 +189,7 @@ def test_a_parent_that_holds_no_messages_counts_too(box: Mailbox) -> None:
             account.append(name, "a")
     box.sync()
     ((subject, problem),) = box.problems.items()
-    assert (subject, problem.proposal["name"]) == ("case/y", "case (2).y")
+    assert (subject, problem.proposal.name) == ("case/y", "case (2).y")
 
 
 def test_a_folder_of_the_users_on_new_is_proposed_for_the_like_one(box: Mailbox) -> None:
@@ -200,7 +197,7 @@ def test_a_folder_of_the_users_on_new_is_proposed_for_the_like_one(box: Mailbox)
     box.add("Archives")
     box.sync()
     ((subject, problem),) = box.problems.items()
-    assert (subject, problem.proposal["name"], problem.facts["like"]) == ("Archives", "archives", "archives")
+    assert (subject, problem.proposal.name, problem.facts["like"]) == ("Archives", "archives", "archives")
     box.decide(subject)
     assert (box.sync().problems, box.sync().copied) == (0, 0)
     assert box.on_new == {"archives": 1}  # the same message was there already
@@ -219,7 +216,7 @@ def test_names_that_the_sites_rules_make_equal_get_different_ones(box: Mailbox) 
     box.options = Options(replace={".": "-"}, rename={"Old": "Good"})
     box.add("v1.2", "v1-2", "Good", "Old")
     box.sync()
-    names = {subject: (problem.kind, problem.proposal["name"]) for subject, problem in box.problems.items()}
+    names = {subject: (problem.kind, problem.proposal.name) for subject, problem in box.problems.items()}
     assert names == {"v1.2": ("folder-name", "v1-2 (2)"), "Old": ("folder-name-alike", "Good (2)")}
 
 
@@ -233,7 +230,7 @@ def test_the_separator_of_new_inside_a_name_is_named_and_two_levels_can_be_chose
     assert "separated by: ." in shown.replace("\\", "")
     (field,) = page.fields([problem], {}).values()
     assert "`.` separates levels" in field.description
-    assert "separates the levels" in check.refusal(problem, {"name": "v1.3"}, [])
+    assert "separates the levels" in forms.refusal(problem, Option.APPLY, {"name": "v1.3"}, [])
     box.decide("v1.2", name="v1.2")
     box.decide("a.b/c.d", name="a-b.c-d")
     assert (box.sync().problems, box.sync().problems) == (0, 0)
@@ -279,7 +276,7 @@ def test_a_badly_written_name_is_shown_as_it_came_and_carried_under_the_one_that
         (problem,) = box.problems.values()
         assert (problem.kind, problem.subject) == ("folder-name-broken", shown)
         assert listed.decode() in problem.explanation
-        assert problem.proposal["name"] == proposal
+        assert problem.proposal.name == proposal
         box.decide(shown)
         assert (box.sync().problems, box.sync().copied) == (0, 0)
         assert box.map[shown] == proposal
@@ -293,4 +290,4 @@ def test_a_server_that_makes_another_name_of_it_is_a_problem(box: Mailbox) -> No
         box.sync()
     (problem,) = box.problems.values()
     assert "it makes 'name' of it" in problem.explanation
-    assert (problem.kind, problem.proposal["name"]) == ("folder-name", "NAME (2)")
+    assert (problem.kind, problem.proposal.name) == ("folder-name", "NAME (2)")

@@ -1,17 +1,15 @@
 """Each case: a state of old and new, what changes, what is expected; then the same, cut after every single command."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bascule.ledger import Ledger
-from bascule.mailbox import MailboxJob, Options, TransientError, engine, sync_mailbox
-from bascule.mailbox.folderwork import FolderWork
-from bascule.mailbox.lanes import Lane
+from bascule.mailbox import MailboxJob, Options, TransientError, sync, sync_mailbox
+from bascule.mailbox.folder_sync import Copied, FolderSync
+from bascule.mailbox.workers import Sessions
 
-from tests.fault_relay import Faults, relay
-from tests.mail_servers import dovecot, mail_directory
+from tests.ledgers import empty_ledger
 from tests.mailbox_cases import CASES, Case, Pair, check, prepare
 from tests.mailbox_states import parse
 
@@ -19,33 +17,15 @@ FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
 STEP = 1 if FULL else 4  # by default every fourth command is cut, beginning with another one in each case
 
 
-@pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
-    faults = Faults()
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", separator=".") as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox") as new,
-        relay(old.port, faults) as old_port,
-        relay(new.port, faults) as new_port,
-    ):
-        yield Pair(old, new, old_port, new_port, faults)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
-
-
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(sync, "FIRST_PAUSE", 0.0)
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("connections", [1, 2])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_state_is_as_expected(pair: Pair, ledger: Ledger, case: Case, lanes: int) -> None:
-    job = prepare(pair, case, ledger, Options(lanes=lanes))
+def test_state_is_as_expected(pair: Pair, ledger: Ledger, case: Case, connections: int) -> None:
+    job = prepare(pair, case, ledger, Options(connections=connections))
     sync_mailbox(job, ledger)
     check(pair, case, job, ledger, "not interrupted")
 
@@ -55,9 +35,9 @@ def test_state_is_as_expected(pair: Pair, ledger: Ledger, case: Case, lanes: int
 def test_interrupted_after_every_command(
     pair: Pair, tmp_path: Path, case: Case, killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = Options(lanes=1)
+    options = Options(connections=1)
     for at in range(1 + (CASES.index(case) + killed) % STEP, commands_of(pair, case, tmp_path, options) + 1, STEP):
-        ledger = Ledger(f"sqlite:///{tmp_path}/{at}.db")
+        ledger = Ledger(empty_ledger(tmp_path / f"{at}.db"))
         job = prepare(pair, case, ledger, options)
         pair.faults.arm(at)
         if killed:
@@ -70,7 +50,7 @@ def test_interrupted_after_every_command(
 
 def commands_of(pair: Pair, case: Case, tmp_path: Path, options: Options) -> int:
     """How many commands the pass sends when nothing disturbs it."""
-    ledger = Ledger(f"sqlite:///{tmp_path}/count.db")
+    ledger = Ledger(empty_ledger(tmp_path / "count.db"))
     job = prepare(pair, case, ledger, options)
     pair.faults.arm(None)
     sync_mailbox(job, ledger)
@@ -80,7 +60,7 @@ def commands_of(pair: Pair, case: Case, tmp_path: Path, options: Options) -> int
 def sync_killed(job: MailboxJob, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass that ends at its first trouble, and another one that knows only what is in the ledger."""
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "ATTEMPTS", 1)
+        patched.setattr(sync, "ATTEMPTS", 1)
         try:
             sync_mailbox(job, ledger)
         except TransientError:
@@ -91,10 +71,10 @@ def test_what_an_interrupted_copy_left_is_removed_with_old_unless_its_user_has_c
     pair: Pair, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = Case("removed after an interrupted copy", "INBOX: a b/S c/S d", "", "INBOX: a/F c/S")
-    job = prepare(pair, case, ledger, Options(lanes=1))
+    job = prepare(pair, case, ledger, Options(connections=1))
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "ATTEMPTS", 0)
-        patched.setattr(FolderWork, "finish", interrupt)
+        patched.setattr(sync, "ATTEMPTS", 0)
+        patched.setattr(FolderSync, "finish", interrupt)
         with pytest.raises(TransientError):
             sync_mailbox(job, ledger)
     with pair.old_account(job.account) as old, pair.new_account(job.account) as new:
@@ -104,6 +84,6 @@ def test_what_an_interrupted_copy_left_is_removed_with_old_unless_its_user_has_c
     check(pair, case, job, ledger, "interrupted before its end")
 
 
-def interrupt(work: FolderWork, lane: Lane) -> None:
+def interrupt(work: FolderSync, copied: Copied, sessions: Sessions) -> None:
     """Everything is copied and nothing remembered of the folder."""
     raise TransientError("the copy was interrupted")

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bascule.decisions import record
-from bascule.decisions.record import Choice
-from bascule.ledger import Ledger, journal, problems
-from bascule.ledger.problems import Option, Problem
+from bascule.ledger import Ledger, journal
 from bascule.mailbox import MailboxJob, Options, sync_mailbox
-from bascule.mailbox.types import PassResult
+from bascule.mailbox.result import PassResult
+from bascule.problems import record, store
+from bascule.problems.model import Option, Problem
+from bascule.problems.record import Choice
 
-from tests.mail_servers import Dovecot, dovecot, mail_directory
+from tests.imap_relay import replacing
+from tests.mail_servers import Dovecot, two_dovecots
 from tests.mailbox_states import Account
-from tests.replacing_relay import replacing
 
 AUTHOR = record.Author("ann", "page", journal.Origin("problems", "test", "review", "postmaster"))
 LONG_KEYWORD = "x" * 80
@@ -27,12 +27,8 @@ LONG_KEYWORD = "x" * 80
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Dovecot, Dovecot]]:
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", extra="mail_max_keyword_length = 100") as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox") as new,
-    ):
-        yield old, new
+    with two_dovecots({"extra": "mail_max_keyword_length = 100"}) as both:
+        yield both
 
 
 class Mailbox:
@@ -61,15 +57,15 @@ class Mailbox:
 
     def one_problem(self) -> Problem:
         assert self.sync().problems == 1
-        (found,) = problems.problems(self.ledger)
+        (found,) = store.problems(self.ledger)
         return found
 
     def settle(self, option: Option) -> None:
         """By decision; the pass after that finds nothing to do."""
-        (found,) = problems.problems(self.ledger)
+        (found,) = store.problems(self.ledger)
         record.record(self.ledger, [Choice(found, option)], AUTHOR)
         assert self.sync().problems == 0
-        assert [each.state for each, _ in problems.all_decisions(self.ledger)] == ["settled"]
+        assert [each.state for each, _ in store.all_decisions(self.ledger)] == ["settled"]
         again = self.sync()
         assert (again.copied, again.removed, again.problems) == (0, 0, 0)
 
@@ -88,14 +84,14 @@ class Mailbox:
 
 
 @pytest.fixture
-def box(servers: tuple[Dovecot, Dovecot], tmp_path: Path) -> Mailbox:
-    return Mailbox(*servers, Ledger(f"sqlite:///{tmp_path}/ledger.db"))
+def box(servers: tuple[Dovecot, Dovecot], ledger: Ledger) -> Mailbox:
+    return Mailbox(*servers, ledger)
 
 
 def test_an_empty_message_is_refused_and_left_out(box: Mailbox) -> None:
     box.put(b"")
     problem = box.one_problem()
-    assert (problem.kind, problem.proposal) == ("message-refused", {"action": "leave out"})
+    assert (problem.kind, problem.proposal.stored()) == ("message-refused", {"action": "leave out"})
     assert "zero byte" in problem.server_words and problem.facts["size"] == 0
     box.settle(Option.APPLY)
     assert len(box.bodies()) == 1
@@ -107,7 +103,7 @@ def test_a_bare_line_feed_is_found_and_the_original_is_carried_in_an_attachment(
         box.old = replace(box.old, port=port)
         problem = box.one_problem()
         assert (problem.kind, problem.facts["subject"]) == ("message-altered", "lf")
-        assert problem.proposal == {"action": "repair"}
+        assert problem.proposal.stored() == {"action": "repair"}
         box.settle(Option.APPLY)
     assert box.originals() == [b"Subject: lf\r\n\r\none@\nF@two\r\n"]
 
@@ -124,7 +120,7 @@ def test_a_zero_octet_is_found_and_the_original_is_carried_in_an_attachment(box:
 def test_a_date_that_new_can_not_keep_is_named_and_accepted_by_decision(box: Mailbox) -> None:
     box.put(b"Subject: when\r\n\r\nx\r\n", seconds=2_300_000_000)
     problem = box.one_problem()
-    assert (problem.kind, problem.proposal) == ("message-altered", {"action": "accept"})
+    assert (problem.kind, problem.proposal.stored()) == ("message-altered", {"action": "accept"})
     assert "another date" in problem.explanation and problem.facts["date"].startswith("2042-11-19")
     assert box.one_problem().id == problem.id, "another pass meets it again"
     box.settle(Option.APPLY)
@@ -173,7 +169,7 @@ def test_a_folder_that_new_does_not_open_is_no_fault_of_old(box: Mailbox) -> Non
     index.chmod(0)
     problem = box.one_problem()
     assert (problem.kind, problem.subject) == ("folder-closed-on-new", "plans")
-    assert problem.proposal == {"action": "look again"} and "new server" in problem.explanation
+    assert problem.proposal.stored() == {"action": "look again"} and "new server" in problem.explanation
     index.chmod(0o700)
     result = box.sync()
     assert (result.problems, result.copied) == (0, 1)
@@ -192,7 +188,7 @@ def test_a_folder_that_is_busy_for_a_moment_is_opened_a_moment_later(
         pauses.append(seconds)
         asks.clear()
 
-    monkeypatch.setattr("bascule.mailbox.engine.time.sleep", pause)
+    monkeypatch.setattr("bascule.mailbox.sync.time.sleep", pause)
     with replacing(box.old.port, to_server=asks, from_server=answers) as port:
         box.old = replace(box.old, port=port)
         result = box.sync()
@@ -203,11 +199,11 @@ def test_a_folder_that_is_busy_for_a_moment_is_opened_a_moment_later(
 def test_what_is_repaired_on_old_by_hand_is_asked_about_no_more(box: Mailbox) -> None:
     box.put(b"")
     box.one_problem()
-    record.record(box.ledger, [Choice(problems.problems(box.ledger)[0], Option.LOOK_AGAIN)], AUTHOR)
+    record.record(box.ledger, [Choice(store.problems(box.ledger)[0], Option.LOOK_AGAIN)], AUTHOR)
     empty = next(path for path in box.maildir.glob("*/*") if path.is_file() and not path.stat().st_size)
     empty.unlink()
     assert box.sync().problems == 0
-    assert problems.problems(box.ledger, states=("open", "decided", "settled")) == []
+    assert store.problems(box.ledger, states=("open", "decided", "settled")) == []
 
 
 def test_a_decision_holds_in_every_pass_and_is_asked_again_when_its_facts_change(box: Mailbox) -> None:
@@ -219,7 +215,7 @@ def test_a_decision_holds_in_every_pass_and_is_asked_again_when_its_facts_change
     os.chown(folder, box.maildir.stat().st_uid, box.maildir.stat().st_gid)
     assert box.one_problem().subject == "F/1"
     box.settle(Option.APPLY)
-    assert problems.problems(box.ledger) == []
+    assert store.problems(box.ledger) == []
     with Account(box.old.port, box.user, ".") as account:
         account.client.delete("F")
         account.client.create("F")

@@ -3,8 +3,8 @@
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from bascule.ledger import Ledger
@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.mail_servers import Dovecot, dovecot, mail_directory
+from tests.ledgers import empty_ledger
+from tests.mail_servers import Dovecot
 from tests.mailbox_states import Account, spelled
 
 FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
@@ -25,15 +26,9 @@ _servers: dict[str, Dovecot] = {}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def servers() -> Iterator[None]:
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", separator=".") as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox") as new,
-    ):
-        _servers.update(old=old, new=new)
-        yield
-        _servers.clear()
+def the_models_servers(servers: tuple[Dovecot, Dovecot]) -> None:
+    """The machine takes no fixtures."""
+    _servers.update(old=servers[0], new=servers[1])
 
 
 class Message:
@@ -62,7 +57,7 @@ class BothSides(RuleBasedStateMachine):
     def begin(self) -> None:
         self.user = f"m{uuid.uuid4().hex[:12]}"
         folder = self.resources.enter_context(tempfile.TemporaryDirectory())
-        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        self.ledger = Ledger(empty_ledger(Path(folder) / "ledger.db"))
         old, new = _servers["old"], _servers["new"]
         self.job = MailboxJob(self.user, old.server(self.user), new.server(self.user), Options())
         self.old = self.resources.enter_context(Account(old.port, self.user, "."))
@@ -158,13 +153,26 @@ def expect(message: Message) -> None:
         unchanged_on_new = message.new == message.new_base
         if message.old is None and message.new is not None and unchanged_on_new:
             message.new = None
-        elif (
-            message.old is not None and message.new is not None and message.old != message.old_base and unchanged_on_new
-        ):
-            message.new = message.old
+        elif message.old is not None and message.new is not None and message.new_base is not None:
+            message.new = merged(message.old_base, message.new_base, message.old, message.new)
         if message.old is None:
             message.ours = False  # the map forgets it
     message.old_base, message.new_base = message.old, message.new
+
+
+def merged(old_base: str, new_base: str, old: str, new: str) -> str:
+    """Each flag as old has it now if only old has changed it, else as new has it."""
+
+    def told(flags: str) -> set[str]:
+        system, *keywords = flags.split("+")
+        return {*system, *keywords}
+
+    there = {
+        flag
+        for flag in told(old_base) | told(new_base) | told(old) | told(new)
+        if flag in told(old if flag in told(old_base) ^ told(old) and flag not in told(new_base) ^ told(new) else new)
+    }
+    return "+".join(["".join(sorted(f for f in there if len(f) == 1)), *sorted(f for f in there if len(f) > 1)])
 
 
 BothSides.TestCase.settings = settings(

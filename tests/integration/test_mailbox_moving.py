@@ -1,61 +1,48 @@
 """Both sides move while a pass runs, or have begun anew since the last one: nothing lost, nothing twice."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+import uuid
 
 import pytest
 from bascule.ledger import Ledger
-from bascule.mailbox import MailboxJob, Options, context, copying, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, context, sync_mailbox
+from bascule.mailbox.messages import bulk_copy
 
-from tests.mail_servers import Dovecot, dovecot, mail_directory
+from tests.mail_servers import Dovecot
 from tests.mailbox_states import Account, parse
-
-USER = "ann"
-
-
-@pytest.fixture
-def servers() -> Iterator[tuple[Dovecot, Dovecot]]:
-    with (
-        mail_directory() as home,
-        dovecot(home / "old", separator=".") as old,
-        dovecot(home / "new", separator="/", location="sdbox:~/sdbox") as new,
-    ):
-        yield old, new
 
 
 @pytest.fixture
 def job(servers: tuple[Dovecot, Dovecot]) -> MailboxJob:
     old, new = servers
-    return MailboxJob(USER, old.server(USER), new.server(USER), Options(verify="content"))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    user = f"u{uuid.uuid4().hex[:12]}"
+    return MailboxJob(user, old.server(user), new.server(user), Options(verify="content"))
 
 
 def test_mail_that_arrives_on_either_side_while_a_pass_copies_is_on_new_once(
     servers: tuple[Dovecot, Dovecot], job: MailboxJob, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copying, "BATCH_MESSAGES", 1)
+    monkeypatch.setattr(bulk_copy, "BATCH_MESSAGES", 1)
     monkeypatch.setattr(context, "PROGRESS_SECONDS", 0.0)
     late, own, one_at_a_time = list("mnopq"), list("uvwyz"), threading.Lock()
 
     def deliver(**_: int) -> None:
         with one_at_a_time:
             if late:
-                with Account(servers[0].port, USER, ".") as old, Account(servers[1].port, USER, "/") as new:
+                with (
+                    Account(servers[0].port, job.account, ".") as old,
+                    Account(servers[1].port, job.account, "/") as new,
+                ):
                     old.append("INBOX", late.pop(0))
                     new.append("INBOX", own.pop(0))
 
-    with Account(servers[0].port, USER, ".") as account:
+    with Account(servers[0].port, job.account, ".") as account:
         account.make(parse("INBOX: a b c d e f/S; Sent: g h"))
     first = sync_mailbox(job, ledger, progress=deliver)
     assert late == [], "all of it came while the pass was copying"
     assert (first.problems, first.removed) == (0, 0)
     expected = parse("INBOX: a b c d e f/S m n o p q u v w y z; Sent: g h")
-    with Account(servers[1].port, USER, "/") as new:
+    with Account(servers[1].port, job.account, "/") as new:
         assert all(count == 1 for folder in new.read().values() for count in folder.values())
         second = sync_mailbox(job, ledger)
         assert new.read() == expected
@@ -63,9 +50,9 @@ def test_mail_that_arrives_on_either_side_while_a_pass_copies_is_on_new_once(
     assert sync_mailbox(job, ledger).copied == 0
 
 
-def make(server: Dovecot, state: str) -> object:
+def make(server: Dovecot, user: str, state: str) -> object:
     """Bring old into this state; returns the UIDVALIDITY of Plans, if there is one."""
-    with Account(server.port, USER, ".") as account:
+    with Account(server.port, user, ".") as account:
         account.make(parse(state))
         return account.client.status(account.wire_name("Plans"), "(UIDVALIDITY)")[1]
 
@@ -73,13 +60,13 @@ def make(server: Dovecot, state: str) -> object:
 def test_a_folder_that_began_anew_on_old_with_the_same_mail_is_not_copied_twice(
     servers: tuple[Dovecot, Dovecot], job: MailboxJob, ledger: Ledger
 ) -> None:
-    before = make(servers[0], "INBOX: x; Plans: a b/S c c")
+    before = make(servers[0], job.account, "INBOX: x; Plans: a b/S c c")
     assert sync_mailbox(job, ledger).copied == 5
-    make(servers[0], "INBOX: x")
-    assert make(servers[0], "INBOX: x; Plans: d a b/S c c") != before
+    make(servers[0], job.account, "INBOX: x")
+    assert make(servers[0], job.account, "INBOX: x; Plans: d a b/S c c") != before
     again = sync_mailbox(job, ledger)
     assert (again.copied, again.removed, again.problems) == (1, 0, 0)
-    with Account(servers[1].port, USER, "/") as new:
+    with Account(servers[1].port, job.account, "/") as new:
         assert new.read() == parse("INBOX: x; Plans: d a b/S c c")
     once_more = sync_mailbox(job, ledger)
     assert (once_more.copied, once_more.removed, once_more.flags_changed) == (0, 0, 0)

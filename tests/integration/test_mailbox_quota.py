@@ -7,11 +7,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from bascule.ledger import Ledger, journal, mailboxes, problems
-from bascule.ledger.problems import Option, Problem
-from bascule.mailbox import MailboxJob, Options, TransientError, engine, quota, sync_mailbox
+from bascule.ledger import Ledger, mailboxes
+from bascule.mailbox import MailboxJob, Options, TransientError, quota, sync, sync_mailbox
+from bascule.problems import store
+from bascule.problems.model import Problem
 
-from tests.fault_relay import Faults, relay
+from tests.deciding import decide
+from tests.imap_relay import Faults, relay
+from tests.ledgers import empty_ledger
 from tests.mail_servers import Dovecot, dovecot, mail_directory
 from tests.mailbox_cases import Pair
 from tests.mailbox_states import Account
@@ -51,11 +54,6 @@ def new(home: Path, rule: str) -> AbstractContextManager[Dovecot]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
-
-
-@pytest.fixture
 def user(old: Dovecot, request: pytest.FixtureRequest) -> str:
     """An account with ten messages of about 10 kB in each of three folders."""
     name = re.sub(r"[^a-z0-9]", "", request.node.name.lower())[:40]
@@ -91,7 +89,7 @@ def job(old: Dovecot, server: Dovecot, user: str) -> MailboxJob:
 
 
 def open_problems(ledger: Ledger, user: str) -> list[Problem]:
-    return problems.problems(ledger, account=user, room="mailbox")
+    return store.problems(ledger, account=user, room="mailbox")
 
 
 def test_a_mailbox_that_does_not_fit_is_named_before_anything_is_copied(
@@ -110,7 +108,7 @@ def test_a_mailbox_that_does_not_fit_is_named_before_anything_is_copied(
         assert problem.details["messages to copy"] == 30
         assert 9_900 < problem.details["bytes used on new"] < 11_300
         assert problem.details["quota on old in bytes"] == 2**30
-        assert problem.proposal == {"action": "raise the quota", "bytes": 2**30}
+        assert problem.proposal.stored() == {"action": "raise the quota", "bytes": 2**30}
         assert mailboxes.mailbox_states(ledger)[user].state == "problems"
     with new(home, "storage=1G") as server:
         result = sync_mailbox(job(old, server, user), ledger)
@@ -157,9 +155,9 @@ def test_only_what_is_still_to_be_copied_must_fit(old: Dovecot, home: Path, user
 
 def test_what_is_on_new_already_needs_no_space(old: Dovecot, home: Path, user: str, tmp_path: Path) -> None:
     with new(home, "storage=1G") as server:
-        sync_mailbox(job(old, server, user), Ledger(f"sqlite:///{tmp_path}/lost.db"))
+        sync_mailbox(job(old, server, user), Ledger(empty_ledger(tmp_path / "lost.db")))
     with new(home, "storage=320K") as server:
-        result = sync_mailbox(job(old, server, user), Ledger(f"sqlite:///{tmp_path}/anew.db"))
+        result = sync_mailbox(job(old, server, user), Ledger(empty_ledger(tmp_path / "anew.db")))
         assert (result.copied, result.problems) == (0, 0)
 
 
@@ -169,7 +167,7 @@ def test_a_limit_of_messages_is_looked_at_too(old: Dovecot, home: Path, user: st
         assert (result.copied, result.problems) == (0, 1)
         (problem,) = open_problems(ledger, user)
         assert "30 messages" in problem.explanation
-        assert problem.proposal == {"action": "look again"}
+        assert problem.proposal.stored() == {"action": "look again"}
 
 
 def test_a_dry_run_names_the_shortage_and_writes_nothing(old: Dovecot, home: Path, user: str, ledger: Ledger) -> None:
@@ -185,26 +183,22 @@ def test_a_decision_that_has_helped_is_settled(old: Dovecot, home: Path, user: s
     with new(home, "storage=200K") as server:
         sync_mailbox(job(old, server, user), ledger)
     (problem,) = open_problems(ledger, user)
-    with ledger.session() as session:
-        problems.decide(
-            session, problem.id, Option.APPLY, problem.proposal, decided_by="ann", source="page",
-            origin=journal.Origin("problems"),
-        )  # fmt: skip
+    decide(ledger, problem)
     with new(home, "") as server:  # without any quota
         assert sync_mailbox(job(old, server, user), ledger).problems == 0
-    (settled,) = problems.problems(ledger, account=user, states=("settled",))
+    (settled,) = store.problems(ledger, account=user, states=("settled",))
     assert settled.id == problem.id
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["connection lost", "task killed"])
-def test_interrupted_while_copies_wait_at_the_gate(
+def test_interrupted_while_copies_are_held(
     old: Dovecot, home: Path, tmp_path: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that is on old is more than new has left, what is new in it fits: cut after commands, and resumed."""
-    monkeypatch.setattr(engine, "FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(engine, "ATTEMPTS", 1 if killed else 6)
-    waited, open_gate = [], quota.Gate.open
-    monkeypatch.setattr(quota.Gate, "open", lambda gate: (waited.append(gate.messages), open_gate(gate)))
+    monkeypatch.setattr(sync, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(sync, "ATTEMPTS", 1 if killed else 6)
+    waited, release = [], quota.HeldCopies.release
+    monkeypatch.setattr(quota.HeldCopies, "release", lambda held: (waited.append(held.messages), release(held)))
     faults, commands, at = Faults(), 1, 0
     with (
         new(home, "storage=100K") as server,
@@ -213,8 +207,8 @@ def test_interrupted_while_copies_wait_at_the_gate(
     ):
         pair = Pair(old, server, old_port, new_port, faults)
         while at <= commands:
-            user, ledger = f"gate{killed:d}{at}", Ledger(f"sqlite:///{tmp_path}/{at}.db")
-            job = pair.job(user, Options(lanes=1))
+            user, ledger = f"gate{killed:d}{at}", Ledger(empty_ledger(tmp_path / f"{at}.db"))
+            job = pair.job(user, Options(connections=1))
             with Account(old.port, user, ".") as account:
                 for number in range(6):
                     append(account, "INBOX", f"{number}")

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException
 from bascule import mailbox, site
-from bascule.access import Login
-from bascule.decisions import record
-from bascule.ledger import Ledger, journal, mailboxes, problems
-from bascule.ledger.problems import Option, Problem
-from bascule.mailbox import MailboxJob, Server, engine
-from bascule.operators.mailbox import one_pass, pass_over
-from bascule.operators.runtime import Run
+from bascule.hosts.login import Login
+from bascule.ledger import Ledger, journal, mailboxes
+from bascule.ledger.base import now
+from bascule.mailbox import MailboxJob, Server, sync
+from bascule.problems import record, store
+from bascule.problems.evidence import not_ready
+from bascule.problems.model import Option, Problem
+from bascule.tasks.mailbox import one_pass, pass_over
+from bascule.tasks.run import Run, TryAgain
 
+from tests.ledgers import empty_ledger
 from tests.mail_servers import Dovecot, dovecot, mail_directory
 from tests.mailbox_states import Account
 
@@ -86,7 +88,7 @@ class Site:
         return Run(chosen, None, self.ledger, ORIGIN, dry_run=False, selection="all")  # type: ignore[arg-type]
 
     def open(self) -> list[Problem]:
-        return problems.problems(self.ledger, account="anna")
+        return store.problems(self.ledger, account="anna")
 
 
 def gets_in(server: Dovecot, account: str) -> bool:
@@ -117,91 +119,92 @@ def servers() -> Iterator[tuple[Dovecot, Dovecot]]:
 
 @pytest.fixture
 def there(servers: tuple[Dovecot, Dovecot], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(engine, "FIRST_PAUSE", 0.0)
-    found = Site(*servers, Ledger(f"sqlite:///{tmp_path}/ledger.db"), monkeypatch)
-    assert pass_over(found.run, "bert", write_failure=True).problems == 0
+    monkeypatch.setattr(sync, "FIRST_PAUSE", 0.0)
+    found = Site(*servers, Ledger(empty_ledger(tmp_path / "ledger.db")), monkeypatch)
+    assert pass_over(found.run, "bert", last_try=True).problems == 0
     return found
 
 
 def test_an_account_that_old_does_not_know_has_nothing_to_carry(there: Site) -> None:
     there.know(there.old, "bert")
-    result = pass_over(there.run, "anna", write_failure=False)
+    result = pass_over(there.run, "anna", last_try=False)
     assert result.problems == 1 and "login of anna*mover" in result.failed
     (problem,) = there.open()
     assert (problem.room, problem.kind, problem.facts["side"]) == ("account", "no-mailbox", "old")
     assert problem.details["compared"] == "bert gets in by the same login"
     assert problem.details["connection"] == "imap_old"
-    assert problem.proposal == {"action": "leave out"}
+    assert problem.proposal.stored() == {"action": "leave out"}
 
 
 def test_leaving_it_out_holds_in_every_pass_until_there_is_a_mailbox(there: Site) -> None:
     there.know(there.old, "bert")
-    pass_over(there.run, "anna", write_failure=True)
+    pass_over(there.run, "anna", last_try=True)
     record.record(there.ledger, [record.Choice(there.open()[0], Option.APPLY)], AUTHOR)
     for _ in range(2):
-        assert pass_over(there.run, "anna", write_failure=True).problems == 0
+        frozen_at = now()
+        assert pass_over(there.run, "anna", last_try=True).problems == 0
+        assert not_ready(there.ledger, ["anna"], frozen_at) == []
         assert mailboxes.mailbox_states(there.ledger)["anna"].state == "verified"
-        assert [problem.state for problem, _ in problems.all_decisions(there.ledger)] == ["settled"]
+        assert [problem.state for problem, _ in store.all_decisions(there.ledger)] == ["settled"]
     there.know(there.old, "anna", "bert")
     with Account(there.old.port, "anna", ".") as account:
         account.append("INBOX", "a")
-    assert pass_over(there.run, "anna", write_failure=True).copied == 1
-    assert problems.all_decisions(there.ledger) == []
+    assert pass_over(there.run, "anna", last_try=True).copied == 1
+    assert store.all_decisions(there.ledger) == []
 
 
 def test_a_standing_decision_leaves_it_out_without_asking(there: Site) -> None:
     there.know(there.old, "bert")
     there.decisions = {"account/no-mailbox": "leave out"}
-    assert pass_over(there.run, "anna", write_failure=True).problems == 0
+    assert pass_over(there.run, "anna", last_try=True).problems == 0
     assert there.open() == []
 
 
 def test_what_a_pass_has_reached_before_is_never_proposed_to_be_left_out(there: Site) -> None:
-    assert pass_over(there.run, "anna", write_failure=True).problems == 0
+    assert pass_over(there.run, "anna", last_try=True).problems == 0
     there.know(there.old, "bert")
     there.decisions = {"account/no-mailbox": "leave out"}
-    assert pass_over(there.run, "anna", write_failure=True).problems == 1
+    assert pass_over(there.run, "anna", last_try=True).problems == 1
     (problem,) = there.open()
-    assert problem.proposal == {"action": "look again"}
+    assert problem.proposal.stored() == {"action": "look again"}
     assert "An earlier pass has reached it" in problem.explanation
     assert mailboxes.mailbox_states(there.ledger)["anna"].state == "failed"
 
 
 def test_an_account_that_new_does_not_know_must_be_created_there(there: Site) -> None:
     there.know(there.new, "bert")
-    assert pass_over(there.run, "anna", write_failure=True).problems == 1
+    assert pass_over(there.run, "anna", last_try=True).problems == 1
     (problem,) = there.open()
-    assert (problem.kind, problem.facts["side"], problem.proposal["action"]) == ("no-mailbox", "new", "look again")
+    assert (problem.kind, problem.facts["side"], problem.proposal.action) == ("no-mailbox", "new", "look again")
     there.know(there.new, "anna", "bert")
-    assert pass_over(there.run, "anna", write_failure=True).problems == 0
+    assert pass_over(there.run, "anna", last_try=True).problems == 0
     assert there.open() == []
 
 
 def test_a_login_that_is_refused_for_everybody_is_the_connections(there: Site) -> None:
     there.secret = "mistyped"
-    assert one_pass(there.run, "anna", write_failure=True).problems == 1
+    assert one_pass(there.run, "anna", last_try=True).problems == 1
     (problem,) = there.open()
     assert (problem.kind, problem.facts["side"]) == ("login-refused", "old")
     assert "`imap_old`" in problem.explanation and "Authentication failed" in problem.server_words
     assert "mistyped" not in repr(problem)
     there.secret = "master-secret"
-    assert one_pass(there.run, "anna", write_failure=True).problems == 0
+    assert one_pass(there.run, "anna", last_try=True).problems == 0
     assert there.open() == []
 
 
 def test_a_server_that_lets_nobody_in_is_a_problem_only_at_the_last_try(there: Site) -> None:
     there.know(there.old)
-    with pytest.raises(AirflowException, match="login of anna"):
-        one_pass(there.run, "anna", write_failure=False)
+    with pytest.raises(TryAgain, match="login of anna"):
+        one_pass(there.run, "anna", last_try=False)
     assert there.open() == []
-    with pytest.raises(AirflowException, match="login of anna"):
-        one_pass(there.run, "anna", write_failure=True)
+    assert "login of anna" in one_pass(there.run, "anna", last_try=True).failed
     assert [problem.kind for problem in there.open()] == ["pass failed"]
 
 
 def test_keeping_such_a_mailbox_on_old_ends_its_passes(there: Site) -> None:
     there.secret = "mistyped"
-    one_pass(there.run, "anna", write_failure=True)
+    one_pass(there.run, "anna", last_try=True)
     record.record(there.ledger, [record.Choice(there.open()[0], Option.KEEP_ON_OLD)], AUTHOR)
-    assert pass_over(there.run, "anna", write_failure=True).problems == 0
+    assert pass_over(there.run, "anna", last_try=True).problems == 0
     assert mailboxes.mailbox_states(there.ledger)["anna"].state == "kept on old"

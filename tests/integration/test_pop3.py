@@ -7,12 +7,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from bascule.access import Access
 from bascule.changes.probes import wait_for
+from bascule.hosts.access import Access
 from bascule.ledger import Ledger
 from bascule.mailbox import job_for, sync_mailbox
 from bascule.pop3.carry import Carried, carry_uidls
-from bascule.pop3.listing import by_pop3
+from bascule.pop3.listing import list_by_pop3
 from bascule.site import Site
 
 from tests.integration.conftest import Lab
@@ -40,7 +40,7 @@ def ledger(access: Access, tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 
 
 def uidls(access: Access, side: str, account: str) -> list[str]:
-    return [item.uidl for item in by_pop3(getattr(job_for(access, account), side), PORT)]
+    return [item.uidl for item in list_by_pop3(getattr(job_for(access, account), side), PORT)]
 
 
 def test_new_shows_the_uidls_of_old(access: Access, ledger: Ledger) -> None:
@@ -106,7 +106,7 @@ def test_a_storage_that_is_no_sdbox_is_told_and_left_alone(
         return type(done)(0, "/srv/mail/sonde/Maildir\n", "", 0.0) if "path" in command else done
 
     monkeypatch.setattr("bascule.pop3.carry._lacking", lambda *_: {1: "x"})
-    monkeypatch.setattr("bascule.access.RemoteHost.run", lambda _, command, **options: maildir(command, **options))
+    monkeypatch.setattr("bascule.hosts.ssh.RemoteHost.run", lambda _, command, **options: maildir(command, **options))
     [result] = carry_uidls(access, ledger, ["sonde"], "test")
     assert "sdbox only" in result.reason
     assert "python3" not in asked

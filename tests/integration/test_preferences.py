@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from bascule.access import Access
-from bascule.calendars.preferences import set_preferences
-from bascule.directory import accounts
+from bascule.calendars.sogo.preferences import set_preferences
+from bascule.hosts.access import Access
+from bascule.hosts.directory import accounts
 from bascule.ledger import Ledger
 
 from tests.integration.conftest import Lab

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bascule.access import Access
 from bascule.changes.directory import Destination, KeptDestination
-from bascule.decisions import letters, record
-from bascule.ledger import Ledger, journal, problems
-from bascule.ledger.problems import Option, Problem
-from bascule.operators.letters import TellOwners
-from bascule.operators.runtime import Run
+from bascule.hosts.access import Access
+from bascule.ledger import Ledger, journal
+from bascule.problems import letters, record, store
+from bascule.problems.model import Action, Option, Problem, Proposal
+from bascule.tasks.letters import tell_owners
+from bascule.tasks.run import Run
 
-from lab.store import Stores
+from lab.corpus.store import Stores
 from tests.integration.changing import Changing, changing
 from tests.integration.conftest import Lab
 from tests.integration.directory_entries import add, administrator, destination_of, remove
@@ -36,13 +36,13 @@ def entries(lab: Lab) -> Iterator[None]:
 def run(lab: Lab, access: Access, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("BASCULE_REPORTS", str(tmp_path))
     ledger = Ledger(ledger_url)
-    problem = Problem(ACCOUNT, "mailbox", "folder-name", "~x", "", proposal={"action": "rename", "name": "x"})
+    problem = Problem(ACCOUNT, "mailbox", "folder-name", "~x", "", proposal=Proposal(Action.RENAME, name="x"))
     with ledger.session() as session:
-        number = problems.report(session, problem)
-    found = problems.problems(ledger)
+        number = store.report(session, problem)
+    found = store.problems(ledger)
     record.record(ledger, [record.Choice(found[0], Option.APPLY)], record.Author("postmaster", "page", ORIGIN))
     with ledger.session() as session:
-        problems.settle(session, number)
+        store.settle(session, number)
     return Run(lab.site, access, ledger, ORIGIN, dry_run=False, selection=f"(uid={ACCOUNT})")
 
 
@@ -52,16 +52,12 @@ def letters_in_inbox(lab: Lab) -> int:
         return len(client.search(["HEADER", "Message-ID", letters.message_id(lab.site, ACCOUNT)]))
 
 
-def tell(run: Run) -> dict[str, int]:
-    return TellOwners(task_id="tell_owners").act(run, {})  # type: ignore[arg-type]
-
-
 def test_a_letter_comes_once_however_often_the_task_runs(lab: Lab, run: Run, tmp_path: Path) -> None:
-    assert tell(run) == {"letters": 1, "accounts": 1}
-    assert tell(run) == {"letters": 0, "accounts": 1}
+    assert tell_owners(run) == {"letters": 1, "accounts": 1}
+    assert tell_owners(run) == {"letters": 0, "accounts": 1}
     with run.ledger.session() as session:  # killed after the append: the ledger does not know of it
         session.execute(letters_table().delete())
-    tell(run)
+    tell_owners(run)
     assert letters_in_inbox(lab) == 1
     assert f"{ACCOUNT}: renamed: ~x -> x" in (tmp_path / f"{lab.site.name}-helpdesk.txt").read_text(encoding="utf-8")
 
@@ -77,14 +73,14 @@ def test_the_site_file_switches_letters_off_and_the_list_is_written_all_the_same
 ) -> None:
     quiet = lab.site.model_copy(update={"letters": lab.site.letters.model_copy(update={"owners": False})})
     before = letters_in_inbox(lab)
-    assert tell(Run(quiet, run.access, run.ledger, ORIGIN, False, run.selection))["letters"] == 0
+    assert tell_owners(Run(quiet, run.access, run.ledger, ORIGIN, False, run.selection))["letters"] == 0
     assert letters_in_inbox(lab) == before
     assert (tmp_path / f"{lab.site.name}-helpdesk.csv").exists()
 
 
 def test_a_dry_run_writes_no_letter(lab: Lab, run: Run) -> None:
     before = letters_in_inbox(lab)
-    tell(Run(run.site, run.access, run.ledger, ORIGIN, True, run.selection))
+    tell_owners(Run(run.site, run.access, run.ledger, ORIGIN, True, run.selection))
     assert letters_in_inbox(lab) == before
 
 

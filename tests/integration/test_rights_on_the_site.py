@@ -5,13 +5,14 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from bascule.access import Access
-from bascule.ledger import Ledger, problems
+from bascule.hosts.access import Access
+from bascule.ledger import Ledger
 from bascule.mailbox import job_for, sync_mailbox
-from bascule.mailbox.audit import audit
+from bascule.mailbox.verify.audit import audit
+from bascule.problems import store
 from imapclient import IMAPClient
 
-from lab.store import Stores
+from lab.corpus.store import Stores
 from tests.integration.conftest import Lab
 from tests.integration.directory_entries import add, administrator, remove
 
@@ -50,7 +51,7 @@ def test_people_of_the_directory_get_their_rights_and_others_are_named(
         assert client._imap.xatom("SETMETADATA", "INBOX", '(/private/comment "the team")')[0] == "OK"
     job = job_for(access, owner)
     assert sync_mailbox(job, ledger).problems == 1
-    (problem,) = problems.problems(ledger, account=owner)
+    (problem,) = store.problems(ledger, account=owner)
     assert (problem.kind, problem.subject, problem.facts["rights"]) == ("acl-unknown", "departed", {"INBOX": "lrs"})
     with stores.reader("new", owner) as client:
         assert rights(client, "INBOX").keys() == {owner, other}

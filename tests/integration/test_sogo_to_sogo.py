@@ -13,17 +13,19 @@ from typing import Any
 
 import httpx
 import pytest
-from bascule.access import Access
-from bascule.calendars import meaning, sync_account, xml
-from bascule.calendars.account import sync_shares
-from bascule.calendars.dav import Session
-from bascule.calendars.sogo_tool import AS_SOGO, bring_over
+from bascule.calendars import ical_compare, sync_account
+from bascule.calendars.dav import xml
+from bascule.calendars.dav.client import Session
+from bascule.calendars.sogo import acl
+from bascule.calendars.sogo.tool import AS_SOGO, bring_over
+from bascule.calendars.sync import sync_shares
+from bascule.hosts.access import Access
 from bascule.ledger import Ledger
 from bascule.site import Site
 
-from tests.integration.test_calendars import calendar, ledger, people
+from tests.integration.test_calendars import calendar, people
 
-__all__ = ["ledger", "people"]
+__all__ = ["people"]
 
 MAKE = """
 set -eu
@@ -133,7 +135,7 @@ def test_preferences_shares_and_items_come_along_and_a_further_run_changes_nothi
     text = calendar("e", "SUMMARY:Revue du projet", "RRULE:FREQ=WEEKLY;COUNT=5")
     old.put(f"{place}e.ics", "calendar", text)
     roles = {"PublicViewer", "ConfidentialDAndTViewer"}
-    old.set_roles(place, two.guest, roles)
+    acl.set_roles(old, place, two.guest, roles)
     two.prefer("sogo_old", two.owner, "SOGoMailSignature", signature)
 
     first = sync_account(two.access, ledger, two.owner)
@@ -142,8 +144,8 @@ def test_preferences_shares_and_items_come_along_and_a_further_run_changes_nothi
     restart_caches(lab)
     there = new.get(f"{place}e.ics")
     assert there is not None
-    assert meaning.same(text, there.text, "Europe/Paris")
-    assert new.roles(place, two.guest) == roles
+    assert ical_compare.same(text, there.text, "Europe/Paris")
+    assert acl.roles(new, place, two.guest) == roles
     shown = new.collection(place)
     assert shown is not None
     assert shown.properties == {xml.NAME: "Projet d'été", xml.COLOUR: "#FF8800FF", xml.TRANSPARENCY: "transparent"} | {
@@ -177,7 +179,7 @@ def test_a_group_of_addresses_is_carried_by_the_tool_and_later_by_carddav(two: T
         assert sync_account(two.access, ledger, two.owner).problems == 0
         there = new.get(f"{book}{name}.vlf")
         assert there is not None
-        assert meaning.same(group.format(name), there.text)
+        assert ical_compare.same(group.format(name), there.text)
     again = sync_account(two.access, ledger, two.owner)
     assert (again.copied, again.updated, again.deleted) == (0, 0, 0)
 
@@ -187,12 +189,12 @@ def test_what_somebody_has_set_or_shared_on_new_stays(lab: Any, two: Two, ledger
     old, new = two.session("old", two.owner), two.session("new", two.owner)
     for session, who in ((old, "PublicModifier"), (new, "PublicViewer")):
         session.collections(f"/SOGo/dav/{two.owner}/Calendar/", "calendar")  # makes the personal calendar
-        session.set_roles(personal, two.guest, {who})
+        acl.set_roles(session, personal, two.guest, {who})
     two.prefer("sogo_old", two.owner, "SOGoMailSignature", "old's")
     two.prefer("sogo", two.owner, "SOGoMailSignature", "new's")
     bring_over(two.access, ledger, two.owner)
     restart_caches(lab)
-    assert new.roles(personal, two.guest) == {"PublicViewer"}
+    assert acl.roles(new, personal, two.guest) == {"PublicViewer"}
     assert "new's" in two.preference("sogo", two.owner, "SOGoMailSignature")
 
 

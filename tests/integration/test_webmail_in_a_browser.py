@@ -6,12 +6,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from bascule.access import Access
 from bascule.calendars import sync_accounts
 from bascule.changes.webmail import WebmailRedirect
-from bascule.checks import by_browser
-from bascule.checks.functional import run_functional_test
-from bascule.checks.on_old import OldEvent
+from bascule.checks.functional import browser
+from bascule.checks.functional.expected import OldEvent
+from bascule.checks.functional.run import run_functional_test
+from bascule.hosts.access import Access
 from bascule.ledger import Ledger
 from bascule.mailbox import job_for, sync_mailbox
 from bascule.site import Site
@@ -74,7 +74,7 @@ def test_folders_a_message_and_an_event_of_old_are_seen_and_pictured(after: Acce
 def test_what_is_not_there_is_named_with_where_to_look(
     after: Access, reports: Path, monkeypatch: pytest.MonkeyPatch, lacking: str, words: str
 ) -> None:
-    wanted = by_browser._wanted(after)
+    wanted = browser._wanted(after)
     assert wanted.message is not None
     other = {
         "folder": replace(wanted, folders=[*wanted.folders, "Nowhere"]),
@@ -82,8 +82,8 @@ def test_what_is_not_there_is_named_with_where_to_look(
         "text": replace(wanted, message=replace(wanted.message, word="Zuckerbrot")),
         "event": replace(wanted, event=OldEvent("Never happened", date(2026, 6, 1))),
     }[lacking]
-    monkeypatch.setattr(by_browser, "_wanted", lambda _: other)
-    monkeypatch.setattr(by_browser, "WAIT", 15_000)
+    monkeypatch.setattr(browser, "_wanted", lambda _: other)
+    monkeypatch.setattr(browser, "WAIT", 15_000)
     evidence = run_functional_test(after, TEST)
     assert not evidence.ok
     assert words in evidence.sentence

@@ -1,7 +1,9 @@
 """What of a command over SSH stands in the log: all of it for the audit, and nothing of what is users' own."""
 
 import pytest
-from bascule.access import AccessError, CommandFailed, Connection, Login, RemoteHost, login_for
+from bascule.hosts.connections import AccessError, Connection
+from bascule.hosts.login import Login, login_for
+from bascule.hosts.ssh import CommandFailed, RemoteHost
 from bascule.site import MailServerPart
 from structlog.testing import capture_logs
 

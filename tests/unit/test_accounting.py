@@ -1,6 +1,24 @@
 """What became of every accepted message, from lines as Postfix 3.7 writes them."""
 
-from bascule.accounting import Account, follow, settle
+import re
+from collections.abc import Set
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from bascule.hosts.postfix import trace
+from bascule.hosts.postfix.maillog import Gap
+from bascule.hosts.postfix.trace import Account, follow, tally
+from bascule.ledger import Ledger
+from bascule.ledger.journal import Origin
+from bascule.tasks import report
+from bascule.tasks.run import NeedsPerson
+from structlog.testing import capture_logs
+
+from tests.unit.changes.fakes import FakeAccess
+
+AT = datetime(2026, 6, 27, 6, 30, tzinfo=UTC)
 
 ACCEPTED = "4Abc1: client=client.obs.test[198.51.100.19]"
 NAMED = "4Abc1: message-id=<one@outside.test>"
@@ -13,18 +31,25 @@ SENT = "4Xyz2: to=<anna@new.obs.test>, relay=new.obs.test[198.51.100.12]:25, del
 REMOVED = "4Xyz2: removed"
 
 
-def account(*lines: str, waiting: set[str] = frozenset()) -> Account:  # type: ignore[assignment]
+def account(*lines: str, waiting: Set[str] = frozenset(), held: Set[str] = frozenset()) -> Account:
     messages = follow(lines)
-    return settle(messages.values(), set(waiting), messages)
+    return tally(messages, waiting, held)
 
 
 def test_a_message_is_followed_through_a_requeue_to_its_delivery() -> None:
     found = account(ACCEPTED, NAMED, QUEUED, DEFERRED, REQUEUED, AGAIN, NAMED_AGAIN, SENT, REMOVED)
-    assert found.counts() == {"accepted": 1, "delivered": 1, "waiting": 0, "given_up": 0, "unaccounted": 0}
+    assert found.counts() == {"accepted": 1, "delivered": 1, "waiting": 0, "held": 0, "given_up": 0, "unaccounted": 0}
 
 
 def test_a_message_in_the_queue_waits() -> None:
     assert account(ACCEPTED, NAMED, QUEUED, DEFERRED, waiting={"4Abc1"}).counts()["waiting"] == 1
+
+
+def test_a_message_on_hold_is_counted_apart_also_when_it_was_put_there_before_it_was_queued() -> None:
+    assert account(ACCEPTED, NAMED, QUEUED, DEFERRED, held={"4Abc1"}).counts()["held"] == 1
+    assert account(ACCEPTED, NAMED, held={"4Abc1"}).counts() == {
+        "accepted": 1, "delivered": 0, "waiting": 0, "held": 1, "given_up": 0, "unaccounted": 0,
+    }  # fmt: skip
 
 
 def test_a_message_that_is_nowhere_is_named() -> None:
@@ -59,3 +84,30 @@ def test_a_foreign_servers_words_are_not_taken_for_a_status() -> None:
     lying = SENT.replace("(250 ok)", "(250 ok, status=bounced (no))")
     found = account(ACCEPTED, NAMED, QUEUED, AGAIN, NAMED_AGAIN, lying, REMOVED)
     assert (found.delivered, found.given_up) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Account(unaccounted=["<one@outside.test>"]), "1 accepted message(s) were neither delivered"),
+        (Account(delivered=7, gaps=[Gap(AT, AT, "journald dropped 9 lines")]), "from 2026-06-27 06:30:00 to 2026"),
+    ],
+)
+def test_what_is_not_known_of_every_message_needs_a_person_and_is_named_in_the_final_report(
+    found: Account, words: str, monkeypatch: pytest.MonkeyPatch, ledger: Ledger
+) -> None:
+    monkeypatch.setattr(trace, "account", lambda *_, **__: found)
+    run: Any = SimpleNamespace(
+        dry_run=False, access=FakeAccess(), site=FakeAccess().site, ledger=ledger, origin=Origin("drain")
+    )
+    with pytest.raises(NeedsPerson, match=re.escape(words)):
+        report.account_for_mail(run)
+    with capture_logs() as logged:
+        report.final_report(run)
+    told = [line["event"] for line in logged]
+    assert [line for line in told if line.startswith("mail accepted")] == [
+        f"mail accepted at the MX since the freeze: {found.counts()['accepted']} ({found.delivered} delivered, "
+        f"0 given up, 0 held, {len(found.unaccounted)} unaccounted, 0 waiting)"
+    ]
+    for name in [*found.unaccounted, *map(str, found.gaps)]:
+        assert [line for line in told if name in line]

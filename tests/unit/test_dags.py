@@ -9,17 +9,27 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
+from bascule import changes
+from bascule.changes.base import Effect
+from bascule.operators.base import Tries
+from bascule.operators.params import ROUNDS
+
+from tests.unit.changes.fakes import FakeAccess
 
 DAGS = Path(__file__).parents[2] / "dags"
 PHASES = ("prepare", "problems", "freeze", "transfer", "cutover", "drain", "rollback", "migrate")
 PARSE_SECONDS = 0.3
-# What Airflow's DAG processor has imported before it parses a file.
+# As Airflow's DAG processor does: all that it needs is imported, then it forks for each file.
 MEASURE = """
-import sys, time, airflow.sdk, airflow.models, airflow.dag_processing.processor, importlib.util
-began = time.process_time()
-spec = importlib.util.spec_from_file_location("parsed", sys.argv[1])
-spec.loader.exec_module(importlib.util.module_from_spec(spec))
-print(time.process_time() - began)
+import os, sys, time, airflow.sdk, airflow.models, airflow.dag_processing.processor, importlib.util
+for file in sys.argv[1:] * 3:
+    if not os.fork():
+        began = time.process_time()
+        spec = importlib.util.spec_from_file_location("parsed", file)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        print("seconds", file, time.process_time() - began, flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
@@ -49,33 +59,83 @@ def test_each_phase_begins_by_asking_the_journal_and_ends_by_telling_it(phase: s
     assert [task.task_id for task in dag.leaves] == ["finish"]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", [*PHASES, "ask_again"])
 def test_a_dag_file_holds_no_logic(phase: str) -> None:
     tree = ast.parse((DAGS / f"{phase}.py").read_text(encoding="utf-8"))
     logic = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.Lambda, ast.ListComp, ast.DictComp)
     assert [type(node).__name__ for node in ast.walk(tree) if isinstance(node, logic)] == []
 
 
+def test_the_dag_files_parse_quickly() -> None:
+    files = [str(DAGS / f"{name}.py") for name in (*PHASES, "ask_again")]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *files], capture_output=True, text=True, check=True)
+    least: dict[str, float] = {}  # of three times each: on a busy machine the same work takes more of the processor
+    for line in done.stdout.splitlines():
+        if line.startswith("seconds "):
+            _, file, took = line.split()
+            least[file] = min(float(took), least.get(file, PARSE_SECONDS))
+    assert list(least) == files
+    assert {file: took for file, took in least.items() if took >= PARSE_SECONDS} == {}
+
+
+GROUPS = {
+    "prepare": {"mailbox.sync"},
+    "problems": {"mailbox.review"},
+    "transfer": {"mailbox.sync", "repair_filters.review", "repair_calendars.review"},
+    "rollback": {"mailbox.carry_back"},
+}
+
+
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_dag_file_parses_quickly(phase: str) -> None:
-    command = [sys.executable, "-c", MEASURE, str(DAGS / f"{phase}.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert float(done.stdout.splitlines()[-1]) < PARSE_SECONDS
+def test_a_mapped_group_has_one_task_for_each_account_named_by_it(phase: str) -> None:
+    """Airflow's scheduler works in the square of the instances where a mapped task has followers in its group."""
+    mapped = {task.task_id: task for task in dag_of(phase).tasks if "." in task.task_id}
+    assert set(mapped) == GROUPS.get(phase, set())
+    for task in mapped.values():
+        assert task.map_index_template == "{{ task.account }}"
+        assert not task.downstream_task_ids & mapped.keys()
 
 
-def test_a_review_waits_only_for_a_failed_sync() -> None:
-    dag = dag_of("transfer")
-    review = dag.get_task("mailbox.review")
-    assert review.trigger_rule == "one_failed"
-    # The list that maps the group is upstream of each of its tasks too.
-    assert review.upstream_task_ids == {"mailbox.sync", "list_accounts"}
-    assert dag.get_task("mailbox.settle").upstream_task_ids == {"mailbox.review", "list_accounts"}
+def test_a_question_that_is_asked_again_is_a_task_of_its_own_named_by_the_account() -> None:
+    dag = dag_of("ask_again")
+    (task,) = dag.tasks
+    assert task.map_index_template == "{{ task.account }}"
+    assert dag.max_active_runs > 500, "all that wait at the same time"
+    made = task.unmap({"account": "anna"})
+    assert (made.account, made.retries) == ("anna", ROUNDS)
+
+
+@pytest.mark.parametrize("phase", [*PHASES, "ask_again"])
+def test_every_task_is_tried_as_often_as_bascule_says(phase: str) -> None:
+    assert {type(task.retry_policy) for task in dag_of(phase).tasks} == {Tries}
 
 
 def test_filters_and_calendars_run_beside_the_mailboxes() -> None:
     dag = dag_of("transfer")
-    for task in ("mailbox.sync", "convert_filters", "migrate_calendars"):
+    for task in ("look_at_mailboxes", "convert_filters", "migrate_calendars"):
         assert dag.get_task(task).upstream_task_ids == {"list_accounts"}
+
+
+@pytest.mark.parametrize("phase", ["prepare", "transfer"])
+def test_only_mailboxes_that_need_a_pass_get_a_task(phase: str) -> None:
+    dag = dag_of(phase)
+    assert dag.get_task("mailbox.sync").upstream_task_ids == {"look_at_mailboxes"}
+    assert dag.get_task("look_at_mailboxes").pool == "mailboxes"
+    # Airflow skips a mapped task for nobody, and with it what would only run after a success.
+    for follower in dag.get_task("mailbox.sync").downstream_task_ids:
+        assert dag.get_task(follower).trigger_rule == "none_failed"
+
+
+def test_what_needs_no_cut_is_done_before_the_cut_or_beside_it() -> None:
+    dag = dag_of("freeze")
+    cut = dag.get_task("stop_imap_proxy_virtual_machine")
+    before = {"begin", "stop_imap_on_new", "stop_mail_reception_on_new", "change_mail_destination_in_directory"}
+    assert cut.get_flat_relative_ids(upstream=True) == before | {"create_aliases_on_mx", "reroute_mail_queued_at_mx"}
+    beside = {"isolate_imap_on_new", "start_imap_on_new_for_the_copy"}
+    assert not cut.get_flat_relative_ids(upstream=False) & beside
+    assert beside | {"verify_imap_on_old_is_isolated"} <= dag.get_task("finish").get_flat_relative_ids(upstream=True)
+    # Old delivers nothing while its IMAP, of which its delivery is a part, is stopped.
+    assert "restart_imap_on_old" in dag.get_task("deliver_mail_queued_on_old").upstream_task_ids
 
 
 def test_nothing_is_taken_over_before_the_gate() -> None:
@@ -98,6 +158,15 @@ def test_a_rollback_carries_mail_back_when_new_is_closed_and_old_is_not_open_yet
     undo_changes = dag.get_task("undo_changes")
     assert undo_changes.upstream_task_ids == {"mailbox.carry_back"}
     assert undo_changes.trigger_rule == "none_failed"  # without a go there is no mailbox to carry back
+
+
+@pytest.mark.parametrize(
+    ("phase", "effect"), [("freeze", Effect.NEW_TAKES_NO_MAIL), ("cutover", Effect.NEW_TAKES_MAIL)]
+)
+def test_one_change_of_the_day_stops_mail_for_new_and_one_lets_it_in(phase: str, effect: Effect) -> None:
+    tasks = [task for task in dag_of(phase).tasks if getattr(task, "change", None) == "service"]
+    effects = [changes.kind(task.change)(FakeAccess(), **task.parameters).effects for task in tasks]
+    assert [found for each in effects for found in each] == [effect]
 
 
 def test_a_wrong_site_file_is_an_import_error_without_a_stack_trace(

@@ -52,3 +52,11 @@ def test_links_lead_to_files_of_the_checkout(page) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
 
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_paths_lead_to_files_of_the_checkout(page) -> None:
+    """YOURS and NNNN stand for a file that somebody will write."""
+    paths = re.findall(r"`((?:lab|plugins|tests|dags|include|benchmarks)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+
+    assert [path for path in paths if not re.search("YOURS|NNNN", path) and not (CHECKOUT / path).exists()] == []

@@ -1,14 +1,19 @@
 """The prepared answers of the demo: which question they fit, and what they write into its form."""
 
+from types import SimpleNamespace
 from typing import Any
 
-from lab.answering import Rule, read_rules
+import pytest
+
+from lab.airflow import answering
+from lab.airflow.answering import TIMES, Answerer, Rule, read_rules
 from lab.demo import ANSWERS
+from lab.shell import LabError
 
 
-def question(account: str, task: str = "mailbox.review", dag: str = "transfer", **fields: str) -> dict[str, Any]:
+def question(account: str, task: str = "mailbox.sync", dag: str = "transfer", **fields: str) -> dict[str, Any]:
     return {
-        "task_instance": {"dag_id": dag, "task_id": task, "rendered_map_index": account},
+        "task_instance": {"dag_id": dag, "dag_run_id": "manual__1", "task_id": task, "rendered_map_index": account},
         "params": {key: {"value": "x", "schema": {"title": title}} for key, title in fields.items()},
     }
 
@@ -19,12 +24,37 @@ def first(asked: dict[str, Any]) -> Rule:
 
 def test_an_answer_for_one_account_fits_no_other() -> None:
     assert first(question("rzeller")).option == "Keep this mailbox on the old server"
-    assert first(question("mlacour", dag="problems")).option == "Leave these out"
+    assert first(question("mlacour", "mailbox.review", "problems")).option == "Leave these out"
     assert first(question("egarcon")).option == "I repaired it by hand, look again"
     assert first(question("cdaubigne")).option == "Apply the proposals"
     assert first(question("")).option == "Apply the proposals"
 
 
+def test_a_second_round_is_answered_as_the_task_that_asks_it() -> None:
+    asked = question("rzeller", "review", "ask_again")
+    asked["task_instance"]["dag_run_id"] = "transfer.mailbox.sync~rzeller~manual__1~d59aa74b4e15~1"
+    assert first(asked).option == "Keep this mailbox on the old server"
+
+
 def test_a_value_is_written_into_the_field_whose_title_ends_so() -> None:
-    asked = question("jmunoz", **{"7.name": "Name: name for INBOX.~archives", "8.name": "Name: name for INBOX.x"})
-    assert first(asked).written(asked["params"]) == {"7.name": "Archives personnelles"}
+    titles = {"7.name": "Name: name for INBOX.~archives", "8.name": "Name: name for INBOX.Budget 2019/2020"}
+    asked = question("jmunoz", **titles, **{"9.name": "Name: name for INBOX.x"})
+    expected = {"7.name": "Archives personnelles", "8.name": "Budget 2019 et 2020"}
+    assert first(asked).written(asked["params"]) == expected
+    with pytest.raises(LabError, match=r"no field of the form ends with INBOX\.Budget 2019/2020"):
+        first(asked).written({"7.name": asked["params"]["7.name"]})
+
+
+def test_what_an_accounts_own_answer_does_not_settle_is_answered_by_the_next_rule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[str] = []
+    asked = question("egarcon")
+    rest: Any = SimpleNamespace(questions=lambda: [asked], answer=lambda _, option, values: given.append(option))
+    monkeypatch.setattr(answering, "THINKING_SECONDS", 0)
+    own, others = Rule("transfer", "mailbox.sync", "own", account="egarcon"), Rule("transfer", "mailbox.sync", "others")
+    answerer = Answerer(rest, [own, others], SimpleNamespace())  # type: ignore[arg-type]
+    for number in range(TIMES + 1):
+        asked["task_instance"]["id"], asked["subject"] = f"try {number}", "2 problem(s)"
+        answerer.look()
+    assert given == ["own"] * TIMES + ["others"]

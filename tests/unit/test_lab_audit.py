@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from lab.audit import Decisions, Found, Verdict, compare_with_decisions, new_name, subscriptions
-from lab.delivered import Looked, judge
-from lab.inventory import Entry, Holdings, digest_of
+from lab.corpus.inventory import Entry, Holdings, digest_of
+from lab.measure.audit import Decisions, Found, Verdict, compare_with_decisions, new_name, subscriptions
+from lab.measure.delivered import Looked, judge
 
 
 def entry(text: str, *flags: str, date: int = 1) -> Entry:

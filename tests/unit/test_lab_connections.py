@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import connections
 from lab.facts import HOSTS
+from lab.hosts import connections
+from lab.hosts.secrets import Secrets
 from lab.paths import Instance
-from lab.secrets import Secrets
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ import pytest
 from bascule import site
 from bascule.sieve.syntax import SieveSyntaxError, parse
 
-from lab import seed_filters
-from lab.corpus import (
+from lab.corpus import filters
+from lab.corpus.fill import SMALL_QUOTA, _mail_files
+from lab.corpus.inventory import holdings_of
+from lab.corpus.mailboxes import (
     ALIKE_FOLDERS,
     BROKEN_FOLDER,
     DAMAGED_FOLDER,
@@ -29,10 +31,8 @@ from lab.corpus import (
     Message,
     mailbox_of,
 )
-from lab.fill import SMALL_QUOTA, _mail_files
-from lab.inventory import holdings_of
+from lab.corpus.people import Person, people
 from lab.paths import SITE_FILE
-from lab.people import Person, people
 
 SITE = people(24)
 
@@ -242,13 +242,13 @@ def test_one_active_filter_is_no_sieve_and_all_others_are(mailboxes: dict[str, M
 
 def test_filters_file_into_folders_that_exist(mailboxes: dict[str, Mailbox]) -> None:
     for mailbox in mailboxes.values():
-        named = {name for text in mailbox.filters.values() for name in seed_filters.folders_named(text)}
+        named = {name for text in mailbox.filters.values() for name in filters.folders_named(text)}
         assert named <= {folder.name for folder in mailbox.old}
 
 
 def test_the_probe_files_what_the_functional_tests_send(mailboxes: dict[str, Mailbox]) -> None:
     probe = mailboxes["sonde"]
-    assert seed_filters.PROBE_HEADER in probe.filters[str(probe.active_filter)]
+    assert filters.PROBE_HEADER in probe.filters[str(probe.active_filter)]
 
 
 def test_events_and_contacts_are_whole(mailboxes: dict[str, Mailbox]) -> None:

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from lab import driver, images
 from lab.__main__ import main
+from lab.hosts import driver, images
 from lab.shell import LabError, run
 
 

@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 from bascule import site
-from bascule.directory import ACCOUNT_NAME
+from bascule.hosts.directory import ACCOUNT_NAME
 
-from lab.people import LISTS, MINIMUM, ROLE_ALIASES, Trouble, fold, people
+from lab.corpus.people import LISTS, MINIMUM, ROLE_ALIASES, Trouble, fold, people
 
 
 def test_the_same_seed_makes_the_same_people() -> None:

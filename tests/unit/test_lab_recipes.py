@@ -6,12 +6,12 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from lab import images
 from lab.facts import HOSTS, SERVICE_ADDRESSES
-from lab.host import Tree, ssha, template_files, template_variables
+from lab.hosts import images
+from lab.hosts.host import Tree, ssha, template_files, template_variables
+from lab.hosts.recipes import IMAGES, RECIPES, Owner
+from lab.hosts.secrets import Secrets
 from lab.paths import TEMPLATES
-from lab.recipes import IMAGES, RECIPES, Owner
-from lab.secrets import Secrets
 
 
 def _render(host: str, secrets: Secrets) -> dict[str, str]:
@@ -99,3 +99,15 @@ def test_tree_replaces_a_link_instead_of_writing_through_it(tmp_path: Path) -> N
     (root / "etc/resolv.conf").symlink_to(outside)
     Tree(root).write("/etc/resolv.conf", "inside")
     assert outside.read_text() == "untouched"
+
+
+def test_a_build_throws_half_built_images_away_and_no_engine_that_is_being_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "CACHE", tmp_path)
+    monkeypatch.setattr(images, "_build", lambda image: images.directory(image).mkdir())
+    for name in ("dns-0123.partial", "engine-0123.partial"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+    images.build([IMAGES["dns"]], print)
+    assert images.directory(IMAGES["dns"]).is_dir()
+    assert [path.name for path in (tmp_path / "images").glob("*.partial")] == ["engine-0123.partial"]

@@ -4,7 +4,7 @@ import json
 import stat
 from pathlib import Path
 
-from lab.secrets import Secrets, load_or_make
+from lab.hosts.secrets import Secrets, load_or_make
 
 
 def test_secrets_are_kept(tmp_path: Path) -> None:

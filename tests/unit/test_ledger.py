@@ -1,45 +1,51 @@
 """The ledger: the journal's chain, problems and decisions, leases, phases."""
 
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from bascule.ledger import Ledger, journal, leases, phases, problems, rates
+from bascule.calendars import sync_account
+from bascule.hosts.login import Endpoint, Login
+from bascule.ledger import Ledger, LedgerError, journal, leases, phases, rates
 from bascule.ledger.base import now
-from bascule.ledger.problems import Option, Problem
+from bascule.mailbox import MailboxJob, Server, sync_mailbox
+from bascule.mailbox.carry_back import carry_back
+from bascule.problems import store
+from bascule.problems.model import Action, Option, Problem, Proposal
+from bascule.sieve import sync as filters
 
 ORIGIN = journal.Origin("freeze", "run", "task", "postmaster")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
 def problem(**changes: object) -> Problem:
     values = {
         "account": "anna",
         "room": "mailbox",
-        "kind": "folder name refused",
+        "kind": "folder-name",
         "subject": "~x",
         "explanation": "The new server refuses this name.",
         "facts": {"name": "~x"},
-        "proposal": {"action": "rename", "name": "x"},
+        "proposal": Proposal(Action.RENAME, name="x"),
     }
     return Problem(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def report(ledger: Ledger, **changes: object) -> int:
     with ledger.session() as session:
-        return problems.report(session, problem(**changes))
+        return store.report(session, problem(**changes))
 
 
 def decide(ledger: Ledger, number: int, option: Option = Option.APPLY, name: str = "x") -> None:
     with ledger.session() as session:
-        problems.decide(
-            session, number, option, {"action": "rename", "name": name}, decided_by="p", source="page", origin=ORIGIN
+        store.decide(
+            session, number, option, Proposal(Action.RENAME, name=name), decided_by="p", source="page", origin=ORIGIN
         )
 
 
@@ -70,23 +76,23 @@ def test_an_edit_or_a_gap_in_the_journal_shows(ledger: Ledger, tampering: str, f
 
 def test_a_problem_met_again_is_no_second_one(ledger: Ledger) -> None:
     assert report(ledger) == report(ledger)
-    assert len(problems.problems(ledger)) == 1
+    assert len(store.problems(ledger)) == 1
 
 
 def test_a_decision_holds_while_the_facts_stay_the_same(ledger: Ledger) -> None:
     number = report(ledger)
     decide(ledger, number)
     report(ledger)
-    assert problems.problems(ledger) == []
-    assert [decision.option for _, decision in problems.decisions(ledger, "anna", "mailbox")] == [Option.APPLY]
+    assert store.problems(ledger) == []
+    assert [decision.option for _, decision in store.decisions(ledger, "anna", "mailbox")] == [Option.APPLY]
 
 
 def test_changed_facts_ask_again(ledger: Ledger) -> None:
     number = report(ledger)
     decide(ledger, number)
     report(ledger, facts={"name": "~x", "messages": 3})
-    assert [item.id for item in problems.problems(ledger)] == [number]
-    assert problems.decisions(ledger, "anna", "mailbox") == []
+    assert [item.id for item in store.problems(ledger)] == [number]
+    assert store.decisions(ledger, "anna", "mailbox") == []
 
 
 def test_the_same_decision_given_twice_stands_once_in_the_journal(ledger: Ledger) -> None:
@@ -100,22 +106,22 @@ def test_another_decision_replaces_the_first_and_both_stay_in_the_journal(ledger
     number = report(ledger)
     decide(ledger, number, name="x")
     decide(ledger, number, name="y")
-    ((_, decision),) = problems.decisions(ledger, "anna", "mailbox")
-    assert decision.values["name"] == "y"
+    ((_, decision),) = store.decisions(ledger, "anna", "mailbox")
+    assert decision.chosen.name == "y"
     assert len(journal.entries(ledger, event="decision")) == 2
 
 
 def test_look_again_leaves_the_problem_open(ledger: Ledger) -> None:
     number = report(ledger)
     decide(ledger, number, Option.LOOK_AGAIN)
-    assert [item.id for item in problems.problems(ledger)] == [number]
+    assert [item.id for item in store.problems(ledger)] == [number]
 
 
 def test_a_problem_that_a_complete_look_does_not_meet_is_withdrawn(ledger: Ledger) -> None:
     report(ledger)
     with ledger.session() as session:
-        assert problems.withdraw_unseen(session, "anna", "mailbox", seen=()) == 1
-    assert problems.accounts_with_open(ledger) == []
+        assert store.withdraw_unseen(session, "anna", "mailbox", seen=()) == 1
+    assert store.accounts_with_open(ledger) == []
 
 
 def test_two_owners_never_hold_one_mailbox(ledger: Ledger) -> None:
@@ -141,11 +147,90 @@ def test_a_dead_task_loses_its_lease_by_time(ledger: Ledger) -> None:
         pass
 
 
-def test_the_next_try_of_a_task_takes_its_own_lease_over_at_once(ledger: Ledger) -> None:
-    with ledger.session() as session:
-        session.add(leases.LeaseRow(account="anna", owner="same", expires_at=now() + timedelta(hours=1)))
-    with leases.lease(ledger, "anna", "same"):
+def test_a_task_given_out_again_waits_for_the_process_that_still_works(ledger: Ledger) -> None:
+    """Airflow's API server or the broker was away: the first process is alive and does not know of the second."""
+    begun: list[str] = []
+
+    def second() -> None:
+        with leases.lease(ledger, "anna", "sync of process 1 on elsewhere", patience=60):
+            begun.append("second")
+
+    thread = threading.Thread(target=second)
+    with leases.lease(ledger, "anna", leases.of_this_process("sync")):
+        with pytest.raises(leases.LeaseHeld, match="is being worked on by sync of process"):
+            leases.lease(ledger, "anna", "sync of process 1 on elsewhere").__enter__()
+        thread.start()
+        begun.append("first has ended")
+    thread.join()
+    assert begun == ["first has ended", "second"]
+
+
+def test_a_lease_is_kept_though_the_ledger_was_away(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, failed = Ledger.session, threading.Event()
+
+    def away(self: Ledger) -> Any:
+        if threading.current_thread() is not threading.main_thread() and not failed.is_set():
+            failed.set()
+            raise LedgerError("the ledger can't be written")
+        return real(self)
+
+    with leases.lease(ledger, "anna", "one", seconds=1):
+        monkeypatch.setattr(Ledger, "session", away)
+        assert failed.wait(30)
+        with ledger.reading() as session:
+            expired_at = session.get_one(leases.LeaseRow, "anna").expires_at
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with ledger.reading() as session:
+                if session.get_one(leases.LeaseRow, "anna").expires_at > expired_at:
+                    break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the lease is renewed no more")
+
+
+def test_who_holds_a_lease_may_hold_it_once_more_and_keeps_it_to_the_end(ledger: Ledger) -> None:
+    with leases.lease(ledger, "anna", "one"):
+        with leases.lease(ledger, "anna", "one"):
+            pass
+        with pytest.raises(leases.LeaseHeld), leases.lease(ledger, "anna", "two"):
+            pass
+
+
+def test_a_command_line_that_was_killed_holds_nothing(ledger: Ledger) -> None:
+    holding = "from bascule.ledger import Ledger, leases; import sys, time\n"
+    holding += "with leases.lease(Ledger(sys.argv[1]), 'anna', leases.this_process('sync')):\n"
+    holding += "    print('held', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", holding, ledger.url], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(leases.LeaseHeld, match=f"by sync 1 of process {process.pid} on "):
+            leases.lease(ledger, "anna", "two").__enter__()
+        process.kill()
+    with leases.lease(ledger, "anna", "two"):
         pass
+
+
+def ways_in(ledger: Any) -> dict[str, Callable[[], Any]]:
+    """Everything of the package that works on an account, by what it holds. The servers are never asked."""
+    nowhere: Any = Server(Endpoint("127.0.0.1", 9), Login("anna", "secret"))
+    job = MailboxJob("anna", nowhere, nowhere)
+    return {
+        "mailbox": lambda: sync_mailbox(job, ledger),
+        "mailbox by a dry run": lambda: sync_mailbox(job, ledger, dry_run=True),
+        "mailbox on the way back": lambda: carry_back(job, ledger),
+        "filters": lambda: filters._one(filters.Job(nowhere, nowhere, ledger), "anna", dry_run=False),
+        "calendars": lambda: sync_account(nowhere, ledger, "anna"),
+    }
+
+
+@pytest.mark.parametrize("way", ways_in(None))
+def test_every_way_into_what_an_account_has_takes_the_lease_in_the_room_itself(ledger: Ledger, way: str) -> None:
+    with (
+        leases.lease(ledger, "anna", "transfer/day/mailbox.sync[3]", of=way.partition(" ")[0]),
+        pytest.raises(leases.LeaseHeld, match="is being worked on by transfer/day/mailbox"),
+    ):
+        ways_in(ledger)[way]()
 
 
 @pytest.mark.parametrize("phase", sorted(phases.NEEDS))

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from bascule.ledger import Ledger, journal
 from bascule.ledger.mailboxes import FolderRow, add_runs
-from bascule.ledger.report import evidence_lines, pop3_lines
-from bascule.operators.pop3 import tell_who_fetches_anew
-from bascule.operators.runtime import Run
-from bascule.pop3 import on_new
 from bascule.pop3.carry import wanted_uidls
 from bascule.pop3.listing import ListingFailed
 from bascule.pop3.usage import _is_ours
+from bascule.problems.evidence import evidence_lines, pop3_lines
+from bascule.remote import pop3_uidls
+from bascule.tasks.pop3 import tell_who_fetches_anew
+from bascule.tasks.run import Run
 
 MESSAGE = b"2 M1e C1\n\x01\x02N          0000000000000005\nHello\n\x01\x03\nR1\nV5\nGabc\n\n"
 
@@ -46,10 +46,10 @@ def test_the_uidl_stands_in_the_metadata_and_nothing_else_changes(tmp_path: Path
     path = tmp_path / "u.1"
     path.write_bytes(MESSAGE)
     os.utime(path, (1, 1))
-    assert on_new.mark(str(path), "0001-x")
+    assert pop3_uidls.mark(str(path), "0001-x")
     assert path.read_bytes() == MESSAGE[:-1] + b"P0001-x\n\n"
     assert path.stat().st_mtime == 1
-    assert on_new.mark(str(path), "0001-x") is False
+    assert pop3_uidls.mark(str(path), "0001-x") is False
     assert [found.name for found in tmp_path.iterdir()] == ["u.1"]
 
 
@@ -58,7 +58,7 @@ def test_a_file_that_is_not_as_dovecot_writes_it_is_left_alone(tmp_path: Path, d
     path = tmp_path / "u.1"
     path.write_bytes(data)
     with pytest.raises(ValueError, match="sdbox"):
-        on_new.mark(str(path), "x")
+        pop3_uidls.mark(str(path), "x")
     assert path.read_bytes() == data
 
 
@@ -66,20 +66,20 @@ def test_another_uidl_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "u.1"
     path.write_bytes(MESSAGE[:-1] + b"Pmine\n\n")
     with pytest.raises(ValueError, match="mine already"):
-        on_new.mark(str(path), "x")
+        pop3_uidls.mark(str(path), "x")
 
 
 def test_the_index_is_told_in_records_that_end_where_they_say(tmp_path: Path) -> None:
     log = tmp_path / "dovecot.index.log"
     header = struct.pack("<BBHI", 1, 3, 40, 7) + b"\0" * 32
     log.write_bytes(header)
-    on_new.tell_index(str(tmp_path), 300)
+    pop3_uidls.tell_index(str(tmp_path), 300)
     records, kinds = log.read_bytes()[len(header) :], []
     while records:
         size = sum((byte & 0x7F) << shift for byte, shift in zip(records[:4], (21, 14, 7, 0), strict=True)) << 2
         kinds.append(struct.unpack("<I", records[4:8])[0] & 0xFFF)
         records = records[size:]
-    assert kinds == [on_new.INTRO, on_new.HEADER_UPDATE] * 2
+    assert kinds == [pop3_uidls.INTRO, pop3_uidls.HEADER_UPDATE] * 2
 
 
 @pytest.mark.parametrize("header", [struct.pack("<BBHI", 2, 0, 40, 7), struct.pack("<BBHI", 1, 3, 40, 0)])
@@ -87,7 +87,7 @@ def test_a_log_of_another_version_or_a_broken_one_is_left_alone(tmp_path: Path, 
     log = tmp_path / "dovecot.index.log"
     log.write_bytes(header + b"\0" * 32)
     with pytest.raises(ValueError, match="version"):
-        on_new.tell_index(str(tmp_path), 1)
+        pop3_uidls.tell_index(str(tmp_path), 1)
     assert log.read_bytes() == header + b"\0" * 32
 
 

@@ -1,16 +1,19 @@
 """Postfix queues: reading `postqueue -j`, and finding in the mail log what was given up."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from bascule import queues
-from bascule.access import AccessError, Finished
+from bascule.hosts.connections import AccessError
+from bascule.hosts.postfix import queue as queues
+from bascule.hosts.ssh import Finished
 
 from tests.unit.changes.fakes import FakeHost
 
 TRIED = "relay=none, delay=1.5, delays=0.1/0/1.4/0, dsn=4.4.1"
+LONGEST_ARGUMENT = 1 << 17  # octets, of one that Linux takes
 AT = datetime(2026, 6, 27, 6, 30, tzinfo=UTC)
 
 
@@ -60,7 +63,7 @@ def test_an_empty_queue_is_empty(mx: FakeHost) -> None:
 def test_requeued_messages_are_counted_and_picked_up_at_once(mx: FakeHost) -> None:
     mx.answers["postsuper"] = Finished(0, "", "postsuper: Requeued: 12 messages\n", 0)
     assert queues.requeue_all(mx) == 12
-    assert mx.commands == ["postsuper -r ALL", "postkick public pickup W"]
+    assert mx.commands[:2] == ["postsuper -r ALL incoming active deferred", "postkick public pickup W"]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,20 @@ def test_what_was_given_up_is_found_with_its_message_id(mx: FakeHost, line: str,
     )
     (bounce,) = queues.bounces(mx, AT)
     assert (bounce.message_id, bounce.status, bounce.recipient, bounce.at) == ("m1@test", status, recipient, AT)
+
+
+def test_thousands_that_were_given_up_are_asked_about_in_commands_that_a_system_takes(mx: FakeHost) -> None:
+    ids = [f"4jX{number:012d}" for number in range(9000)]
+
+    def log(command: Sequence[str]) -> str:
+        assert max(map(len, command)) < LONGEST_ARGUMENT
+        kept = re.compile(command[command.index("--grep") + 1]) if "--grep" in command else None
+        lines = [f"{one}: message-id=<{one}@test>" for one in ids]
+        lines += [f"{one}: to=<a@b>, {TRIED}, status=bounced (x)" for one in ids]
+        return "\n".join(log_line(line) for line in lines if not kept or kept.match(line))
+
+    mx.answers["journalctl"] = log
+    assert [bounce.message_id for bounce in queues.bounces(mx, AT)] == [f"{one}@test" for one in ids]
 
 
 def test_deferred_mail_and_bytes_that_are_no_text_are_no_bounces(mx: FakeHost) -> None:

@@ -6,11 +6,11 @@ no condition for removing one, so an event that its owner writes at that moment 
 
 from collections.abc import Sequence
 
-import structlog
-
-from bascule.calendars import losses, meaning
-from bascule.calendars.carry import Counts
-from bascule.calendars.dav import DavRefused, Session
+from bascule.calendars import ical_compare, mass_deletion
+from bascule.calendars.counts import Counts
+from bascule.calendars.dav.client import Session
+from bascule.calendars.dav.http import DavRefused
+from bascule.calendars.questions import Questions
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import (
     CalendarItemRow,
@@ -21,9 +21,9 @@ from bascule.ledger.calendars import (
     problem_ids,
     save_calendar,
 )
-from bascule.ledger.problems import settle
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NAMED = 10  # items that are told by name
 
@@ -32,11 +32,10 @@ class Deleted:
     """What follows on new from the deletion of one collection on old. Raises AccessError when new stays away."""
 
     def __init__(
-        self, new: Session, ledger: Ledger, calendar: CalendarRow, decisions: losses.Decisions, *, dry_run: bool
+        self, new: Session, ledger: Ledger, calendar: CalendarRow, questions: Questions, *, dry_run: bool
     ) -> None:
         self.new, self.ledger, self.calendar = new, ledger, calendar
-        self.decisions, self.dry_run = decisions, dry_run
-        self.seen: set[int] = set()  # problems that are still open
+        self.questions, self.dry_run = questions, dry_run
 
     def run(self) -> Counts:
         there = self._etags()
@@ -57,19 +56,18 @@ class Deleted:
         )
         if self.dry_run:
             return Counts()
-        asked = (losses.DELETED, self.calendar.old_href) in self.decisions
+        asked = self.questions.is_decided(mass_deletion.DELETED, self.calendar.old_href)
         if not ours and not asked:  # nothing that Bascule could take away
-            self._close(list(known.values()), None)
+            self._close(list(known.values()))
             return Counts()
         facts = {"gone": len(carried), "known": len(known)}  # those of the ledger, which an interruption doesn't change
-        wanted, number = losses.answer(
-            self.ledger, self.calendar, losses.DELETED, facts, self.decisions, self._named(theirs)
-        )
+        wanted = mass_deletion.answer(self.questions, self.calendar, mass_deletion.DELETED, facts, self._named(theirs))
         if not wanted:
-            self.seen = {number, *problem_ids(self.ledger, self.calendar.id)}
+            self.questions.seen |= problem_ids(self.ledger, self.calendar.id)
             return Counts(problems=1)
-        deleted = sum(map(self._remove, ours)) if wanted == "remove" else 0
-        self._close(list(known.values()), number)
+        deleted = self._remove_all(ours) if wanted == "remove" else 0
+        self._close(list(known.values()))
+        self.questions.settle(mass_deletion.DELETED, self.calendar.old_href)
         return Counts(deleted=deleted, kept=len(there) - deleted)
 
     def _etags(self) -> dict[str, str] | None:
@@ -86,28 +84,31 @@ class Deleted:
         if not hrefs:
             return ""
         found = self.new.contents(self.calendar.new_href, self.calendar.kind, hrefs[:NAMED])  # type: ignore[arg-type]
-        names = sorted(meaning.title(item.text) or item.href for item in found)
+        names = sorted((ical_compare.title(item.item) if item.item else "") or item.href for item in found)
         more = f", and {len(hrefs) - NAMED} more" if len(hrefs) > NAMED else ""
         return f"What its owner changed or added on new stays in either case: {', '.join(names)}{more}."
 
-    def _remove(self, row: CalendarItemRow) -> bool:
-        """Remove what Bascule put there; False when its owner has changed it at this moment."""
-        try:
-            self.new.delete(row.new_href, if_match=row.new_etag)
-        except DavRefused as error:
-            if error.status != 412:
-                raise
-            return False
-        return True
+    def _remove_all(self, rows: Sequence[CalendarItemRow]) -> int:
+        """Remove what Bascule put there; how many. Raises DavRefused at the end when new refuses to remove some."""
+        deleted, refused = 0, None
+        for row in rows:
+            try:
+                self.new.delete(row.new_href, if_match=row.new_etag)
+                deleted += 1
+            except DavRefused as error:
+                if error.is_login:
+                    raise
+                refused = refused if error.status == 412 else error  # 412: its owner has changed it at this moment
+        if refused:
+            raise refused
+        return deleted
 
-    def _close(self, rows: Sequence[CalendarItemRow], problem_id: int | None) -> None:
+    def _close(self, rows: Sequence[CalendarItemRow]) -> None:
         """Nothing is left to do about it. Where it is on new stays known, for the day when it comes back to old."""
         self.calendar.tag = ""
         with self.ledger.session() as session:
             forget_items(session, [row.id for row in rows])
             save_calendar(session, self.calendar)
-            if problem_id is not None:
-                settle(session, problem_id)
 
     def _forget_all(self) -> None:
         log.info("a collection is gone from both", account=self.calendar.account, collection=self.calendar.old_href)

@@ -2,98 +2,115 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
-from bascule.calendars import meaning
+from bascule.calendars.ical.syntax import CARDS, Component, Line
+from bascule.calendars.ical.values import unescaped
+from bascule.calendars.ical_compare import WRITTEN_BY_SERVERS
+from bascule.problems.model import Action, Proposal
 
-LEAVE_OUT: dict[str, Any] = {"action": "leave_out"}
+LEAVE_OUT = Proposal(Action.LEAVE_OUT_ITEM)
 
 
-def propose(text: str, status: int, words: str) -> tuple[str, str, dict[str, Any]]:
-    """(kind of problem, why, proposal) for an item that was refused."""
-    try:
-        item = next(iter(meaning.parse(text).items()), None)
-    except meaning.Unreadable as error:
-        return "unreadable", f"The item can't be read: {error}.", LEAVE_OUT
-    if item is None:
-        return "empty", "The item holds no event, no task and no card.", LEAVE_OUT
+@dataclass(frozen=True)
+class Reason:
+    """Why an item is a problem: the kind, the cause, which many items may have in common, and the proposal.
+
+    `words` say it as half a sentence; `particular` is what concerns this one item; `server_words` are new's.
+    """
+
+    kind: str
+    words: str
+    proposal: Proposal
+    particular: str = ""
+    server_words: str = ""
+    alone: bool = False  # a person decides about this item by itself
+
+    @property
+    def cause(self) -> str:
+        """What other items of one question have in common with it."""
+        return "" if self.alone else self.words
+
+
+def propose(item: Component, status: int) -> Reason:
+    """What is wrong with an item that was refused, and what can be done about it."""
+    first = next(iter(item.items()), None)
+    if first is None:
+        return Reason("empty", "it holds no event, no task and no card", LEAVE_OUT)
     if status in (413, 507):
-        return _too_large(item)
-    return _known_cause(item) or ("refused", f"The new server refused the item with {status} {words}.", LEAVE_OUT)
+        return _too_large(first)
+    return _known_cause(first) or Reason("refused", f"the new server refuses it ({status})", LEAVE_OUT)
 
 
-def _too_large(item: meaning.Part) -> tuple[str, str, dict[str, Any]]:
+def _too_large(item: Component) -> Reason:
     if item.value("ATTACH"):
-        proposal = {"action": "drop", "properties": ["ATTACH"]}
-        return "too-large", "The item is larger than the new server allows, with the files inside it.", proposal
-    return "too-large", "The item is larger than the new server allows.", LEAVE_OUT
+        proposal = Proposal(Action.DROP, properties=("ATTACH",))
+        return Reason("too-large", "it is larger than the new server allows, with the files inside it", proposal)
+    return Reason("too-large", "it is larger than the new server allows", LEAVE_OUT)
 
 
-def _known_cause(item: meaning.Part) -> tuple[str, str, dict[str, Any]] | None:
+def _known_cause(item: Component) -> Reason | None:
     if item.name == "VJOURNAL":
-        return "journal", "The new server knows no journals.", {"action": "journal_to_task"}
-    if not re.fullmatch(r"[\w.@:{}=-]{1,200}", item.value("UID")):
-        return "uid", "The item's UID can't be used on the new server.", {"action": "new_uid"}
+        return Reason("journal", "the new server knows no journals", Proposal(Action.JOURNAL_TO_TASK))
+    if not re.fullmatch(r"[\w.@:{}=-]{1,200}", unescaped(item.value("UID"))):
+        return Reason("uid", "its UID can't be used on the new server", Proposal(Action.NEW_UID), item.value("UID"))
     rule = item.value("RRULE")
     if rule and not _usable_rule(rule):
-        return "rrule", "The item's rule of repetition can't be read.", {"action": "drop", "properties": ["RRULE"]}
+        proposal = Proposal(Action.DROP, properties=("RRULE",))
+        return Reason("rrule", "its rule of repetition can't be read", proposal, rule)
     return None
 
 
-def repair(text: str, values: dict[str, Any]) -> str | None:
-    """The text as the decision wants it; None when it is to be left out. Raises ValueError on an unknown action."""
-    action = values.get("action")
-    if action == "leave_out":
-        return None
-    if action == "new_uid":
-        return with_uid(text, new_uid(text))
-    if action == "drop":
-        return without(text, [str(name).upper() for name in values.get("properties", [])])
-    if action == "journal_to_task":
-        return re.sub(r"(?m)^(BEGIN|END):VJOURNAL", r"\1:VTODO", text)
-    if action in ("accept", "take_old"):
-        return text
-    raise ValueError(f"no repair is called {action!r}")
+def repaired(item: Component, chosen: Proposal) -> Component:
+    """The item as the decision wants it. Raises ValueError on an action that is no repair."""
+    if chosen.action is Action.NEW_UID:
+        return with_uid(item, made_uid(item))
+    if chosen.action is Action.DROP:
+        return _without(item, {name.upper() for name in chosen.properties})
+    if chosen.action is Action.JOURNAL_TO_TASK:
+        return _renamed(item, "VJOURNAL", "VTODO")
+    if chosen.action is Action.TAKE_OLD:
+        return item
+    raise ValueError(f"{chosen.action} is no repair of an item")
 
 
-def new_uid(text: str) -> str:
-    """A UID made from the item itself, so that the same repair always gives the same one."""
+def made_uid(component: Component) -> str:
+    """A UID made from what an item says, always the same: but for what programs write anew at each export."""
+    parts = component.items() if component.name == "VCALENDAR" else [component]
+    texts = (line.text for part in parts for line in part.all_lines() if line.name not in {*WRITTEN_BY_SERVERS, "UID"})
+    words = "\n".join(sorted(texts))
+    return f"bascule-{hashlib.sha256(words.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def new_name(text: str) -> str:
+    """A name for an item's place on new, made from where it was, always the same."""
     return f"bascule-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def with_uid(text: str, uid: str) -> str:
-    """The text with another UID in every component that has or needs one."""
-    lines = [line for line in meaning.unfolded(text) if not re.match(r"UID[:;]", line, re.I)]
-    out = []
-    for line in lines:
-        out.append(line)
-        if re.fullmatch(r"BEGIN:(VEVENT|VTODO|VJOURNAL)", line, re.I) or (
-            re.fullmatch(r"VERSION:.*", line, re.I) and "BEGIN:VCARD" in text.upper()
-        ):
-            out.append(f"UID:{uid}")
-    return folded(out)
+def with_uid(component: Component, uid: str) -> Component:
+    """The object with another UID in every item: events, tasks, journals, a card."""
+    if component.name not in ("VCALENDAR", "VTIMEZONE"):
+        mark = Line("UID", (), uid, f"UID:{uid}")
+        first = 1 if component.name in CARDS and component.lines[:1] and component.lines[0].name == "VERSION" else 0
+        kept = [line for line in component.lines if line.name != "UID"]
+        return _like(component, [*kept[:first], mark, *kept[first:]], component.parts)
+    return _like(component, component.lines, [with_uid(part, uid) for part in component.parts])
 
 
-def without(text: str, names: Sequence[str]) -> str:
-    """The text without the properties of these names."""
-    kept = [line for line in meaning.unfolded(text) if re.split(r"[;:]", line, maxsplit=1)[0].upper() not in names]
-    return folded(kept)
+def _without(component: Component, names: Collection[str]) -> Component:
+    lines = [line for line in component.lines if line.name not in names]
+    return _like(component, lines, [_without(part, names) for part in component.parts])
 
 
-def folded(lines: Sequence[str]) -> str:
-    """Lines put together as RFC 5545 wants them: CRLF, and at most 75 bytes each."""
-    out = []
-    for line in lines:
-        rest = line
-        while len(rest.encode()) > 75:
-            cut = 73
-            while len(rest[:cut].encode()) > 73:
-                cut -= 1
-            out.append(rest[:cut])
-            rest = " " + rest[cut:]
-        out.append(rest)
-    return "\r\n".join(out) + "\r\n"
+def _renamed(component: Component, old: str, new: str) -> Component:
+    found = _like(component, component.lines, [_renamed(part, old, new) for part in component.parts])
+    found.name = new if component.name == old else component.name
+    return found
+
+
+def _like(component: Component, lines: list[Line], parts: list[Component]) -> Component:
+    return replace(component, lines=lines, parts=parts)
 
 
 def _usable_rule(rule: str) -> bool:

@@ -1,6 +1,7 @@
 """Sessions with the old and the new calendar server for one account, as the site file says."""
 
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,14 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 from jinja2.sandbox import SandboxedEnvironment
 
-from bascule.access import Access, AccessError, Connection
-from bascule.calendars.dav import Collection, Content, Kind, Session, normal
-from bascule.calendars.discovery import located
-from bascule.calendars.folder import Folder
+from bascule.calendars.dav.client import Session
+from bascule.calendars.dav.discovery import located
+from bascule.calendars.dav.model import Content, Found, Kind, Listing, Told, normal
+from bascule.calendars.dav.writers import Writers
+from bascule.calendars.exported_files import Folder
+from bascule.hosts import tls
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError, Connection
 from bascule.site import CalendarServerPart
 
 TIMEOUT = httpx.Timeout(120.0, connect=20.0)  # seconds; a SOGo without reverse DNS takes 10 for each request
@@ -24,9 +29,10 @@ _templates = SandboxedEnvironment()
 class Source(Protocol):
     """What is read from old: a server's session, or a folder of files."""
 
-    def collections(self, home: str, kind: Kind) -> list[Collection]: ...
-    def etags(self, collection: str) -> dict[str, str]: ...
+    def collections(self, home: str, kind: Kind) -> Found: ...
+    def listing(self, collection: str) -> Listing: ...
     def contents(self, collection: str, kind: Kind, hrefs: Sequence[str]) -> Iterator[Content]: ...
+    def told(self, collection: str, kind: Kind) -> Told: ...
 
 
 S_co = TypeVar("S_co", bound=Source, covariant=True)
@@ -44,6 +50,13 @@ class Server(Generic[S_co]):
         return self.calendars if kind == "calendar" else self.contacts
 
 
+@dataclass(frozen=True)
+class Target(Server[Session]):
+    """A server that is written to, through several connections."""
+
+    writers: Writers
+
+
 @contextmanager
 def opened_source(access: Access, account: str) -> Iterator[Server[Source]]:
     """Old for one account: a server, or a folder where the site file's URL begins with `file:`."""
@@ -57,33 +70,39 @@ def opened_source(access: Access, account: str) -> Iterator[Server[Source]]:
 
 
 @contextmanager
-def opened(access: Access, part: CalendarServerPart, account: str) -> Iterator[Server[Session]]:
-    """A server for one account. Raises AccessError when the connection is incomplete."""
+def opened(
+    access: Access, part: CalendarServerPart, account: str, permits: threading.Semaphore | None = None
+) -> Iterator[Target]:
+    """A server for one account. Raises AccessError when the connection is incomplete.
+
+    `permits`: how many items may be written at once, by all accounts together.
+    """
     connection = access.connections.get(part.connection)
     calendars = _url(part.url, account)
     contacts = _url(part.contacts_url, account) if part.contacts_url else calendars
     verify = trust(connection)
     start = located(calendars, verify) if part.discover else calendars
-    client = httpx.Client(
-        base_url=httpx.URL(start).copy_with(raw_path=b"/"),
-        verify=verify,
-        timeout=TIMEOUT,
-        **_login(part, connection, account),
-    )
-    session = Session(client)
+    login = _login(part, connection, account)
+
+    def session() -> Session:
+        base = httpx.URL(start).copy_with(raw_path=b"/")
+        return Session(httpx.Client(base_url=base, verify=verify, timeout=TIMEOUT, **login))
+
+    first = session()
+    writers = Writers(first, session, permits)
     try:
-        if part.discover:
-            homes = session.homes(httpx.URL(start).path)
-            yield Server(session, homes["calendar"], homes["addressbook"])
-        else:
-            yield Server(session, normal(calendars), normal(contacts))
+        homes = first.homes(httpx.URL(start).path) if part.discover else {}
+        yield Target(
+            first, homes.get("calendar", normal(calendars)), homes.get("addressbook", normal(contacts)), writers
+        )
     finally:
-        session.close()
+        writers.close()
+        first.close()
 
 
 def trust(connection: Connection) -> ssl.SSLContext:
     """Certificates are checked always; by the connection's own authority when it names one."""
-    return ssl.create_default_context(cafile=connection.extra.get("ca_file"))
+    return tls.web_context(tls.ca_file(connection))
 
 
 def _url(template: str, account: str) -> str:

@@ -7,7 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bascule.changes.acts import Act
     from bascule.changes.base import Change
+    from bascule.hosts.access import Access
 
 KINDS = {
     "service": "bascule.changes.service:ServiceState",
@@ -23,7 +25,12 @@ KINDS = {
 }
 
 
+def again(access: "Access", act: "Act") -> "Change":
+    """The change of an act in the journal, made again from its parameters."""
+    return kind(act.kind).from_parameters(access, act.parameters)
+
+
 def kind(name: str) -> "type[Change]":
-    """The class of a kind of change: `kind(row.kind).from_parameters(access, row.parameters)` makes a change again."""
+    """The class of a kind of change."""
     module, _, cls = KINDS[name].partition(":")
     return getattr(import_module(module), cls)

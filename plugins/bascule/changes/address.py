@@ -2,17 +2,18 @@
 
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import Any, Literal
 
-import structlog
-
-from bascule.access import Access, RemoteHost
 from bascule.changes import files, interfaces, probes
 from bascule.changes.base import Change, ChangeFailed, State
 from bascule.changes.interfaces import Holding
+from bascule.hosts.access import Access
+from bascule.hosts.ssh import RemoteHost
 from bascule.site import ServiceAddressPart
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ARP_SECONDS = 3  # how long answers to an ARP request are waited for
 ANSWER_SECONDS = 15  # how long the network may take to learn the new place
@@ -75,9 +76,13 @@ class ServiceAddress(Change):
     def apply(self) -> None:
         self._refuse_strangers()
         self._refuse_unknown_network()
+        self._refuse_loss(self.owners[1:])
+        was_held = bool(self.part.old_owner and self._holding(self.part.old_owner))
         if self.part.old_owner:
             self._release(self.part.old_owner)
         if not self._holding(self.part.new_owner):
+            if was_held:  # else nobody has answered a moment ago
+                self._refuse_answers(self.part.new_owner, self.part.interface)
             self._take(self.part.new_owner, self.part.interface, self.prefix_length)
         self._keep_after_boot()
         self._announce(self.new, self.part.interface)
@@ -107,12 +112,14 @@ class ServiceAddress(Change):
         )
 
     def revert(self, before: State) -> None:
+        self._refuse_loss([host for host in self.owners if host not in before["held_by"]])
         for host in self.owners:
             if host not in before["held_by"]:
                 self._drop(host)
             self._restore_configuration(host, before["configured"].get(host, {}))
         for host, place in before["held_by"].items():
             if not self._holding(host):
+                self._refuse_answers(host, place["interface"])
                 self._take(host, place["interface"], place["prefix_length"])
             self._announce(self.access.remote(host), place["interface"])
         found = self.observe()
@@ -137,6 +144,12 @@ class ServiceAddress(Change):
         if strangers:
             raise ChangeFailed(self._still_answered(strangers))
 
+    def _refuse_loss(self, hosts: Collection[str]) -> None:
+        """Before anything is touched: the address must leave these hosts alone, without others and without routes."""
+        for host in hosts:
+            if obstacle := interfaces.removal_obstacle(self.access.remote(host), self.address):
+                raise ChangeFailed(f"{self.subject}: {obstacle}, then run this task again; nothing was changed")
+
     def _refuse_unknown_network(self) -> None:
         if interfaces.configured(self.new, self.address) or interfaces.uses_ifupdown(self.new, self.part.interface):
             return
@@ -156,12 +169,13 @@ class ServiceAddress(Change):
             place = f"{self.address}/{held.prefix_length}"
             self.access.remote(host).run(["ip", "address", "del", place, "dev", held.interface])
 
-    def _take(self, host: str, interface: str, prefix_length: int) -> None:
-        remote = self.access.remote(host)
-        answering = self._answering(remote, interface)
-        if answering:
+    def _refuse_answers(self, host: str, interface: str) -> None:
+        if answering := self._answering(self.access.remote(host), interface):
             raise ChangeFailed(self._still_answered(answering))
-        remote.run(["ip", "address", "replace", f"{self.address}/{prefix_length}", "dev", interface])
+
+    def _take(self, host: str, interface: str, prefix_length: int) -> None:
+        place = f"{self.address}/{prefix_length}"
+        self.access.remote(host).run(["ip", "address", "replace", place, "dev", interface])
 
     def _keep_after_boot(self) -> None:
         if not interfaces.configured(self.new, self.address):

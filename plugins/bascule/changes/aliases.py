@@ -8,15 +8,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
-from bascule import directory
-from bascule.access import Access, AccessError
 from bascule.changes import files
 from bascule.changes.base import Change, ChangeFailed, State
 from bascule.changes.files import FileState
+from bascule.hosts import directory
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HEADER = "# Written by Bascule, from the directory and its site file; edits belong there. sha256 "
 SUFFIXES = {"hash": "db", "btree": "db", "lmdb": "lmdb", "cdb": "cdb"}  # of the file that postmap makes

@@ -9,15 +9,23 @@ import enum
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import structlog
-
-from bascule.access import Access, AccessError
 from bascule.changes import acts
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, journal
+from bascule.text.logs import get_logger
+from bascule.text.reason import reason
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 State = dict[str, Any]  # plain data: it goes into the journal as JSON
+
+
+class Effect(enum.StrEnum):
+    """What a change means for mail on its way, so that whoever undoes it sees to the mail first."""
+
+    NEW_TAKES_MAIL = "the new server takes mail"
+    NEW_TAKES_NO_MAIL = "the new server takes no mail"
 
 
 class ChangeFailed(Exception):
@@ -72,6 +80,11 @@ class Change(abc.ABC):
 
         Where it is there already, this is to touch nothing but what an interrupted `apply` left lying about.
         """
+
+    @property
+    def effects(self) -> frozenset[Effect]:
+        """What it means for mail on its way when this has been applied; undone, it is the other way round."""
+        return frozenset()
 
     def is_desired(self, state: State) -> bool:
         return state == self.desired
@@ -147,7 +160,7 @@ def undo(change: Change, before: State, ledger: Ledger, origin: journal.Origin, 
     try:
         change.revert(before)
     except Exception as error:
-        _note(ledger, change, origin, "failed", present, _look(change), f"revert: {_words(error)}")
+        _note(ledger, change, origin, "failed", present, _state_left(change), f"revert: {_sentence(error)}")
         raise
     after = change.observe()
     _note(ledger, change, origin, "reverted", present, after)
@@ -158,7 +171,7 @@ def _verify_unchanged(change: Change, ledger: Ledger, origin: journal.Origin, fo
     try:
         change.verify()
     except Exception as error:
-        _note(ledger, change, origin, "failed", found, found, f"found as desired, but: {_words(error)}")
+        _note(ledger, change, origin, "failed", found, found, f"found as desired, but: {_sentence(error)}")
         raise
     _note(ledger, change, origin, "unchanged", found, found)
 
@@ -171,13 +184,13 @@ def _carry_out(change: Change, ledger: Ledger, origin: journal.Origin, before: S
         change.verify()
         after = change.observe()
     except Exception as error:
-        _note(ledger, change, origin, "failed", before, _look(change), _words(error))
+        _note(ledger, change, origin, "failed", before, _state_left(change), _sentence(error))
         raise
     _note(ledger, change, origin, "done", before, after)
     return after
 
 
-def _look(change: Change) -> State | None:
+def _state_left(change: Change) -> State | None:
     """What is there now, or None when it can't be seen (the failure to be noted is another one)."""
     try:
         return change.observe()
@@ -186,9 +199,9 @@ def _look(change: Change) -> State | None:
         return None
 
 
-def _words(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
     known = isinstance(error, ChangeFailed | AccessError)
-    return str(error) if known else f"{type(error).__name__}: {error}"
+    return str(error) if known else f"a mistake in Bascule ({reason(error)}): report it"
 
 
 def _fields(change: Change, **states: State) -> dict[str, Any]:

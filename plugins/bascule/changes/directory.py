@@ -5,15 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ldap3
-import structlog
-from ldap3.core.exceptions import LDAPException
 
-from bascule import directory
-from bascule.access import Access
-from bascule.changes import ldif
+from bascule.changes import ldif, probes
 from bascule.changes.base import Change, ChangeFailed, State
+from bascule.hosts import directory
+from bascule.hosts.access import Access
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NAMED_AT_MOST = 50  # entries in one error text; the log names all of them
 
@@ -71,7 +70,7 @@ class Destination(Change):
 
     def observe(self) -> State:
         with directory.connected(self.access) as connection:
-            self._plans = {plan.dn: plan for plan in self._look(connection)}
+            self._plans = {plan.dn: plan for plan in self._plan_all(connection)}
         waiting = [f"{plan.dn}: {plan.present} -> {plan.wanted}" for plan in self._plans.values() if not plan.is_done]
         log.info("directory looked at", entries=len(self._plans), to_change=len(waiting), first=waiting[:NAMED_AT_MOST])
         return self._state(
@@ -89,13 +88,14 @@ class Destination(Change):
         self._report(tally, "changed")
 
     def verify(self) -> None:
-        self.observe()
+        """Another connection reads the entries again; a replica may show the change some time later."""
+        probes.wait_for(self._nothing_to_wait_for, directory.LAG)
         left = {plan.dn: plan.obstacle or _has(plan.present) for plan in self._plans.values() if not plan.is_done}
-        self._report(Tally(failures=left), "as desired")
+        self._report(Tally(failures=left), "seen as desired")
 
     def revert(self, before: State) -> None:
         """Exchange the values back in the entries that the act changed; what was changed since stays, and is named."""
-        tally = Tally()
+        tally, waiting = Tally(), list[Plan]()
         with directory.connected(self.access) as connection:
             for dn, values in ldif.load(before["ldif"]).items():
                 plan = self._plan_back(connection, dn, values)
@@ -103,6 +103,10 @@ class Destination(Change):
                     tally.failures[dn] = plan.obstacle
                 elif not plan.is_done:
                     self._exchange(connection, plan, tally)
+                    waiting.append(plan)
+            for plan in waiting:
+                if plan.dn not in tally.failures and not self._comes_to_be(connection, plan):
+                    tally.failures[plan.dn] = _has(self._present(connection, plan.dn))
         self._report(tally, "put back")
 
     def first_state(self, earlier: State, found: State) -> State:
@@ -122,7 +126,14 @@ class Destination(Change):
         attribute = self.destination.attribute
         return {"attribute": attribute, "ldif": ldif.dump(attribute, entries), "obstacles": obstacles}
 
-    def _look(self, connection: ldap3.Connection) -> list[Plan]:
+    def _comes_to_be(self, connection: ldap3.Connection, plan: Plan) -> bool:
+        return probes.wait_for(lambda: sorted(self._present(connection, plan.dn)) == sorted(plan.wanted), directory.LAG)
+
+    def _nothing_to_wait_for(self) -> bool:
+        self.observe()
+        return all(plan.is_done or plan.obstacle for plan in self._plans.values())
+
+    def _plan_all(self, connection: ldap3.Connection) -> list[Plan]:
         """The plan of every selected entry. Raises DirectoryError when a name of the list is in no entry."""
         site = self.access.site
         plans, names = [], set()
@@ -171,24 +182,28 @@ class Destination(Change):
         found = [item for item in connection.response or [] if item["type"] == "searchResEntry"]
         return directory.account_of(site, found[0]) if found else None
 
+    def _present(self, connection: ldap3.Connection, dn: str) -> list[str]:
+        account = self._read(connection, dn)
+        return _values(account, self.destination.attribute) if account else []
+
     def _exchange(self, connection: ldap3.Connection, plan: Plan, tally: Tally) -> None:
         """One modify for one entry; a failure is noted in the tally and stops nothing."""
         gone, come = _minus(plan.present, plan.wanted), _minus(plan.wanted, plan.present)
         steps = [(ldap3.MODIFY_DELETE, gone)] * bool(gone) + [(ldap3.MODIFY_ADD, come)] * bool(come)
         try:
-            connection.modify(plan.dn, {self.destination.attribute: steps})
-        except LDAPException as error:
-            raise directory.DirectoryError(f"the directory broke off at {plan.dn!r}: {error}") from None
-        result = connection.result
-        if result["result"] == 0:
+            result = directory.modify(self.access, connection, plan.dn, self.destination.attribute, steps)
+        except directory.ChangesRefused as error:
+            raise ChangeFailed(str(error)) from None
+        if result == 0:
             tally.changed += 1
             log.info("entry changed", dn=plan.dn, was=plan.present, now=plan.wanted)
             return
-        account = self._read(connection, plan.dn)
-        present = _values(account, self.destination.attribute) if account else []
+        words = directory.reason(connection)
+        if result in (directory.NO_SUCH_VALUE, directory.VALUE_EXISTS):  # it is not as a replica shows it, not yet
+            probes.wait_for(lambda: self._present(connection, plan.dn) != plan.present, directory.LAG)
+        present = self._present(connection, plan.dn)
         if sorted(present) == sorted(plan.wanted):
             return  # somebody else made the same change in between
-        words = f"{result['description']} {result['message']}".strip()
         in_between = f"somebody changed it in between (it {_has(present)})"
         tally.failures[plan.dn] = (
             f"{in_between if sorted(present) != sorted(plan.present) else 'the directory refused it'}: {words}"

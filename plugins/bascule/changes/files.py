@@ -8,8 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from bascule.access import CommandFailed, RemoteHost
 from bascule.changes.base import ChangeFailed
+from bascule.hosts.ssh import CommandFailed, RemoteHost
 
 FileState = dict[str, Any]  # {"text" or "base64": content, "mode": "644", "owner": "root:root"}
 TEMPLATES = Path(__file__).resolve().parents[3] / "include" / "templates"

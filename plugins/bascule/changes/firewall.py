@@ -7,14 +7,13 @@ again whenever nftables is reloaded: nothing that belongs to the host's own fire
 import ipaddress
 from typing import Any, Literal
 
-import structlog
-
-from bascule.access import Access
 from bascule.changes import files, probes
 from bascule.changes.base import Change, ChangeFailed, State
+from bascule.hosts.access import Access
 from bascule.site import IsolationPart, Side
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TABLE = "bascule_isolation"
 UNIT = "bascule-isolation.service"

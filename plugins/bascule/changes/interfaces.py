@@ -3,15 +3,17 @@
 Bascule edits the configuration of ifupdown (interfaces(5)); it recognises other kinds, and leaves them to a person.
 """
 
+import ipaddress
 import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from bascule.access import RemoteHost
 from bascule.changes import files
 from bascule.changes.base import ChangeFailed
 from bascule.changes.files import FileState
+from bascule.hosts.ssh import RemoteHost
 
 IFUPDOWN = "/etc/network"
 PLACES = (IFUPDOWN, "/etc/netplan", "/etc/systemd/network", "/etc/NetworkManager/system-connections")
@@ -35,6 +37,53 @@ def holding(remote: RemoteHost, address: str) -> Holding | None:
             if item.get("local") == address:
                 return Holding(link["ifname"], int(item["prefixlen"]), link.get("address", ""))
     return None
+
+
+def removal_obstacle(remote: RemoteHost, address: str) -> str:
+    """Why the address can't be taken from the host without taking more along, as a sentence; "" when it can."""
+    links = json.loads(remote.run(["ip", "-j", "-4", "address", "show"]).output or "[]")
+    found = next(
+        ((link, item) for link in links for item in link.get("addr_info", []) if item.get("local") == address), None
+    )
+    if found is None:
+        return ""
+    link, item = found
+    others = [other for other in link["addr_info"] if other is not item and _network(other) == _network(item)]
+    if not item.get("secondary") and others and not _promotes(remote, link["ifname"]):
+        name, along = link["ifname"], ", ".join(other["local"] for other in others)
+        return (
+            f"{address} is the primary address of {name} on {remote.name}, and removing it takes {along} along: run "
+            f"`sysctl -w net.ipv4.conf.{name}.promote_secondaries=1` there, so that {along} stays"
+        )
+    if remote.run(["printenv", "SSH_CONNECTION"], sudo=False, check=False).output.split()[2:3] == [address]:
+        return (
+            f"Bascule reaches {remote.name} by {address} itself, and would lose it: let its SSH connection lead to "
+            "another address of that host"
+        )
+    return _route_obstacle(remote, address, set() if others else {_network(item)})
+
+
+def _route_obstacle(remote: RemoteHost, address: str, networks: Collection[ipaddress.IPv4Network]) -> str:
+    """Whether the host has routes that go with the address: from it, or by a gateway in the networks lost with it."""
+    for route in json.loads(remote.run(["ip", "-j", "-4", "route", "show", "table", "all"]).output or "[]"):
+        gateway = ipaddress.ip_address(route["gateway"]) if "gateway" in route else None
+        lost = gateway is not None and any(gateway in network for network in networks)
+        if route.get("protocol") != "kernel" and (route.get("prefsrc") == address or lost):
+            return (
+                f"the route to {route['dst']} on {remote.name} goes with {address}: give it another source or gateway "
+                "first"
+            )
+    return ""
+
+
+def _network(item: dict[str, Any]) -> ipaddress.IPv4Network:
+    return ipaddress.IPv4Interface(f"{item['local']}/{item['prefixlen']}").network
+
+
+def _promotes(remote: RemoteHost, interface: str) -> bool:
+    """Whether the kernel keeps the secondary addresses when the primary one goes (ip-sysctl, promote_secondaries)."""
+    paths = [f"/proc/sys/net/ipv4/conf/{name}/promote_secondaries" for name in ("all", interface)]
+    return "1" in remote.run(["cat", *paths]).output.split()
 
 
 def configured(remote: RemoteHost, address: str) -> dict[str, FileState]:

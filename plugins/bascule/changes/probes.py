@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from bascule.access import AccessError, CommandFailed, RemoteHost
+from bascule.hosts.connections import AccessError
+from bascule.hosts.ssh import CommandFailed, RemoteHost
+from bascule.text.reason import reason
 
 CONNECT_SECONDS = 5
 KILLED_BY_TIMEOUT = 124  # timeout(1)
@@ -74,7 +76,7 @@ def connect_from_here(address: str, port: int) -> Answer:
         with socket.create_connection((address, port), CONNECT_SECONDS):
             return Answer("open")
     except socket.gaierror as error:
-        raise AccessError(f"the name {address} can't be resolved here: {error}") from None
+        raise AccessError(f"the name {address} can't be resolved here: {reason(error)}") from None
     except ConnectionRefusedError as error:
         return Answer("refused", error=str(error))
     except OSError as error:

@@ -3,15 +3,15 @@
 from typing import Any
 
 import ldap3
-import structlog
-from ldap3.core.exceptions import LDAPException
 
-from bascule import directory
-from bascule.access import Access
+from bascule.changes import probes
 from bascule.changes.base import Change, ChangeFailed, State
-from bascule.directory import Account, DirectoryError
+from bascule.hosts import directory
+from bascule.hosts.access import Access
+from bascule.hosts.directory import Account, DirectoryError
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class AccountQuota(Change):
@@ -68,9 +68,10 @@ class AccountQuota(Change):
 
     def verify(self) -> None:
         """Another connection reads the entry again; the pass that follows sees what the new server makes of it."""
-        state = self.observe()
-        if not self.is_desired(state):
-            raise ChangeFailed(f"{state['dn']}: `{self.part.attribute}` is {state['values']!r}, not {self._wanted!r}")
+        if not probes.wait_for(lambda: self.is_desired(self.observe()), directory.LAG):
+            raise ChangeFailed(
+                f"{self._found['dn']}: `{self.part.attribute}` is {self._found['values']!r}, not {self._wanted!r}"
+            )
 
     def revert(self, before: State) -> None:
         state = self.observe()
@@ -83,8 +84,10 @@ class AccountQuota(Change):
             )
         with directory.connected(self.access) as connection:
             self._exchange(connection, state["dn"], state["values"], before["values"])
-        if (now := self.observe())["values"] != before["values"]:
-            raise ChangeFailed(f"{now['dn']}: `{self.part.attribute}` is {now['values']!r}, not {before['values']!r}")
+        if not probes.wait_for(lambda: self.observe()["values"] == before["values"], directory.LAG):
+            raise ChangeFailed(
+                f"{state['dn']}: `{self.part.attribute}` is {self._found['values']!r}, not {before['values']!r}"
+            )
 
     def _read(self, connection: ldap3.Connection) -> Account:
         site = self.access.site
@@ -101,10 +104,10 @@ class AccountQuota(Change):
         """One modify for the entry. Raises ChangeFailed with the directory's words."""
         steps = [(ldap3.MODIFY_DELETE, present)] * bool(present) + [(ldap3.MODIFY_ADD, wanted)] * bool(wanted)
         try:
-            connection.modify(dn, {self.part.attribute: steps})
-        except LDAPException as error:
-            raise DirectoryError(f"the directory broke off at {dn!r}: {error}") from None
-        if connection.result["result"] != 0:
-            words = f"{connection.result['description']} {connection.result['message']}".strip()
+            result = directory.modify(self.access, connection, dn, self.part.attribute, steps)
+        except directory.ChangesRefused as error:
+            raise ChangeFailed(str(error)) from None
+        if result != 0:
+            words = directory.reason(connection)
             raise ChangeFailed(f"{dn}: the directory refuses `{self.part.attribute}` {wanted!r}: {words}")
         log.info("entry changed", dn=dn, attribute=self.part.attribute, was=present, now=wanted)

@@ -3,16 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import structlog
-
-from bascule.access import Access
 from bascule.changes import probes, systemd
-from bascule.changes.base import Change, ChangeFailed, State
+from bascule.changes.base import Change, ChangeFailed, Effect, State
+from bascule.hosts.access import Access
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PORT_SECONDS = 30  # how long a started service may take to open its ports, a stopped one to close them
 ServiceName = Literal["imap_old", "imap_new", "reception_new", "backup_old"]
+EFFECTS = {
+    ("reception_new", "running"): frozenset({Effect.NEW_TAKES_MAIL}),
+    ("reception_new", "stopped"): frozenset({Effect.NEW_TAKES_NO_MAIL}),
+}
 
 
 class ServiceState(Change):
@@ -39,6 +42,10 @@ class ServiceState(Change):
     @property
     def parameters(self) -> dict[str, Any]:
         return {"service": self.service, "state": self.state}
+
+    @property
+    def effects(self) -> frozenset[Effect]:
+        return EFFECTS.get((self.service, self.state), frozenset())
 
     @property
     def desired(self) -> State:

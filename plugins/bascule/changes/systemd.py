@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bascule.access import RemoteHost
 from bascule.changes.base import ChangeFailed
+from bascule.hosts.ssh import RemoteHost
 
 JOB_SECONDS = 180  # how long a start or stop may take: systemd's own default for both is 90
 IN_BETWEEN = ("activating", "deactivating", "reloading", "refreshing", "maintenance")

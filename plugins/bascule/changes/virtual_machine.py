@@ -2,9 +2,11 @@
 
 from typing import Any, Literal, Protocol
 
-from bascule.access import Access, RemoteHost
 from bascule.changes import probes
 from bascule.changes.base import Change, ChangeFailed, State
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
+from bascule.hosts.ssh import RemoteHost
 from bascule.site import VirtualMachinePart
 
 SHUTDOWN_SECONDS = 300  # the machine's own services stop in peace
@@ -112,13 +114,20 @@ class VirtualMachineState(Change):
 
     def _shut_down(self) -> None:
         if self.hypervisor.state() != "in shutdown":
-            self.hypervisor.shut_down()
+            self._ask_to_shut_down()
         if not self._reaches("shut off", SHUTDOWN_SECONDS):
             raise ChangeFailed(
                 f"{self.subject}: still {self.hypervisor.state()} {SHUTDOWN_SECONDS} s after it was asked to shut "
                 "down. Look at its console; if nothing else helps, switch it off by hand (`virsh destroy`), then run "
                 "this task again. Bascule doesn't, since what the machine has not written would be lost"
             )
+
+    def _ask_to_shut_down(self) -> None:
+        try:
+            self.hypervisor.shut_down()
+        except AccessError:
+            if self.hypervisor.state() != "shut off":  # an earlier request may have ended it in between
+                raise
 
     def _reaches(self, state: str, seconds: float) -> bool:
         return probes.wait_for(lambda: self.hypervisor.state() == state, seconds)

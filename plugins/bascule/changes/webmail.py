@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
-
-from bascule.access import Access
 from bascule.changes import files, probes
 from bascule.changes.base import Change, ChangeFailed, State
+from bascule.hosts.access import Access
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ANSWER_SECONDS = 15  # a reload returns before the new workers answer
 CURL_SECONDS = 10

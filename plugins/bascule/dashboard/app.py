@@ -1,136 +1,115 @@
-"""The dashboard as a FastAPI app: the overview and a page of each account's filters, rendered on the server, behind
-Airflow's login."""
+"""The control room as a FastAPI app, rendered on the server, behind Airflow's login."""
 
-import secrets
 from collections.abc import Callable
-from datetime import datetime
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Literal
+from urllib.parse import quote
 
-import structlog
-from fastapi import Depends, FastAPI, Query, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
 
-from bascule.dashboard import overview
-from bascule.ledger import Ledger, LedgerError
-from bascule.text import harmless
+from bascule.dashboard import links, mailboxes, metrics, problem_pages, record, today
+from bascule.dashboard.answers import FILES, HEADERS, PageNumber, Words, shown
+from bascule.dashboard.room import Room
+from bascule.dashboard.visitor import Door, check_program
+from bascule.ledger import Ledger, LedgerError, journal
+from bascule.site import Site, SiteError
+from bascule.text.logs import get_logger
+from bascule.views import filters, pages
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-Words = Annotated[str, Query(max_length=255)]
+
+SELF_CONTAINED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
 
 def for_airflow() -> FastAPI:
-    """The app as Airflow mounts it: whoever may read the task logs may read it."""
-    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-    from airflow.api_fastapi.core_api.security import requires_access_dag
+    """The app as Airflow mounts it."""
+    from bascule import site
+    from bascule.dashboard.airflow import AirflowDoor
 
-    return make_app(Ledger.from_environment, requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
+    return make_app(Ledger.from_environment, site.from_environment, AirflowDoor())
 
 
-def make_app(open_ledger: Callable[[], Ledger], may_read: Callable[..., Any]) -> FastAPI:
-    """The app over a ledger; `may_read` is the FastAPI dependency that every request has to pass."""
-    app = FastAPI(dependencies=[Depends(may_read)], docs_url=None, redoc_url=None, openapi_url=None)
-    ledger, chain, templates = cache(open_ledger), overview.ChainCheck(), _templates()
+def make_app(open_ledger: Callable[[], Ledger], read_site: Callable[[], Site], door: Door) -> FastAPI:
+    """The app over a ledger and a site file, behind a door."""
+    whole = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = APIRouter(dependencies=[Depends(door.may_read)])
+    room = Room(open_ledger, read_site, door)
+    whole.add_exception_handler(LedgerError, _out_of_order)
+    whole.add_exception_handler(SiteError, _out_of_order)
+
+    @whole.get("/metrics")
+    def give_metrics(request: Request) -> Response:
+        check_program(door, request)
+        return Response(metrics.text(room), headers=HEADERS, media_type="text/plain; version=0.0.4")
 
     @app.get("/")
-    def show(
-        state: Words = "",
-        account: Words = "",
-        page: PageNumber = 1,
-        problems: PageNumber = 1,
-        decisions: PageNumber = 1,
-    ) -> Response:
-        asked = {"state": state, "account": account, "page": page, "problems": problems, "decisions": decisions}
-        try:
-            found = _look(ledger(), chain, asked)
-        except LedgerError as error:
-            log.error("the dashboard can't open the ledger", reason=str(error))
-            return _html(templates, "no_ledger.html", 503)
-        return _html(templates, "overview.html", 200, asked=asked, **found)
+    def show_today(request: Request, scene: Literal["before", "day"] | None = None) -> Response:
+        return shown(room, request, "today", today.values(room, room.reader(request), scene))
+
+    @app.get("/mailboxes")
+    def show_mailboxes(request: Request, state: Words = "", account: Words = "", page: PageNumber = 1) -> Response:
+        return shown(room, request, "mailboxes", mailboxes.values(room, state, account, page))
+
+    @app.get("/account")
+    def show_account(request: Request, name: Words) -> Response:
+        return shown(room, request, "account", mailboxes.of_account(room, name))
 
     @app.get("/filters")
-    def show_filters(account: Words) -> Response:
-        from bascule.sieve.page import render
+    def show_filters(request: Request, account: Words) -> Response:
+        return shown(room, request, "filters", filters.values(room.ledger, account))
 
-        nonce = secrets.token_urlsafe(16)
-        try:
-            text = render(ledger(), account, nonce=nonce)
-        except LedgerError as error:
-            log.error("the dashboard can't open the ledger", reason=str(error))
-            return _html(templates, "no_ledger.html", 503)
-        return Response(text, 200, _headers(nonce), media_type="text/html")
+    @app.get("/log")
+    def lead_to_log(request: Request, account: Words) -> Response:
+        address = links.answered(room, request, lambda airflow: links.log_of(airflow, account))
+        return RedirectResponse(address or f"account?name={quote(account)}", 303)
 
-    return app
+    @app.get("/task")
+    def lead_to_account(request: Request, phase: Words, run: Words, task: Words, index: int) -> Response:
+        account = links.answered(room, request, lambda airflow: airflow.account_of(phase, run, task, index))
+        return RedirectResponse(f"account?name={quote(account)}" if account else "./", 303)
 
+    @app.get("/record")
+    def show_record(request: Request, page: PageNumber = 1) -> Response:
+        return shown(room, request, "record", record.values(room, page))
 
-def _look(ledger: Ledger, chain: overview.ChainCheck, asked: dict[str, Any]) -> dict[str, Any]:
-    with ledger.reading() as session:
-        return {
-            "phases": overview.phase_views(ledger),
-            "totals": overview.totals(session),
-            "mailboxes": overview.mailboxes(session, asked["page"], state=asked["state"], account=asked["account"]),
-            "problems": overview.open_problems(session, asked["problems"]),
-            "decisions": overview.decisions(session, asked["decisions"]),
-            "journal": overview.journal_rows(session),
-            "chain": chain.look(ledger),
-        }
+    @app.get("/journal.jsonl")
+    def give_journal() -> Response:
+        lines = (f"{line}\n" for line in journal.export(room.ledger))
+        headers = {**HEADERS, "Content-Disposition": 'attachment; filename="journal.jsonl"'}
+        return StreamingResponse(lines, 200, headers, media_type="application/jsonl")
 
+    @app.get("/evidence")
+    def show_evidence(request: Request) -> Response:
+        return shown(room, request, "evidence", record.evidence_of(room))
 
-def _html(templates: Environment, name: str, status: int, **values: Any) -> Response:
-    nonce = secrets.token_urlsafe(16)
-    text = templates.get_template(name).render(nonce=nonce, **values)
-    return Response(text, status, _headers(nonce), media_type="text/html")
+    @app.get("/report.html")
+    def show_report() -> Response:
+        headers = {**HEADERS, "Content-Security-Policy": SELF_CONTAINED, "Cache-Control": "no-store"}
+        return Response(record.report_of(room)[0], 200, headers, media_type="text/html")
 
+    @app.get("/report.json")
+    def give_report() -> Response:
+        headers = {**HEADERS, "Content-Disposition": 'attachment; filename="report.json"', "Cache-Control": "no-store"}
+        return Response(record.report_of(room)[1], 200, headers, media_type="application/json")
 
-def _headers(nonce: str) -> dict[str, str]:
-    return {
-        "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'self'",
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    problem_pages.add(app, room)
 
+    @app.get("/static/{name}")
+    def show_file(name: str) -> Response:
+        if name not in FILES:
+            raise HTTPException(404)
+        file, kind = FILES[name]
+        headers = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        return Response(file.read_bytes(), 200, headers, media_type=kind)
 
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "harmless": harmless,
-        "number": _number,
-        "size": _size,
-        "moment": _moment,
-        "moment_after": _moment_after,
-    }
-    return environment
+    whole.include_router(app)
+    return whole
 
 
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", "\u202f")
-
-
-def _size(value: int) -> str:
-    """Bytes in the unit that people read best."""
-    size, units = float(value), ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.0f} {units[0]}" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
-
-
-def _moment(value: datetime | None) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S}" if value else ""
-
-
-def _moment_after(value: datetime | None, before: datetime) -> str:
-    """The moment, without its date when that is the earlier one's."""
-    if value is None:
-        return "…"
-    return f"{value:%H:%M:%S}" if value.date() == before.date() else _moment(value)
+def _out_of_order(request: Request, error: Exception) -> Response:
+    """Neither ledger nor site file say anything: a page without them."""
+    what = "ledger" if isinstance(error, LedgerError) else "site file"
+    log.error(f"the control room can't use the {what}", reason=str(error))
+    body = pages.out_of_order(what, str(error) if what == "site file" else "")
+    return Response(body, 503, {**HEADERS, "Cache-Control": "no-store"}, media_type="text/html")

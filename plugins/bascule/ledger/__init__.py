@@ -1,7 +1,22 @@
 """The ledger: the state of all mailboxes, filters, calendars, problems, and the journal."""
 
 # Every module with tables is imported here, so that whoever opens the ledger makes all of them.
-from bascule.ledger import calendars, carried, filters, journal, leases, letters, mailboxes, problems, rates
+from bascule.ledger import (
+    calendars,
+    carried,
+    filters,
+    journal,
+    leases,
+    letters,
+    mailboxes,
+    notices,
+    passes,
+    pictures,
+    problems,
+    rates,
+    schema,
+    task_log,
+)
 from bascule.ledger.base import Ledger, LedgerError
 
 __all__ = [
@@ -14,6 +29,11 @@ __all__ = [
     "leases",
     "letters",
     "mailboxes",
+    "notices",
+    "passes",
+    "pictures",
     "problems",
     "rates",
+    "schema",
+    "task_log",
 ]

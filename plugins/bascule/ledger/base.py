@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import shlex
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +12,9 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from bascule.ledger import schema
+from bascule.text.reason import reason
 
 BUSY_SECONDS = 60  # how long a writer waits for another one
 SCHEMA_LOCK = 0x6261736375  # PostgreSQL advisory lock: who makes the tables, or appends to the journal
@@ -40,34 +45,73 @@ class Ledger:
         try:
             self.engine = _make_engine(url)
             self._writer = self.engine.execution_options(bascule_write=True)
-            self._create_tables()
+            self._bring_up()
+        except schema.NewerLedger as error:
+            raise LedgerError(f"the ledger {sa.make_url(url).render_as_string()} can't be used: {error}") from None
         except sa.exc.SQLAlchemyError as error:
-            raise LedgerError(f"the ledger {sa.make_url(url).render_as_string()} can't be opened: {error}") from error
+            words = reason(getattr(error, "orig", None) or error)
+            raise LedgerError(f"the ledger {sa.make_url(url).render_as_string()} can't be opened: {words}") from error
 
     @classmethod
     def from_environment(cls) -> "Ledger":
-        """The ledger that `BASCULE_LEDGER` names (an SQLAlchemy URL; its password stays in the environment)."""
-        url = os.environ.get("BASCULE_LEDGER")
+        """The ledger that `BASCULE_LEDGER` names, an SQLAlchemy URL, or that the command BASCULE_LEDGER_CMD prints.
+
+        With the command the URL's password stands in no environment.
+        """
+        url = os.environ.get("BASCULE_LEDGER") or _printed_by(os.environ.get("BASCULE_LEDGER_CMD", ""))
         if not url:
             raise LedgerError("no ledger: set BASCULE_LEDGER, for example to sqlite:////srv/bascule/ledger.db")
         return cls(url)
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
-        """A read-write transaction: committed at the end, rolled back on an exception."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        """A read-write transaction: committed at the end, rolled back on an exception. Raises LedgerError."""
+        with self._spelled("written"), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads; never waits for a writer on SQLite."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        """A transaction that only reads; never waits for a writer on SQLite. Raises LedgerError."""
+        with self._spelled("read"), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
-    def _create_tables(self) -> None:
+    @contextlib.contextmanager
+    def _spelled(self, act: str) -> Iterator[None]:
+        """What the database itself says (its disk is full, it has gone) reaches people without the statement."""
+        try:
+            yield
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.DatabaseError) as error:
+            if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError):
+                raise
+            raise LedgerError(
+                f"the ledger {sa.make_url(self.url).render_as_string()} can't be {act}: {error.orig}. Nothing that was "
+                "written before is lost; when the cause is mended, run it again"
+            ) from error
+
+    def _bring_up(self) -> None:
+        """Make the tables, or what an older Bascule's ledger lacks of them; one process at a time."""
+        with self.engine.connect() as connection:
+            if schema.is_current(connection):
+                return
         with self._writer.begin() as connection:
             lock_for_append(connection)
-            Base.metadata.create_all(connection)
+            if not sa.inspect(connection).get_table_names():
+                schema.make(connection, Base.metadata)
+            elif not schema.is_current(connection):
+                schema.bring_up(connection)
+
+
+def _printed_by(command: str) -> str:
+    """The URL that a command prints; nothing without a command. Raises LedgerError with the command's words."""
+    words = shlex.split(command)
+    if not words:
+        return ""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except subprocess.CalledProcessError as error:
+        raise LedgerError(f"BASCULE_LEDGER_CMD ({words[0]}) failed: {error.stderr.strip()}") from None
+    except OSError as error:
+        raise LedgerError(f"BASCULE_LEDGER_CMD can't be run: {words[0]}: {error.strerror}") from None
 
 
 def lock_for_append(connection: sa.Connection) -> None:

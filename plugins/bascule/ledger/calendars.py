@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
-from bascule.text import harmless
+from bascule.text.harmless import harmless
 
 
 class CalendarRow(Base):
@@ -171,6 +171,12 @@ def count_items(ledger: Ledger, calendar_id: int) -> int:
     query = sa.select(sa.func.count()).where(CalendarItemRow.calendar_id == calendar_id)
     with ledger.reading() as session:
         return session.scalar(query) or 0
+
+
+def count_collections(ledger: Ledger) -> int:
+    """How many calendars and address books are known, all accounts together."""
+    with ledger.reading() as session:
+        return session.scalar(sa.select(sa.func.count()).select_from(CalendarRow)) or 0
 
 
 def totals(ledger: Ledger) -> dict[str, int]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger
-from bascule.text import storable
+from bascule.text.harmless import storable
 
 What = Literal["acl", "metadata"]
 

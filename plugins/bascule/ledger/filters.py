@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
-from bascule.text import harmless
+from bascule.text.harmless import harmless
 
 
 class FilterOriginalRow(Base):
@@ -112,29 +112,29 @@ def filters(ledger: Ledger, account: str | None = None) -> list[FilterStatus]:
         ]
 
 
-def report_lines(ledger: Ledger, named: int | None = None) -> list[str]:
-    """What the final report says of the filters. `named`: how many accounts are named for each thing; None: all."""
+def report(ledger: Ledger) -> tuple[str, dict[str, list[str]]]:
+    """What the final report says of the filters: a sentence of counts, and what is named, by what is wrong with it."""
     known = filters(ledger)
     reports = [(status, status.report) for status in known if status.report]
     on_new = [report for _, report in reports if report.get("on_new") is not None]
     proven = [report for _, report in reports if report.get("proved") and not report.get("not_compared")]
-    lines = [
+    counts = (
         f"filters: {len(known)} of {len({status.account for status in known})} accounts, {len(on_new)} stand on new, "
         f"{sum(bool(report.get('edits')) for _, report in reports)} with edits, {len(proven)} compared on own mail"
-    ]
+    )
     told = {
         "filters that could not be compared on own mail": [
-            f"{status.account}: {status.name}: {report['not_compared']}"
+            harmless(f"{status.account}: {status.name}: {report['not_compared']}")
             for status, report in reports
             if report.get("not_compared")
         ],
         "vacation answers that may come a second time": [
-            f"{status.account}: {report['vacation']}" for status, report in reports if report.get("answers_again")
+            harmless(f"{status.account}: {report['vacation']}")
+            for status, report in reports
+            if report.get("answers_again")
         ],
     }
-    for what, found in told.items():
-        lines += [f"{what}: {len(found)}"] * bool(found) + [f"{what}: {harmless(one)}" for one in found[:named]]
-    return lines
+    return counts, {what: found for what, found in told.items() if found}
 
 
 def original(ledger: Ledger, account: str, name: str, version: str) -> bytes | None:

@@ -5,7 +5,7 @@ Each row's hash covers the row and the hash before it, so that a gap or an edit 
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, lock_for_append, now
-from bascule.text import storable
+from bascule.text.harmless import storable
 
 Event = Literal[
     "intent",  # a change is about to be applied: `before` and `after` say from what to what
@@ -118,6 +118,32 @@ def entries(
         return [_entry(row) for row in session.scalars(query)]
 
 
+def newest(ledger: Ledger, rows: slice) -> list[Entry]:
+    """Some rows, counted from the last one."""
+    query = sa.select(JournalRow).order_by(JournalRow.number.desc()).offset(rows.start).limit(rows.stop - rows.start)
+    with ledger.reading() as session:
+        return [_entry(row) for row in session.scalars(query)]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last row and its hash, which covers all rows before it: written on paper, it proves the whole journal."""
+
+    number: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"row {self.number}, {self.hash}" if self.number else "no row yet"
+
+
+def head(ledger: Ledger) -> Head:
+    """Where the journal ends now."""
+    query = sa.select(JournalRow.number, JournalRow.hash).order_by(JournalRow.number.desc()).limit(1)
+    with ledger.reading() as session:
+        row = session.execute(query).first()
+    return Head(row[0], row[1]) if row else Head(0, "")
+
+
 def broken_link(ledger: Ledger) -> int | None:
     """The number of the first row that was edited, or before which one is missing; None when the chain holds."""
     previous, expected = "", 1
@@ -134,7 +160,43 @@ def export(ledger: Ledger) -> Iterator[str]:
     with ledger.reading() as session:
         for row in session.scalars(sa.select(JournalRow).order_by(JournalRow.number)):
             line = asdict(_entry(row)) | {"previous_hash": row.previous_hash, "hash": row.hash}
-            yield json.dumps(line, default=str, ensure_ascii=False)
+            yield storable(json.dumps(line, default=str, ensure_ascii=False))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What an exported journal is: where it ends, and the number of the first row that does not follow (None: all do).
+
+    Rows that were cut off at its end leave a chain that holds: the head that was written down elsewhere tells.
+    """
+
+    head: Head
+    broken_at: int | None
+
+
+def check_export(lines: Iterable[str]) -> Checked:
+    """The same check of what `export` wrote, without a ledger. Raises ValueError with the line that is none of it."""
+    head = Head(0, "")
+    for number, line in enumerate((line for line in lines if line.strip()), 1):
+        try:
+            row, previous, claimed = _row_of(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"line {number} is no row of a journal") from None
+        if row.number != head.number + 1 or previous != head.hash or claimed != _hash(row):
+            return Checked(head, row.number)
+        head = Head(row.number, claimed)
+    return Checked(head, None)
+
+
+def _row_of(line: dict[str, Any]) -> tuple[JournalRow, str, str]:
+    """(the row, the hash before it and its own one, as the file has them)."""
+    origin, texts = line["origin"], {key: line[key] for key in ("event", "kind", "subject", "note")}
+    states = {key: None if line[key] is None else _text(line[key]) for key in ("parameters", "before", "after")}
+    row = JournalRow(
+        number=line["number"], at=datetime.fromisoformat(line["at"]), phase=origin["phase"], run=origin["run"],
+        task=origin["task"], asked_by=origin["asked_by"], previous_hash=line["previous_hash"], **texts, **states,
+    )  # fmt: skip
+    return row, line["previous_hash"], line["hash"]
 
 
 def _text(value: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 A run says: old UIDs a, a+1, ... became new UIDs c, c+1, ...; a folder of 100,000 messages costs a few rows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -13,13 +13,19 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
+from bascule.text.harmless import storable
 
-MailboxState = Literal["unknown", "copying", "verified", "problems", "kept on old", "failed"]
+# `waiting`: a look has found that it needs a pass, and none has ended since; the note says why.
+MailboxState = Literal["unknown", "waiting", "copying", "verified", "problems", "kept on old", "failed"]
 
 # Where the new side's message of a run came from.
 COPIED = "copied"  # Bascule appended it
 FOUND = "found"  # it was on the new side before: never removed by Bascule
 REPAIRED = "repaired"  # Bascule appended a repaired form, by decision
+
+# The UIDs of a folder on new; "" before a pass has decided.
+KEPT = "kept"  # each message of old has its UID on new, under old's UIDVALIDITY
+CHANGED = "changed"  # they are others, under another UIDVALIDITY
 
 RUNS_AT_ONCE = 1000  # read or written: a folder with many gaps has many runs
 
@@ -39,6 +45,7 @@ class MailboxRow(Base):
     note: Mapped[str] = mapped_column(sa.Text, default="")
     last_pass_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]  # when a look has found nothing to do
 
 
 class FolderRow(Base):
@@ -63,6 +70,11 @@ class FolderRow(Base):
     new_modseq: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     new_messages: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    uids: Mapped[str] = mapped_column(sa.String(8), default="")
+    uids_reason: Mapped[str] = mapped_column(sa.Text, default="")  # why they have changed
+    uids_ended_at: Mapped[datetime | None]  # they had been kept until then
+    foreign_uid: Mapped[int] = mapped_column(sa.BigInteger, default=0)  # the first one on new that is not old's
+    given_uidvalidity: Mapped[int] = mapped_column(sa.BigInteger, default=0)  # that new is being told to have; 0: none
 
 
 class RunRow(Base):
@@ -79,7 +91,7 @@ class RunRow(Base):
 
 
 class FlagsRow(Base):
-    """The flags of both sides as the last pass saw them, packed (see `bascule.mailbox.flags`)."""
+    """The flags of both sides as the last pass saw them, packed (see `bascule.mailbox.state.flags`)."""
 
     __tablename__ = "folder_flags"
 
@@ -97,7 +109,7 @@ class FreshFlagsRow(Base):
     packed: Mapped[bytes] = mapped_column(sa.LargeBinary)
 
 
-class ExceptionRow(Base):
+class SetAsideRow(Base):
     """A message of the old side that the bulk copy leaves alone: refused, altered, or unreadable."""
 
     __tablename__ = "message_exception"
@@ -139,6 +151,19 @@ class MailboxStatus:
     note: str
     last_pass_at: datetime | None
     verified_at: datetime | None
+    looked_at: datetime | None
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """When it was last known that new has all of it: by a pass, or by a look that found nothing to do."""
+        return max((moment for moment in (self.last_pass_at, self.looked_at) if moment), default=None)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether a look stands for its last pass: nothing has changed on either side since that one."""
+        return (
+            self.state == "verified" and self.passes > 0 and self.seen_at is not None and self.seen_at == self.looked_at
+        )
 
 
 def mailbox_states(ledger: Ledger) -> dict[str, MailboxStatus]:
@@ -160,7 +185,7 @@ def set_mailbox(session: Session, account: str, state: MailboxState, **values: A
     row = session.get(MailboxRow, account)
     if row is None:
         row = MailboxRow(account=account, folders=0, messages=0, bytes=0, verified=0, problems=0, passes=0)
-        row.seconds, row.note, row.last_pass_at, row.verified_at = 0.0, "", None, None
+        row.seconds, row.note, row.last_pass_at, row.verified_at, row.looked_at = 0.0, "", None, None, None
         session.add(row)
     row.state = state
     for name, value in values.items():
@@ -191,6 +216,16 @@ def finish_mailbox(
         row.verified_at = now()
 
 
+def note_looks(session: Session, unchanged: Collection[str], waiting: Mapping[str, str]) -> None:
+    """What a look has found: these mailboxes are as their last passes left them, those need a pass, and why."""
+    query = sa.select(MailboxRow).where(MailboxRow.state == "verified")
+    for row in session.scalars(query):
+        if row.account in unchanged:
+            row.looked_at = now()
+        elif row.account in waiting:
+            row.state, row.looked_at, row.note = "waiting", None, storable(waiting[row.account])
+
+
 def folders_of(session: Session, account: str) -> list[FolderRow]:
     """The folders of one mailbox that passes have seen."""
     return list(session.scalars(sa.select(FolderRow).where(FolderRow.account == account).order_by(FolderRow.id)))
@@ -199,6 +234,14 @@ def folders_of(session: Session, account: str) -> list[FolderRow]:
 def all_folders(session: Session) -> list[FolderRow]:
     """The folders of every mailbox."""
     return list(session.scalars(sa.select(FolderRow)))
+
+
+def uids_of_folders(ledger: Ledger) -> list[tuple[str, str, str, str, datetime | None]]:
+    """Of every folder that passes have finished: account, name, KEPT or CHANGED, why changed, and since when."""
+    columns = FolderRow.account, FolderRow.old_name, FolderRow.uids, FolderRow.uids_reason, FolderRow.uids_ended_at
+    with ledger.reading() as session:
+        found = session.execute(sa.select(*columns).where(FolderRow.uids != "").order_by(FolderRow.id))
+        return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
 
 
 def runs_of(session: Session, folder_id: int) -> Iterator[tuple[int, int, int, str]]:
@@ -251,37 +294,41 @@ def clear_fresh_flags(session: Session, folder_id: int) -> None:
     session.execute(sa.delete(FreshFlagsRow).where(FreshFlagsRow.folder_id == folder_id))
 
 
-def exceptions_of(session: Session, folder_id: int) -> dict[int, tuple[str, int]]:
+def set_aside_of(session: Session, folder_id: int) -> dict[int, tuple[str, int]]:
     """The messages that the bulk copy leaves alone: old UID -> (kind, tries)."""
-    query = sa.select(ExceptionRow).where(ExceptionRow.folder_id == folder_id)
+    query = sa.select(SetAsideRow).where(SetAsideRow.folder_id == folder_id)
     return {row.old_uid: (row.kind, row.tries) for row in session.scalars(query)}
 
 
-def set_exception(session: Session, folder_id: int, old_uid: int, kind: str) -> None:
-    """Leave this message to the careful copy from now on; one more try is counted."""
-    row = session.get(ExceptionRow, (folder_id, old_uid))
+def folders_with_set_aside(session: Session, account: str) -> set[int]:
+    """The folders in which messages wait for a person, or for another try."""
+    query = sa.select(SetAsideRow.folder_id).join(FolderRow, FolderRow.id == SetAsideRow.folder_id).distinct()
+    return set(session.scalars(query.where(FolderRow.account == account)))
+
+
+def set_aside(session: Session, folder_id: int, old_uid: int, kind: str) -> None:
+    """Leave this message to the copy one by one from now on; one more try is counted."""
+    row = session.get(SetAsideRow, (folder_id, old_uid))
     if row is None:
-        session.add(ExceptionRow(folder_id=folder_id, old_uid=old_uid, kind=kind, tries=1))
+        session.add(SetAsideRow(folder_id=folder_id, old_uid=old_uid, kind=kind, tries=1))
     else:
         row.kind, row.tries = kind, row.tries + 1
 
 
-def clear_exceptions(session: Session, folder_id: int, old_uids: list[int]) -> None:
+def clear_set_aside(session: Session, folder_id: int, old_uids: list[int]) -> None:
     """These messages have arrived, or are gone from old."""
-    session.execute(
-        sa.delete(ExceptionRow).where(ExceptionRow.folder_id == folder_id, ExceptionRow.old_uid.in_(old_uids))
-    )
+    session.execute(sa.delete(SetAsideRow).where(SetAsideRow.folder_id == folder_id, SetAsideRow.old_uid.in_(old_uids)))
 
 
 def forget_uids(session: Session, folder_id: int) -> None:
-    """The UIDs of this folder have lost their meaning: the map, the flags and the exceptions with them."""
-    for table in (RunRow, FlagsRow, FreshFlagsRow, ExceptionRow):
+    """The UIDs of this folder have lost their meaning: the map, the flags and what was set aside with them."""
+    for table in (RunRow, FlagsRow, FreshFlagsRow, SetAsideRow):
         session.execute(sa.delete(table).where(table.folder_id == folder_id))
 
 
 def forget_folder(session: Session, folder_id: int) -> None:
     """The folder is gone from old and dealt with on new: nothing of it is kept."""
-    for table in (RunRow, FlagsRow, FreshFlagsRow, ExceptionRow, VerificationRow):
+    for table in (RunRow, FlagsRow, FreshFlagsRow, SetAsideRow, VerificationRow):
         session.execute(sa.delete(table).where(table.folder_id == folder_id))
     session.execute(sa.delete(FolderRow).where(FolderRow.id == folder_id))
 
@@ -295,17 +342,6 @@ def verified_level(session: Session, folder_id: int) -> str | None:
     """The level of the folder's last verification."""
     row = session.get(VerificationRow, folder_id)
     return row.level if row else None
-
-
-def verifications(ledger: Ledger, account: str) -> dict[str, VerificationRow]:
-    """The last verification of each folder, by its old name."""
-    query = (
-        sa.select(FolderRow.old_name, VerificationRow)
-        .join(VerificationRow, VerificationRow.folder_id == FolderRow.id)
-        .where(FolderRow.account == account)
-    )
-    with ledger.reading() as session:
-        return {row[0]: row[1] for row in session.execute(query)}
 
 
 def _run(folder_id: int, run: tuple[int, int, int, str]) -> dict[str, Any]:
@@ -326,4 +362,5 @@ def _status(row: MailboxRow) -> MailboxStatus:
         note=row.note,
         last_pass_at=row.last_pass_at,
         verified_at=row.verified_at,
+        looked_at=row.looked_at,
     )

@@ -6,7 +6,6 @@ from typing import Literal
 from bascule.ledger import journal
 from bascule.ledger.base import Ledger, LedgerError
 
-Phase = Literal["prepare", "problems", "freeze", "transfer", "cutover", "drain", "rollback", "migrate"]
 Mark = Literal["started", "go", "finished"]
 
 # What must have finished before a phase may begin.

@@ -1,10 +1,10 @@
 """The mailbox sync engine: `sync_mailbox` carries one mailbox from the old server to the new one."""
 
-from bascule.mailbox.endpoints import MailboxJob, Options, job_for
-from bascule.mailbox.engine import sync_mailbox
-from bascule.mailbox.errors import MailboxFailed, TransientError
-from bascule.mailbox.server import Server
-from bascule.mailbox.types import PassResult
+from bascule.mailbox.imap.errors import MailboxFailed, TransientError
+from bascule.mailbox.imap.server import Server
+from bascule.mailbox.job import MailboxJob, Options, job_for
+from bascule.mailbox.result import PassResult
+from bascule.mailbox.sync import sync_mailbox
 
 __all__ = [
     "MailboxFailed",

@@ -9,23 +9,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bascule.ledger import Ledger, mailboxes
+from bascule.ledger import Ledger, leases, mailboxes
 from bascule.ledger.mailboxes import FolderRow
-from bascule.logs import get_logger
-from bascule.mailbox import names
-from bascule.mailbox.careful import CarefulCopy
-from bascule.mailbox.copying import QuotaReached
-from bascule.mailbox.described import describe
-from bascule.mailbox.endpoints import MailboxJob
-from bascule.mailbox.errors import Refused, TransientError
-from bascule.mailbox.folders import Folder, Surroundings, look_around
-from bascule.mailbox.lanes import Lane, in_parallel
-from bascule.mailbox.listing import ITEMS, Listing, Seen
-from bascule.mailbox.matching import match
-from bascule.mailbox.names import NameMap, NameProblem
-from bascule.mailbox.session import Session
-from bascule.mailbox.state import FolderState, name_hash
-from bascule.mailbox.uidmap import UidMap
+from bascule.mailbox.imap.errors import QuotaReached, Refused, TransientError
+from bascule.mailbox.imap.fetch import list_from
+from bascule.mailbox.imap.folders import Folder, FolderList, begin_subscribe, create, list_folders
+from bascule.mailbox.imap.listing import Listed
+from bascule.mailbox.job import MailboxJob
+from bascule.mailbox.messages.describe import describe
+from bascule.mailbox.messages.match import match
+from bascule.mailbox.messages.single_copy import SingleCopy
+from bascule.mailbox.state.folder import name_hash
+from bascule.mailbox.state.uidmap import UidMap
+from bascule.mailbox.workers import Sessions, Side, in_parallel
+from bascule.text import mutf7
+from bascule.text.logs import get_logger
+from bascule.text.name_map import NameMap, NameProblem
 
 log = get_logger(__name__)
 
@@ -43,11 +42,11 @@ class CarriedBack:
 
 
 @dataclass(frozen=True)
-class Way:
+class FolderPair:
     """One folder of new whose newer messages belong into a folder of old. `row`: what passes remember of the two."""
 
     new: Folder
-    old_raw: bytes
+    old_encoded: bytes
     row: FolderRow | None
 
     @property
@@ -61,80 +60,88 @@ class Way:
         return max(1, self.row.old_uidnext) if self.row else 1
 
 
-def carry_back(job: MailboxJob, ledger: Ledger, *, dry_run: bool = False) -> CarriedBack:
-    """Bring the mail of one account that reached new since its last pass to old.
+def carry_back(job: MailboxJob, ledger: Ledger, *, owner: str = "", dry_run: bool = False) -> CarriedBack:
+    """Bring the mail of one account that reached new since its last pass to old, under its lease for `owner`.
 
-    Raises TransientError (run it again) and MailboxFailed (a person is needed first).
+    Raises TransientError (run it again), MailboxFailed (a person is needed first) and LeaseHeld.
     """
-    lane = Lane(MailboxJob(job.account, old=job.new, new=job.old, options=job.options))  # the other way round
+    with leases.lease(ledger, job.account, owner or leases.this_process("carry back")):
+        return _carry_back(job, ledger, dry_run)
+
+
+def _carry_back(job: MailboxJob, ledger: Ledger, dry_run: bool) -> CarriedBack:
+    sessions = Sessions(source=job.new, destination=job.old)
     try:
-        lane.open()
-        carried = _Back(job, ledger, lane, dry_run).run()
+        sessions.open()
+        carried = _CarryBack(job, ledger, sessions, dry_run).run()
     except Refused as error:
-        lane.close(cut=True)
+        sessions.close(cut=True)
         raise TransientError(str(error)) from None
     except BaseException:
-        lane.close(cut=True)
+        sessions.close(cut=True)
         raise
-    lane.close()
+    sessions.close()
     log.info("mail carried back to old", account=job.account, dry_run=dry_run, **vars(carried))
     return carried
 
 
-class _Back:
-    """One run over one mailbox. The lane's `old` is the new server here, its `new` the old one."""
+class _CarryBack:
+    """One run over one mailbox: new is the source, old the destination."""
 
-    def __init__(self, job: MailboxJob, ledger: Ledger, lane: Lane, dry_run: bool) -> None:
-        self.job, self.ledger, self.lane, self.dry_run = job, ledger, lane, dry_run
+    def __init__(self, job: MailboxJob, ledger: Ledger, sessions: Sessions, dry_run: bool) -> None:
+        self.job, self.ledger, self.sessions, self.dry_run = job, ledger, sessions, dry_run
         self.result = CarriedBack()
-        self._told_at = time.monotonic()
+        self._logged_at = time.monotonic()
 
     def run(self) -> CarriedBack:
-        new, old = in_parallel(lambda: look_around(self.lane.old), lambda: look_around(self.lane.new))
-        for way in self._ways(new, old):
-            self._carry(way, is_there=way.old_raw in old.folders and old.folders[way.old_raw].selectable)
+        sessions = self.sessions
+        new, old = in_parallel(lambda: list_folders(sessions.source), lambda: list_folders(sessions.destination))
+        for pair in self._pairs(new, old):
+            self._carry(pair, is_there=pair.old_encoded in old.folders and old.folders[pair.old_encoded].selectable)
         return self.result
 
-    def _ways(self, new: Surroundings, old: Surroundings) -> Iterator[Way]:
+    def _pairs(self, new: FolderList, old: FolderList) -> Iterator[FolderPair]:
         """The folders of new in which something has come since the last pass."""
         with self.ledger.reading() as session:
             rows = {row.new_name: row for row in mailboxes.folders_of(session, self.job.account)}
             session.expunge_all()
-        by_hash = {name_hash(raw): raw for raw in old.folders}
+        by_hash = {name_hash(encoded): encoded for encoded in old.folders}
         backwards = NameMap(new.namespace, old.namespace, replace=self.job.options.replace)
         for folder in new.folders.values():
             status = folder.status
-            row = rows.get(names.display(folder.raw))
+            row = rows.get(mutf7.display(folder.encoded))
             if status is None or not status.messages:
                 continue
             if row is not None and row.new_uidvalidity != status.uidvalidity:
                 row = None  # made anew since: what is in it is told apart by content alone
             if row is not None and status.uidnext == row.new_uidnext:
                 continue
-            old_raw = by_hash.get(row.old_hash) if row else None
-            yield Way(folder, old_raw or _named(backwards, folder.raw), row)
+            old_encoded = by_hash.get(row.old_hash) if row else None
+            yield FolderPair(folder, old_encoded or _named(backwards, folder.encoded), row)
 
-    def _carry(self, way: Way, *, is_there: bool) -> None:
-        known = self._map(way.row)
-        came = [seen for seen in _listed(self.lane.old, way.new.raw, way.new_from) if known.old_of(seen.uid) is None]
+    def _carry(self, pair: FolderPair, *, is_there: bool) -> None:
+        source = Side(self.sessions.source, pair.new.encoded)
+        destination = Side(self.sessions.destination, pair.old_encoded)
+        known = self._map(pair.row)
+        came = [m for m in list_from(source.session, source.name, pair.new_from) if known.old_of(m.uid) is None]
         if not came:
             return
         if is_there:
-            there = [s for s in _listed(self.lane.new, way.old_raw, way.old_from) if s.uid not in known]
-            matches = match(self.lane.old, way.new.raw, self.lane.new, way.old_raw, came, there)
+            listed = list_from(destination.session, destination.name, pair.old_from)
+            matches = match(source, destination, came, [message for message in listed if message.uid not in known])
             self.result.there += len(matches)
-            on_old = {pair.old.uid for pair in matches}
-            came = [seen for seen in came if seen.uid not in on_old]
+            on_old = {found.source.uid for found in matches}
+            came = [message for message in came if message.uid not in on_old]
         if self.dry_run or not came:
             self.result.copied += len(came)
-            self.result.bytes += sum(seen.size for seen in came)
+            self.result.bytes += sum(message.size for message in came)
             return
-        if not is_there and (words := self._not_created(way)):
-            shown = names.display(way.old_raw)
-            self.result.refused.append(f"{len(came)} message(s), because old makes no folder {shown!r}: {words}")
+        if not is_there and (refusal := self._not_created(pair)):
+            name = mutf7.display(pair.old_encoded)
+            self.result.refused.append(f"{len(came)} message(s), because old makes no folder {name!r}: {refusal}")
             return
-        self._let_next_pass_look(way)
-        self._copy(way, came)
+        self._let_next_pass_match(pair)
+        self._copy(source, destination, came)
 
     def _map(self, row: FolderRow | None) -> UidMap:
         if row is None:
@@ -142,57 +149,49 @@ class _Back:
         with self.ledger.reading() as session:
             return UidMap(mailboxes.runs_of(session, row.id))
 
-    def _not_created(self, way: Way) -> str:
+    def _not_created(self, pair: FolderPair) -> str:
         """Make the folder on old; what old says when it does not."""
-        old = self.lane.new
+        old = self.sessions.destination
         try:
-            old.run(b"CREATE", names.argument(way.old_raw))
+            create(old, pair.old_encoded)
         except Refused as error:
             if error.code != "ALREADYEXISTS":
-                return error.words
-        if way.new.subscribed:
-            old.run(b"SUBSCRIBE", names.argument(way.old_raw))
-        log.info("folder created on old", account=self.job.account, folder=names.display(way.old_raw))
+                return error.text
+        if pair.new.subscribed:
+            old.finish(begin_subscribe(old, pair.old_encoded))
+        log.info("folder created on old", account=self.job.account, folder=mutf7.display(pair.old_encoded))
         return ""
 
-    def _let_next_pass_look(self, way: Way) -> None:
+    def _let_next_pass_match(self, pair: FolderPair) -> None:
         """The next pass from old to new, days later, is to find by content that these messages are on new."""
-        if way.row is None:
+        if pair.row is None:
             return  # it meets the folder for the first time, and does so anyway
         with self.ledger.session() as session:
-            row = session.merge(way.row)
-            row.doubt_from = min(row.doubt_from, way.new_from) if not row.finished else way.new_from
+            row = session.merge(pair.row)
+            row.doubt_from = min(row.doubt_from, pair.new_from) if not row.finished else pair.new_from
             row.finished = False
 
-    def _copy(self, way: Way, came: list[Seen]) -> None:
-        folder = FolderState(self.ledger, self.job.account, way.new, way.old_raw, None)  # this way round, never saved
-        folder.row.new_uidvalidity = self.lane.new.select(way.old_raw).uidvalidity
-        for seen in came:
+    def _copy(self, source: Side, destination: Side, came: list[Listed]) -> None:
+        copy = SingleCopy(source, destination, destination.session.select(destination.name).status.uidvalidity)
+        for message in came:
             try:
-                CarefulCopy(self.lane.old, self.lane.new, folder).copy(seen)
+                copy.copy(message)
             except (Refused, QuotaReached) as error:
-                words = error.words if isinstance(error, Refused) else f"its quota is full: {error}"
-                self.result.refused.append(f"{describe(self.lane, folder, seen.uid).named()}: {words}")
+                text = error.text if isinstance(error, Refused) else f"its quota is full: {error}"
+                described = describe(self.sessions, source.name, message.uid)
+                self.result.refused.append(f"{described.named()}: {text}")
                 continue
             self.result.copied += 1
-            self.result.bytes += seen.size
-            self._tell()
+            self.result.bytes += message.size
+            self._log_progress()
 
-    def _tell(self) -> None:
-        if time.monotonic() - self._told_at > PROGRESS_SECONDS:
-            self._told_at = time.monotonic()
+    def _log_progress(self) -> None:
+        if time.monotonic() - self._logged_at > PROGRESS_SECONDS:
+            self._logged_at = time.monotonic()
             log.info("carrying back", account=self.job.account, copied=self.result.copied, bytes=self.result.bytes)
 
 
-def _named(backwards: NameMap, raw: bytes) -> bytes:
+def _named(backwards: NameMap, encoded: bytes) -> bytes:
     """Old's name for a folder that was made on new."""
-    found = backwards.to_new(raw)
-    return names.encode(found.proposal) if isinstance(found, NameProblem) else found
-
-
-def _listed(session: Session, raw: bytes, first: int) -> list[Seen]:
-    """The messages from this UID on."""
-    listing = Listing()
-    session.select(raw)
-    session.run(b"UID FETCH", b"%d:*" % first, ITEMS, handler=listing.handler(session.wire))
-    return [seen for seen in listing if seen.uid >= first]  # `n:*` names the last message, too, when none is newer
+    found = backwards.to_new(encoded)
+    return mutf7.encode(found.proposal) if isinstance(found, NameProblem) else found

@@ -11,8 +11,8 @@ SCATTERED = 16  # one ascending part for so many numbers: then sorting costs les
 def ascending(keys: "array[int]", starts: Sequence[int] = ()) -> Iterator[int]:
     """The indexes of `keys` in the order of their values.
 
-    `starts`: where batches begin that ascend and don't overlap; lanes add them in any order. Half a million Python
-    integers, which sorting would need, cost 20 MB.
+    `starts`: where batches begin that ascend and don't overlap; sessions add them in any order. Half a million
+    Python integers, which sorting would need, cost 20 MB.
     """
     descents = [i for i in range(1, len(keys)) if keys[i] < keys[i - 1]]
     if not descents:

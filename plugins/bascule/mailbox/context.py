@@ -2,33 +2,38 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bascule.mailbox.endpoints import MailboxJob
-from bascule.mailbox.lanes import WorkQueue
-from bascule.mailbox.limits import Pace
-from bascule.mailbox.quota import Gate
-from bascule.mailbox.state import Counts
-from bascule.mailbox.trouble import Troubles
+from bascule.mailbox.imap.errors import FolderBusy
+from bascule.mailbox.job import MailboxJob
+from bascule.mailbox.problems import PassProblems
+from bascule.mailbox.quota import HeldCopies
+from bascule.mailbox.state.folder import Counts
+from bascule.mailbox.throttle import Pace
+from bascule.mailbox.workers import WorkQueue
 
-Progress = Callable[..., None]  # called with copied= and bytes=, so far in this pass
+Report = Callable[..., None]  # called with copied= and bytes=, so far in this pass
 
 PROGRESS_SECONDS = 1.0  # at most one call in this time
+NOTED_SECONDS = 10.0  # at most one write into the ledger in this time
 
 
-class Tell:
-    """Counts what was copied, and tells the caller's progress function, if there is one."""
+class Progress:
+    """Counts what was copied, calls the caller's function for it, if there is one, and has it noted in the ledger."""
 
-    def __init__(self, counts: Counts, progress: Progress | None) -> None:
-        self._counts, self._progress = counts, progress
-        self._told_at = time.monotonic()
+    def __init__(self, counts: Counts, report: Report | None, note: Report | None = None) -> None:
+        self._counts, self._report, self._note = counts, report, note
+        self._reported_at = self._noted_at = time.monotonic()
 
     def copied(self, messages: int, octets: int) -> None:
         """So much more has arrived."""
         self._counts.add(copied=messages, bytes=octets)
-        if self._progress and time.monotonic() - self._told_at >= PROGRESS_SECONDS:
-            self._told_at = time.monotonic()
-            self._progress(copied=self._counts.copied, bytes=self._counts.bytes)
+        if self._report and time.monotonic() - self._reported_at >= PROGRESS_SECONDS:
+            self._reported_at = time.monotonic()
+            self._report(copied=self._counts.copied, bytes=self._counts.bytes)
+        if self._note and time.monotonic() - self._noted_at >= NOTED_SECONDS:
+            self._noted_at = time.monotonic()
+            self._note(copied=self._counts.copied, bytes=self._counts.bytes)
 
 
 @dataclass
@@ -37,9 +42,10 @@ class PassContext:
 
     job: MailboxJob
     queue: WorkQueue
-    troubles: Troubles
+    problems: PassProblems
     counts: Counts
     pace: Pace
     dry_run: bool
-    tell: Tell
-    gate: Gate | None = None  # copies wait here while it is not known whether new has the space for all of them
+    progress: Progress
+    put_off: list[FolderBusy] = field(default_factory=list)  # of folders that are tried again when all others are done
+    held: HeldCopies | None = None  # copies wait here while it is not known whether new has the space for all of them

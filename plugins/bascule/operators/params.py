@@ -5,8 +5,19 @@ from typing import Any
 
 from airflow.sdk import Param
 
-# A host that can't be reached is tried again soon; what a person must mend fails at once (see runtime.sentences).
-PHASE_DEFAULTS: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=10)}
+from bascule.operators.base import RETRIES, Tries
+
+# A host that can't be reached is tried again soon; what a person must mend fails at once (see `Tries`).
+PHASE_DEFAULTS: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay": timedelta(seconds=10),
+    "retry_policy": Tries(),
+}
+# Tries of a task that asks: a busy scheduler can lose its process when it is answered within seconds. It asks again.
+# `Tries` holds all others to RETRIES.
+ROUNDS = 20
+BY_ACCOUNT = "{{ task.account }}"
+NAMED: dict[str, Any] = {"retries": ROUNDS, "map_index_template": BY_ACCOUNT}
 
 
 def phase_settings(doc_md: str, schedule: str | None = None, *, for_everybody: bool = False) -> dict[str, Any]:
@@ -28,21 +39,10 @@ def phase_settings(doc_md: str, schedule: str | None = None, *, for_everybody: b
     }
 
 
-# An answer within a second of the question can make the scheduler lose the task: it asks again then.
-REVIEW: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay": timedelta(seconds=1),
-    "map_index_template": "{{ task.account }}",
-}
-
-# The second round. Airflow keeps the page of a question for ever, also when its task is cleared or tried again: what is
-# left after the first round can be shown by another task only.
-AGAIN: dict[str, Any] = {**REVIEW, "trigger_rule": "one_failed"}
-
 PREPARE_DOC = """
 **Days before.** Looks at everything that the day will need (`preflight`), copies every mailbox while the old server is
 in production, looks at the filters, copies the calendars, and writes down every problem. Asks nobody, changes nothing
-of the running service; run it every night. `forecast` tells what the day will have to carry.
+of the running service; run it every night. `forecast` tells how long the window will be, and by what.
 """
 PROBLEMS_DOC = """
 **Days before.** Asks, for every mailbox with open problems, the person who decides. Answer under *Required Actions*.
@@ -52,8 +52,9 @@ FREEZE_DOC = """
 stops the proxy, IMAP and the backup on old, and opens IMAP on old for the copy alone.
 """
 TRANSFER_DOC = """
-**06:40.** Carries what changed since the last pass, mailbox by mailbox, and verifies it. A mailbox with a problem asks
-a person under *Required Actions*. To run one mailbox again, clear its `mailbox.sync`: no other is touched.
+**06:40.** Looks at all mailboxes, carries what changed since the last pass, mailbox by mailbox, and verifies it. A
+mailbox with a problem asks a person under *Required Actions*, and goes on with the answer. To run one mailbox again,
+clear its `mailbox.sync`: no other is touched.
 """
 CUTOVER_DOC = """
 **12:57.** Waits until no problem is open, asks for the go, then moves the addresses, redirects the webmail, lets the
@@ -68,10 +69,23 @@ the mail that reached it since then to the old server, then undoes every change 
 them, and sends the mail that waits at the MX to the old server again. Copied mail stays on new. Filters, calendars,
 flags and removals that users changed on new since the go are not carried back.
 """
+ASK_AGAIN_DOC = """
+**Not to be triggered by hand.** Asks about what a first answer has left, or could not be taken of it: one run for each
+question, named after the task that waits for it (`transfer.mailbox.sync`). Answer under *Required Actions*.
+"""
 MIGRATE_DOC = """
 **The day.** Runs freeze, transfer, cutover and drain, and waits for each. When a task of a phase fails: mend it, clear
 it *in the phase's own run*, then clear the phase's task here; it goes on with that same run.
 """
+
+
+def ask_again_params() -> dict[str, Param]:
+    """What the task that asks once more says of its question."""
+    return {
+        "phase": Param(type="string", title="Phase", description="The DAG that asks."),
+        "account": Param(type="string", minLength=1, title="Account", description="About whose problems it asks."),
+        "rooms": Param(type="array", title="Rooms", description="Which problems: mailbox, account, sieve, calendar."),
+    }
 
 
 def phase_params() -> dict[str, Param]:

@@ -1,24 +1,25 @@
 """Carry the UIDLs of old's messages to new: read by POP3, written into new's storage by SSH, read again by POP3."""
 
-import ast
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-import structlog
-
-from bascule.access import Access, AccessError, RemoteHost
-from bascule.ledger import Ledger, problems
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
+from bascule.hosts.ssh import RemoteHost
+from bascule.ledger import Ledger
 from bascule.ledger.leases import lease
-from bascule.ledger.mailboxes import folders_of, runs_of
-from bascule.mailbox.endpoints import MailboxJob, job_for
-from bascule.pop3.listing import Listed, ListingFailed, by_imap, by_pop3
+from bascule.ledger.mailboxes import KEPT, folders_of, runs_of
+from bascule.mailbox.job import MailboxJob, job_for
+from bascule.pop3.listing import Listed, ListingFailed, list_by_imap, list_by_pop3
 from bascule.pop3.usage import recent_users
+from bascule.problems import store
+from bascule.remote.send import send
 from bascule.site import PopPart
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 THREADS = 4
 SDBOX = "dbox-Mails"  # the last part of the path of a folder in sdbox
@@ -44,7 +45,7 @@ def carry_uidls(
     part = access.site.mailboxes.pop3
     if part is None:
         return []
-    kept_on_old = problems.kept_on_old(ledger)
+    kept_on_old = store.kept_on_old(ledger)
     chosen = [name for name in _chosen(access, part, names) if name not in kept_on_old]
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="pop3") as pool:
         found = list(pool.map(lambda account: _one(access, ledger, part, account, owner, dry_run), chosen))
@@ -77,17 +78,17 @@ def _one(access: Access, ledger: Ledger, part: PopPart, account: str, owner: str
 
 def _carry(access: Access, ledger: Ledger, part: PopPart, account: str, dry_run: bool) -> Carried:
     job = job_for(access, account)
-    wanted = wanted_uidls(ledger, account, _uidls_of(by_pop3(job.old, part.old_port), by_imap(job.old)))
+    wanted = wanted_uidls(ledger, account, _uidls_of(list_by_pop3(job.old, part.old_port), list_by_imap(job.old)))
     if not wanted or dry_run:
         return Carried(account, len(wanted), 0)
     lacking = _lacking(job, part, wanted)
-    trouble: dict[int, str] = {}
+    failed: dict[int, str] = {}
     if lacking:
-        trouble = _give(access, account, wanted)
+        failed = _give(access, account, wanted)
         lacking = _lacking(job, part, wanted)
     reason = ""
     if lacking:
-        reason = next(iter(trouble.values()), "new shows other UIDLs than were written: look at Dovecot's log there")
+        reason = next(iter(failed.values()), "new shows other UIDLs than were written: look at Dovecot's log there")
     return Carried(account, len(wanted) - len(lacking), len(lacking), reason)
 
 
@@ -100,7 +101,8 @@ def wanted_uidls(ledger: Ledger, account: str, of_old: dict[int, str]) -> dict[i
         pairs = [
             (first + i, new + i) for first, new, length, _ in runs_of(session, inbox.id) for i in range(length)
         ]  # fmt: skip
-        validity = inbox.new_uidvalidity if inbox.new_uidvalidity == inbox.old_uidvalidity else None
+        by_chance = inbox.new_uidvalidity == inbox.old_uidvalidity and inbox.uids != KEPT
+        validity = inbox.new_uidvalidity if by_chance else None
     wanted = {new: of_old[old] for old, new in pairs if old in of_old}
     if validity is not None and any(f"{validity:08x}" in uidl.lower() for uidl in wanted.values()):
         raise ListingFailed(
@@ -122,7 +124,7 @@ def _uidls_of(listed: list[Listed], messages: list[tuple[int, int]]) -> dict[int
 
 def _lacking(job: MailboxJob, part: PopPart, wanted: dict[int, str]) -> dict[int, str]:
     """What POP3 on new doesn't show as wanted."""
-    present = _uidls_of(by_pop3(job.new, part.new_port), by_imap(job.new))
+    present = _uidls_of(list_by_pop3(job.new, part.new_port), list_by_imap(job.new))
     return {uid: uidl for uid, uidl in wanted.items() if uid in present and present[uid] != uidl}
 
 
@@ -131,18 +133,10 @@ def _give(access: Access, account: str, wanted: dict[int, str]) -> dict[int, str
     remote = access.remote(access.site.mailboxes.new.host)
     directory = sdbox_of(remote, account)
     remote.run(["doveadm", "kick", account], check=False)
-    request = {"directory": directory, "uidls": wanted}
-    program = f"{_program()}\n\nanswer({request!r})\n"
-    said = remote.run(["python3", "-"], input=program.encode()).output
-    try:
-        seen = ast.literal_eval(said)
-    except (ValueError, SyntaxError):
-        raise ListingFailed(f"on {remote.name}: the program that writes the UIDLs said {said[-200:]!r}") from None
-    if "failed" in seen:
-        raise ListingFailed(f"on {remote.name}: {seen['failed']}")
+    done = send(remote, "pop3_uidls", {"directory": directory, "uidls": wanted})
     # Values of an earlier look may be in Dovecot's cache; where it can't drop them, they were never there.
     remote.run(["doveadm", "mailbox", "cache", "remove", "-u", account, "mailbox", "INBOX", "all"], check=False)
-    return dict(seen["trouble"])
+    return dict(done["failed"])
 
 
 def sdbox_of(remote: RemoteHost, account: str) -> str:
@@ -153,8 +147,3 @@ def sdbox_of(remote: RemoteHost, account: str) -> str:
     if directory.name != SDBOX or remote.run(["test", "-d", str(of_all)], check=False).status == 0:
         raise ListingFailed(f"{remote.name} keeps INBOX in {directory}: UIDLs can be carried to Dovecot's sdbox only")
     return found
-
-
-@cache
-def _program() -> str:
-    return Path(__file__).with_name("on_new.py").read_text(encoding="utf-8")

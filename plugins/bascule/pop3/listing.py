@@ -3,12 +3,12 @@
 import contextlib
 import poplib
 import re
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bascule import imap
-from bascule.mailbox.server import Server
+from bascule.hosts import imap, tls
+from bascule.mailbox.imap.server import Server
+from bascule.text.reason import reason
 
 TIMEOUT = 120.0  # seconds; a large mailbox is opened slowly by POP3
 AT_ONCE = 1000  # UIDs in one command: servers limit a command's length
@@ -27,20 +27,20 @@ class Listed:
     size: int
 
 
-def by_pop3(server: Server, port: int) -> list[Listed]:
+def list_by_pop3(server: Server, port: int) -> list[Listed]:
     """The account's messages in the server's order. Raises ListingFailed."""
     try:
         with _pop3(server, port) as session:
             sizes = [int(line.split()[1]) for line in session.list()[1]]
             uidls = [line.split(None, 1)[1].strip() for line in session.uidl()[1]]
     except (poplib.error_proto, OSError, ValueError, IndexError) as error:
-        raise ListingFailed(f"POP3 at {server.endpoint.host}:{port}: {error}") from None
+        raise ListingFailed(f"POP3 at {server.endpoint.host}:{port}: {reason(error)}") from None
     if len(sizes) != len(uidls) or any(not UIDL.fullmatch(uidl) for uidl in uidls):
         raise ListingFailed(f"POP3 at {server.endpoint.host}:{port}: the answer to UIDL is not as RFC 1939 wants it")
     return [Listed(uidl.decode("ascii"), size) for uidl, size in zip(uidls, sizes, strict=True)]
 
 
-def by_imap(server: Server) -> list[tuple[int, int]]:
+def list_by_imap(server: Server) -> list[tuple[int, int]]:
     """(UID, size) of the messages in INBOX, by UID. Raises ListingFailed."""
     try:
         with imap.opened(replace(server.endpoint, timeout=TIMEOUT), server.login) as client:
@@ -50,14 +50,14 @@ def by_imap(server: Server) -> list[tuple[int, int]]:
             sizes = [client.fetch(part, ["RFC822.SIZE"]) for part in parts]
             return sorted((uid, data[b"RFC822.SIZE"]) for found in sizes for uid, data in found.items())
     except imap.ImapError as error:
-        raise ListingFailed(f"IMAP at {server.endpoint.host}:{server.endpoint.port}: {error}") from None
+        raise ListingFailed(f"IMAP at {server.endpoint.host}:{server.endpoint.port}: {reason(error)}") from None
 
 
 @contextlib.contextmanager
 def _pop3(server: Server, port: int) -> Iterator[poplib.POP3]:
     """A session of the account, left without QUIT, so that nothing is ever removed."""
     endpoint, login = server.endpoint, server.login
-    context = ssl.create_default_context(cafile=endpoint.ca_file)
+    context = tls.context(endpoint.ca_file)
     session: poplib.POP3
     if endpoint.security == "tls":
         session = poplib.POP3_SSL(endpoint.host, port, context=context, timeout=TIMEOUT)

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from bascule.access import Access
+from bascule.hosts.access import Access
 
 DAYS = 30
 LOGIN = re.compile(r"pop3-login: (?:Info: )?Login: user=<([^>*]+)>([^\n]*)")
@@ -16,14 +16,23 @@ def recent_users(access: Access) -> list[str]:
     Bascule's own logins, from where the copy runs, and the probe's don't count.
     """
     site = access.site
-    remote, words = access.remote(site.mailboxes.old.host), "pop3-login: "
-    since = ["--since", f"{DAYS} days ago", "--grep", words, "--output", "cat", "--no-pager"]
+    ours = [ipaddress.ip_network(network) for network in site.isolation.old.allow]
+    users = {user for user, rest in LOGIN.findall(_logged(access, "pop3-login: ")) if not _is_ours(rest, ours)}
+    return sorted(users - {site.functional_tests.account})
+
+
+def logs_show_logins(access: Access) -> bool:
+    """Whether these logs name logins at all, so that one by POP3 would be seen."""
+    return bool(_logged(access, "imap-login: ", "--lines=1"))
+
+
+def _logged(access: Access, words: str, *more: str) -> str:
+    """The lines of old's logs with these words. `more`: options of journalctl."""
+    remote = access.remote(access.site.mailboxes.old.host)
+    since = ["--since", f"{DAYS} days ago", "--grep", words, "--output", "cat", "--no-pager", *more]
     text = remote.run(["journalctl", "--identifier", "dovecot", *since], check=False, private=True).output
     files = ["find", "/var/log", "-maxdepth", "1", "-name", "mail.log*", "-mtime", f"-{DAYS}"]
-    text += remote.run([*files, "-exec", "zgrep", "-hF", words, "{}", "+"], check=False, private=True).output
-    ours = [ipaddress.ip_network(network) for network in site.isolation.old.allow]
-    users = {user for user, rest in LOGIN.findall(text) if not _is_ours(rest, ours)}
-    return sorted(users - {site.functional_tests.account})
+    return text + remote.run([*files, "-exec", "zgrep", "-hF", words, "{}", "+"], check=False, private=True).output
 
 
 def _is_ours(rest: str, ours: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:

@@ -1,40 +1,65 @@
 """`python -m bascule.sieve convert FILE`, `check FILE...`, `explain FILE`: filters without Airflow, without a server.
 
 Exit status: 0 all done; 3 done except for the problems listed; 1 not a script (with line and column), or not readable.
+All output is UTF-8, in any locale.
 """
 
 import argparse
+import io
 import json
 import sys
-from collections.abc import Mapping
+import traceback
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, TextIO
 
 from bascule.ledger import LedgerError
-from bascule.sieve.convert import convert
+from bascule.sieve.convert import convert, parsed
 from bascule.sieve.explain import explain, why
+from bascule.sieve.folder_map_file import FolderMapRefused, read_folder_map
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.model import Context, Conversion
 from bascule.sieve.plan import clean, read, write
 from bascule.sieve.procmail import looks_like_procmail, to_sieve
-from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
+from bascule.sieve.syntax import SieveSyntaxError
+from bascule.text.harmless import harmless
 
 DONE, NOT_PARSABLE, WITH_PROBLEMS = 0, 1, 3
 
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        _as_utf8(stream)
     given = _parser().parse_args(words)
     try:
         return int(given.command(given))
-    except SieveSyntaxError as error:
-        print(f"{given.file}: {clean(str(error))}", file=sys.stderr)
-        return NOT_PARSABLE
-    except (OSError, yaml.YAMLError, LedgerError) as error:
-        print(f"bascule.sieve: {error}", file=sys.stderr)
-        return NOT_PARSABLE
+    except (OSError, FolderMapRefused, LedgerError) as error:
+        print(f"bascule.sieve: {_reason(error)}", file=sys.stderr)
+    except Exception as error:
+        print(f"{_shown(given.file)}: {_reason(error)}", file=sys.stderr)
+    return NOT_PARSABLE
+
+
+def _as_utf8(stream: TextIO) -> None:
+    """File names come out as the octets that they are."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _reason(error: Exception) -> str:
+    """One sentence for people."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{_shown(str(error.filename))}: can't be read: {error.strerror}"
+    if isinstance(error, SieveSyntaxError | FolderMapRefused | LedgerError | OSError):
+        return clean(str(error))
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    return f"Bascule has a fault and can't deal with this file ({place}): please report it with the file"
+
+
+def _shown(file: str) -> str:
+    """A file's name without control characters; its octets that are not UTF-8 stay."""
+    return "".join(c if "\udc80" <= c <= "\udcff" else harmless(c) for c in file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,55 +85,52 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _convert(given: argparse.Namespace) -> int:
-    source, _ = _script(given.file)
-    conversion = convert(source, Context(folders=_folder_map(given.folder_map)))
+    folders = _folder_map(given.folder_map)
+    source, _ = _script(given.file, folders)
+    conversion = convert(source, Context(folders=folders))
     if given.json:
         print(json.dumps(_as_data(conversion), ensure_ascii=False, indent=2))
     else:
         sys.stdout.buffer.write(write(conversion.text))
         sys.stdout.buffer.flush()
         for line in _sentences(conversion):
-            print(f"{given.file}: {clean(line)}", file=sys.stderr)
+            print(f"{_shown(given.file)}: {clean(line)}", file=sys.stderr)
     return WITH_PROBLEMS if conversion.findings else DONE
 
 
 def _check(given: argparse.Namespace) -> int:
-    worst = DONE
-    for file in given.files:
-        try:
-            source, said = _script(file)
-            conversion = convert(source)
-        except OSError as error:
-            print(f"{file}: can't be read: {error.strerror}")
-            worst = NOT_PARSABLE
-            continue
-        except SieveSyntaxError as error:
-            print(f"{file}: {clean(str(error))}")
-            worst = NOT_PARSABLE
-            continue
-        for line in said + _problems(conversion):
-            print(f"{file}: {clean(line)}")
-        if conversion.findings and worst == DONE:
-            worst = WITH_PROBLEMS
-    return worst
+    return max((_checked(file) for file in given.files), key=(DONE, WITH_PROBLEMS, NOT_PARSABLE).index)
+
+
+def _checked(file: str) -> int:
+    try:
+        source, said = _script(file)
+        conversion = convert(source)
+    except OSError as error:
+        print(f"{_shown(file)}: can't be read: {error.strerror}")
+        return NOT_PARSABLE
+    except Exception as error:
+        print(f"{_shown(file)}: {_reason(error)}")
+        return NOT_PARSABLE
+    for line in said + _problems(conversion):
+        print(f"{_shown(file)}: {clean(line)}")
+    return WITH_PROBLEMS if conversion.findings else DONE
 
 
 def _explain(given: argparse.Namespace) -> int:
     source, said = _script(given.file)
-    for line in said:
-        print(line)
-    for line in explain(parse_leniently(source)):
+    conversion = convert(source)
+    for line in (*said, *explain(parsed(source)), *why(conversion)):
         print(line[: len(line) - len(line.lstrip())] + clean(line))
-    for line in why(convert(source)):
-        print(clean(line))
-    return DONE
+    return WITH_PROBLEMS if conversion.findings else DONE
 
 
 def _page(given: argparse.Namespace) -> int:
     from bascule.ledger import Ledger
-    from bascule.sieve.page import render
+    from bascule.views import filters
+    from bascule.views.language import Reader
 
-    print(render(Ledger.from_environment(), given.account))
+    print(filters.alone(Ledger.from_environment(), given.account, Reader.of("en", "UTC")))
     return DONE
 
 
@@ -117,21 +139,18 @@ def _source(file: str) -> str:
     return read(data)
 
 
-def _script(file: str) -> tuple[str, list[str]]:
+def _script(file: str, folders: FolderMap | None = None) -> tuple[str, list[str]]:
     """The Sieve script in the file, or the one that is made of its procmail recipes, and a sentence that says so."""
     source = _source(file)
     if not looks_like_procmail(source):
         return source, []
-    return to_sieve(source)[0], ["a procmailrc: lines are counted in the Sieve script that `convert` makes of it"]
+    return to_sieve(source, folders)[0], [
+        "a procmailrc: lines are counted in the Sieve script that `convert` makes of it"
+    ]
 
 
 def _folder_map(path: Path | None) -> FolderMap:
-    if path is None:
-        return FolderMap()
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(data, Mapping):
-        raise OSError(f"{path}: a folder map holds old names and new names, as in `INBOX.Old: New`")
-    return FolderMap.from_data(data)
+    return FolderMap() if path is None else read_folder_map(path)
 
 
 def _sentences(conversion: Conversion) -> list[str]:
@@ -158,8 +177,8 @@ def _as_data(conversion: Conversion) -> dict[str, Any]:
 
     edits = [
         place(edit.start)
-        | {"before": clean(conversion.source[edit.start : edit.end]), "after": edit.text, "rule": edit.rule,
-           "reason": clean(edit.reason)}
+        | {"before": clean(conversion.source[edit.start : edit.end]), "after": as_json_text(edit.text),
+           "rule": edit.rule, "reason": clean(edit.reason)}
         for edit in conversion.edits
     ]  # fmt: skip
     problems = [
@@ -169,14 +188,14 @@ def _as_data(conversion: Conversion) -> dict[str, Any]:
     ]
     changed = conversion.proposed != conversion.text
     return {
-        "text": clean_script(conversion.text),
-        "proposed": clean_script(conversion.proposed) if changed else None,
+        "text": as_json_text(conversion.text),
+        "proposed": as_json_text(conversion.proposed) if changed else None,
         "edits": edits,
         "problems": problems,
     }
 
 
-def clean_script(text: str) -> str:
+def as_json_text(text: str) -> str:
     """A script as JSON can hold it: octets that are not UTF-8 become question marks, line ends stay."""
     return text.encode("utf-8", errors="replace").decode("utf-8")
 

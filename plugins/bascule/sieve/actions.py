@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bascule.sieve.foldermap import FolderMap
-from bascule.sieve.rules.folders import converted
+from bascule.sieve.foldermap import FolderMap, Unsure
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ KEPT: Actions = frozenset({Action("store message in folder:", "INBOX")})
 # A folder's creation needs no decision; the draft's `:id` served only `denotify`.
 NOT_COMPARED = ("+ create mailbox", "=> id ")
 # The draft's `notify` and `enotify` are told in other words; `:message` is the subject of both.
+TO_AGAIN = re.compile(r"( \(To: [^()]*\))(?=.*\1)")  # an address that was there under both domains is told once
 SAME_WORDS = (("(deprecated) ", ""), ("'mailto:'", "'mailto'"))
 
 
@@ -33,14 +33,14 @@ def read_actions(told: str) -> Actions | None:
         return None
     done: list[list[str]] = []
     in_text = False
-    for line in told.splitlines():
+    for line in told.split("\n"):  # a folder's name may have any other blank, also at its end
         words = line.strip()
         if words == "END MESSAGE":
             in_text = False
         elif in_text or words == "START MESSAGE" or words.startswith("=> handle"):
             in_text = True  # what people wrote may look like anything; a handle is the text of an answer, too
         elif line.startswith(" * "):
-            done.append([words[2:]])
+            done.append([line[3:]])
         elif done and words.startswith(("+", "=>")):
             done[-1].append(words)
     return frozenset(_action(words) for words in done)
@@ -49,7 +49,7 @@ def read_actions(told: str) -> Actions | None:
 def _action(words: list[str]) -> Action:
     first, rest = words[0], [word for word in words[1:] if not word.startswith(NOT_COMPARED)]
     spaced = (re.sub(r"\s*:\s*", ": ", word.lstrip("+=> ")).strip() for word in rest)
-    details = sorted(re.sub("^message:", "subject:", word) for word in spaced)
+    details = sorted(_bare(re.sub("^message:", "subject:", word)) for word in spaced)
     detail = "".join(f" ({word})" for word in details)
     store, colon, folder = first.partition("folder: ")
     if colon:
@@ -60,6 +60,11 @@ def _action(words: list[str]) -> Action:
     return Action(said)
 
 
+def _bare(detail: str) -> str:
+    """A recipient's name has no place in a URI (RFC 6068)."""
+    return re.sub(r"^To: .*<([^<>]*)>$", r"To: \1", detail)
+
+
 def as_on_new(done: Actions, folders: FolderMap, old_hosts: Mapping[str, str]) -> Actions:
     """The old script's actions with what is meant to change changed: folders' names, addresses of the old host."""
     return frozenset(Action(_moved(one.words, old_hosts), _folder(one.folder, folders)) for one in done)
@@ -68,8 +73,10 @@ def as_on_new(done: Actions, folders: FolderMap, old_hosts: Mapping[str, str]) -
 def _moved(words: str, old_hosts: Mapping[str, str]) -> str:
     for old, new in old_hosts.items():
         words = re.sub(rf"@{re.escape(old)}(?![\w.-])", lambda _, new=new: f"@{new}", words, flags=re.IGNORECASE)  # type: ignore[misc]
-    return words
+    return TO_AGAIN.sub("", words)
 
 
 def _folder(folder: str | None, folders: FolderMap) -> str | None:
-    return None if folder is None else converted(folders, folder)
+    """Where a person must say what becomes of a name, it stays until then."""
+    new = None if folder is None else folders.new_name(folder)
+    return folder if isinstance(new, Unsure) else new

@@ -4,6 +4,8 @@ decide."""
 from bascule.sieve.language import description
 from bascule.sieve.model import Context, Conversion, Edit, Finding, Report, apply
 from bascule.sieve.rules import RULES
+from bascule.sieve.rules.encoding import OTHER_OCTETS, windows_1252
+from bascule.sieve.rules.invisible import blanked, places_of
 from bascule.sieve.syntax import Script, SieveSyntaxError, parse, parse_leniently
 
 BOM = "\ufeff"
@@ -11,7 +13,7 @@ BOM = "\ufeff"
 
 def convert(source: str, context: Context | None = None) -> Conversion:
     """Convert one Sieve script. Raises SieveSyntaxError when it is none, even without colons too many."""
-    report = Report(_parse(source), context or Context())
+    report = Report(parsed(source), context or Context())
     if source.startswith(BOM):
         report.edit(0, 1, "", "byte-order-mark", "a byte order mark at the beginning is no part of a Sieve script")
     for rule in RULES:
@@ -19,13 +21,20 @@ def convert(source: str, context: Context | None = None) -> Conversion:
     return _conversion(source, report)
 
 
-def _parse(source: str) -> Script:
+def parsed(source: str) -> Script:
+    """The script as the converter reads it: with a byte order mark, characters that can't be seen, or colons too many.
+
+    Raises SieveSyntaxError.
+    """
     # A space in the mark's place, so that all offsets are the source's.
     text = " " + source[1:] if source.startswith(BOM) else source
     try:
         return parse(text)
     except SieveSyntaxError as error:
-        return _parse_overlooking_colons(text, error)
+        text, places = blanked(text)
+        script = _parse_overlooking_colons(text, error)
+        places_of(script).extend(places)
+        return script
 
 
 def _parse_overlooking_colons(text: str, error: SieveSyntaxError) -> Script:
@@ -53,7 +62,10 @@ def _conversion(source: str, report: Report) -> Conversion:
     return Conversion(
         source=source,
         text=apply(source, made),
-        proposed=apply(source, _side_by_side(repairs + report.edits)),
+        # What other edits have taken over from a text that is not UTF-8 is repaired with it.
+        proposed=OTHER_OCTETS.sub(
+            lambda run: windows_1252(run[0]), apply(source, _side_by_side(repairs + report.edits))
+        ),
         edits=tuple(made),
         findings=tuple(sorted(left, key=lambda finding: finding.offset)),
     )

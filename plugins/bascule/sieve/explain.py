@@ -1,15 +1,14 @@
 """A script in plain words: what it tests and does, line by line, and which conversion rules have something to say."""
 
+import re
 from collections.abc import Iterator
 
-from bascule.sieve.language import roles, table
+from bascule.sieve.language import roles, strings, table
 from bascule.sieve.model import Conversion
-from bascule.sieve.syntax import Node, Number, Script, Tag, position
+from bascule.sieve.syntax import Argument, Node, Number, Script, Tag, position
+from bascule.text.harmless import harmless
 
-MATCHES = {
-    "is": "is", "contains": "contains", "matches": "matches", "regex": "matches the expression", "over": "is over",
-    "under": "is under",
-}  # fmt: skip
+LONGEST, MOST = 80, 6  # characters of a value, and values of a list, that are said
 
 
 def explain(script: Script) -> Iterator[str]:
@@ -47,10 +46,12 @@ _DOES = {"edit": "done", "ask": "asks first", "tell": "only told"}
 def _command(node: Node) -> str:
     if node.name in ("if", "elsif"):
         return f"{'if' if node.name == 'if' else 'else, if'} {_test(node.tests[0]) if node.tests else '?'}:"
-    if node.name == "else":
-        return "else:"
     template = table("words")["commands"].get(node.name)
-    return _filled(template, node) if template else f"{node.name} {_values(node)}".rstrip()
+    if template is None and node.name != "else":
+        return _unknown(node, 0)
+    said = "else:" if template is None else _filled(template, node)
+    # No test belongs here: the ";" before it is missing.
+    return " ".join([said, *map(_test, node.tests)])
 
 
 def _test(node: Node) -> str:
@@ -67,41 +68,107 @@ def _test_at(node: Node, depth: int) -> str:
         word = " and " if node.name == "allof" else " or "
         return "(" + word.join(_test_at(test, depth + 1) for test in node.tests) + ")"
     template = table("words")["tests"].get(node.name)
-    return _filled(template, node) if template else f"{node.name} {_values(node)}".rstrip()
+    return _filled(template, node) if template else _unknown(node, depth)
 
 
 def _filled(template: str, node: Node) -> str:
-    """The template's {role} words filled with the arguments of that role; {match} is the kind of comparison."""
-    words = {"match": "is", "tags": _tags(node)}
-    for argument in node.arguments:
-        if isinstance(argument, Tag) and argument.name in MATCHES:
-            words["match"] = MATCHES[argument.name]
-    for role in roles(node):
-        shown = (
-            role.argument.text
-            if isinstance(role.argument, Number)
-            else _listed([s.value for s in role.strings()], node)
-        )
-        words.setdefault(role.tag or role.name, shown)
-    for name in ("header", "key", "mailbox", "redirect", "script", "flags", "text", "variable", "extension", "days"):
-        words.setdefault(name, "?")
-    return template.format(**words).rstrip()
+    """The template's {role} words filled with the arguments of that role, and all other arguments behind it."""
+    said = _Arguments(node)
+    words = {role.name: said.values(role.argument) for role in roles(node) if not role.tag}
+    if "{match}" in template:
+        words["match"] = said.match()
+    if "{part}" in template:
+        words["part"] = said.part()
+    if "{method}" in template and "method" not in words:  # the form before RFC 5435
+        words["method"] = said.tag("options") or "nobody"
+    text = _PLACE.sub(lambda place: words.get(place[1], "?"), template)
+    counted = f"the number of values of {text}" if said.counts else text
+    rest = [*said.rest(), *said.left(template)]
+    return counted + (f" ({', '.join(rest)})" if rest else "")
 
 
-def _tags(node: Node) -> str:
-    known = table("words")["tags"]
-    said = [known[a.name] for a in node.arguments if isinstance(a, Tag) and a.name in known]
-    return f" ({', '.join(said)})" if said else ""
+_PLACE = re.compile(r"\{([a-z]+)\}")
 
 
-def _values(node: Node) -> str:
-    return ", ".join(
-        _listed([string.value for string in role.strings()], node) for role in roles(node) if role.strings()
-    )
+class _Arguments:
+    """The arguments of a command or test; every tag is said once."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.tags: dict[str, Argument | None] = {}
+        values = {role.tag: role.argument for role in roles(node) if role.tag}
+        for argument in node.arguments:
+            if isinstance(argument, Tag):
+                self.tags[argument.name] = values.get(argument.name)
+        self.counts = "count" in self.tags and node.is_test
+
+    def match(self) -> str:
+        """How is compared: "contains", "is at least"; without a tag "is" (RFC 5228 section 2.7.1)."""
+        for name in ("value", "count"):
+            if self.tags.get(name) is not None and self.node.is_test:
+                relation = strings(self.tags.pop(name))  # type: ignore[arg-type]
+                return str(table("words")["relations"].get(relation[0].value.lower() if relation else "", "?"))
+        found = [name for name in self.tags if name in table("words")["matches"]]
+        for name in found:
+            self.tags.pop(name)
+        return str(table("words")["matches"][found[0] if found else "is"])
+
+    def part(self) -> str:
+        """Which part of an address (RFC 5228 section 2.7.4)."""
+        parts = table("words")["parts"]
+        found = next((name for name in self.tags if name in parts), "all")
+        self.tags.pop(found, None)
+        return str(parts[found])
+
+    def tag(self, name: str) -> str:
+        argument = self.tags.pop(name, None)
+        return self.values(argument) if argument is not None else ""
+
+    def rest(self) -> Iterator[str]:
+        """The tags that no other word has said."""
+        known = table("words")["tags"] | (table("words")["tags_of_tests"] if self.node.is_test else {})
+        for name, argument in self.tags.items():
+            value = self.values(argument) if argument is not None else ""
+            if name == "comparator":
+                said = table("words")["comparators"].get(value.strip("'"), f"compared by {value}")
+            elif name in known and ("{}" in known[name]) == bool(value):
+                said = known[name].replace("{}", value)
+            else:
+                said = f":{name} {value}".rstrip()
+            if said:
+                yield said
+
+    def left(self, template: str) -> Iterator[str]:
+        """The arguments that the template has no place for, such as the variable of `addflag`."""
+        known = {id(role.argument): role for role in roles(self.node)}
+        for argument in self.node.arguments:
+            role = known.get(id(argument))
+            if isinstance(argument, Tag) or (role is not None and (role.tag or f"{{{role.name}}}" in template)):
+                continue
+            values = self.values(argument)
+            yield f"in the variable {values}" if role is not None and role.name == "variable" else values
+
+    def values(self, argument: Argument) -> str:
+        """A test asks for one or another, or for all; a command takes all."""
+        if isinstance(argument, Number):
+            return argument.text
+        between = ", "
+        if self.node.is_test:
+            between = " and " if self.node.name in table("words")["all_of"] else " or "
+        shown = [quoted(string.value) for string in strings(argument)]
+        return between.join([*shown[:MOST], f"{len(shown) - MOST} more"] if len(shown) > MOST else shown)
 
 
-def _listed(values: list[str], node: Node) -> str:
-    """A test asks for one or another, a command takes all."""
-    between = " or " if node.is_test else ", "
-    shown = [repr(value if len(value) < 80 else value[:77] + "...") for value in values]
-    return between.join([*shown[:6], f"{len(shown) - 6} more"] if len(shown) > 6 else shown)
+def _unknown(node: Node, depth: int) -> str:
+    """A word without a template: its arguments and tests as they stand."""
+    said = _Arguments(node)
+    found = [f":{a.name}" if isinstance(a, Tag) else said.values(a) for a in node.arguments]
+    tests = [f"({', '.join(_test_at(test, depth + 1) for test in node.tests)})"] if node.tests else []
+    return " ".join([node.name, *found, *tests])
+
+
+def quoted(value: str) -> str:
+    """On one line; octets that are not UTF-8 by their numbers."""
+    cut = value if len(value) < LONGEST else f"{value[: LONGEST - 3]}..."
+    text = cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "'" + harmless(text.replace("\r\n", "\n").replace("\n", "\\n").replace("\t", "\\t")) + "'"

@@ -6,13 +6,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
-from bascule.access import AccessError
-from bascule.sieve.hosts import SharedHost
+from bascule.hosts.connections import AccessError
 from bascule.sieve.plan import read
+from bascule.sieve.shared import SharedHost
+from bascule.text.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # `sieve_global_dir` is the name that `sieve_global` had before Pigeonhole 0.4.
 SETTING = re.compile(r"^plugin/sieve_global(?:_dir)?=(?:file:)?(/[^;%\n]*)(?:;.*)?$", re.MULTILINE)

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -21,6 +21,33 @@ DATA = Path(__file__).resolve().parents[3] / "include" / "sieve"
 def table(name: str) -> dict[str, Any]:
     """One file of include/sieve/, read once."""
     return yaml.safe_load((DATA / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where an argument belongs, as the table writes it: its role, its type, whether it may be left out."""
+
+    role: str
+    type: Literal["string", "strings", "number"]
+    optional: bool
+
+
+@functools.cache
+def slot(written: str) -> Slot:
+    """`flags[]?`: a list of flags, or none."""
+    optional, bare = written.endswith("?"), written.removesuffix("?")
+    if bare.endswith("[]"):
+        return Slot(bare.removesuffix("[]"), "strings", optional)
+    return Slot(bare.removesuffix("#"), "number" if bare.endswith("#") else "string", optional)
+
+
+def slots(known: dict[str, Any], count: int) -> list[Slot]:
+    """The places of so many positional arguments: as many of those that may be left out are, the first ones first."""
+    found = [slot(name) for name in known.get("args", [])]
+    for one in [each for each in found if each.optional]:
+        if len(found) > count:
+            found.remove(one)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +84,15 @@ def roles(node: Node) -> list[Role]:
     found, positional, tag = [], [], ""
     for argument in node.arguments:
         if tag:
-            found.append(Role(node, _tag(known, tag)["value"], argument, tag))
+            found.append(Role(node, slot(tag_of(known, tag)["value"]).role, argument, tag))
             tag = ""
         elif isinstance(argument, Tag):
-            tag = argument.name if "value" in _tag(known, argument.name) else ""
+            tag = argument.name if "value" in tag_of(known, argument.name) else ""
         else:
             positional.append(argument)
-    names = known.get("args", [])
-    # From the last one backwards, since the optional arguments stand first (`setflag [variable] flags`).
-    pairs = zip(reversed(names), reversed(positional), strict=False)
-    return found + [Role(node, name, argument) for name, argument in reversed(list(pairs))]
+    # From the last one backwards: of a word that is written wrongly, the first argument is the one too many.
+    pairs = zip(reversed(slots(known, len(positional))), reversed(positional), strict=False)
+    return found + [Role(node, place.role, argument) for place, argument in reversed(list(pairs))]
 
 
 def all_roles(script: Script, *names: str) -> Iterator[Role]:
@@ -84,7 +110,8 @@ def _by_name(script: Script) -> dict[str, list[Role]]:
     return found
 
 
-def _tag(known: dict[str, Any], name: str) -> dict[str, Any]:
+def tag_of(known: dict[str, Any], name: str) -> dict[str, Any]:
+    """What the table says of a tag of this word; nothing of one that it doesn't know."""
     own: dict[str, Any] = known.get("tags", {})
     return own.get(name) or table("language")["shared_tags"].get(name) or {} if name not in own else own[name]
 
@@ -100,45 +127,44 @@ def required(script: Script) -> list[tuple[Node, String]]:
     ]
 
 
+def asked_for(script: Script) -> list[tuple[Node, String]]:
+    """Each extension that the script asks the server about, with the `ihave` that does (RFC 5463)."""
+    return [
+        (node, string)
+        for node in script.walk()
+        if node.name == "ihave" and node.is_test
+        for argument in node.arguments
+        for string in strings(argument)
+    ]
+
+
+def enabled(script: Script) -> frozenset[str]:
+    """The extensions that may be in force somewhere: required, or asked for (RFC 5463 section 4)."""
+    if "enabled" not in script.known:
+        named = [string.value for _, string in (*required(script), *asked_for(script))]
+        script.known["enabled"] = frozenset(named)
+    return script.known["enabled"]
+
+
 def needed(script: Script) -> list[tuple[Node, tuple[str, ...]]]:
-    """What each word of the script needs: one of the extensions of each tuple. Guarded parts (`ihave`) are left out."""
-    found = []
-    for node in _unguarded(script):
-        known = description(node)
-        if known is None:
-            continue
-        for needs in _needs(node, known):
-            found.append((node, needs))
-    return found
+    """What each word of the script needs: one of the extensions of each tuple."""
+    known = ((node, description(node)) for node in script.walk())
+    return [(node, needs) for node, about in known if about is not None for needs in _needs(node, about)]
 
 
 def _needs(node: Node, known: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     if "needs" in known:
         yield _alternatives(known["needs"])
     for argument in node.arguments:
-        if isinstance(argument, Tag) and "needs" in (tag := _tag(known, argument.name)):
+        if isinstance(argument, Tag) and "needs" in (tag := tag_of(known, argument.name)):
             yield _alternatives(tag["needs"])
     for role in roles(node):
         for string in role.strings() if role.name == "comparator" else []:
             if string.value not in table("language")["free_comparators"]:
                 yield (f"comparator-{string.value}",)
+        if role.name == "variable":
+            yield ("variables",)
 
 
 def _alternatives(needs: str | list[str]) -> tuple[str, ...]:
     return (needs,) if isinstance(needs, str) else tuple(needs)
-
-
-def _unguarded(script: Script) -> Iterator[Node]:
-    """All nodes but those in the block of an `if` that asks `ihave` (RFC 5463: the test enables the extension)."""
-    if not any(node.name == "ihave" for node in script.walk()):
-        yield from script.walk()
-        return
-    guarded: set[int] = set()
-    for node in script.walk():
-        if id(node) in guarded or (node.parent is not None and id(node.parent) in guarded):
-            guarded.add(id(node))
-        elif node.block is not None and any(inner.name == "ihave" for test in node.tests for inner in test.walk()):
-            guarded.update(id(inner) for inner in node.block)
-            yield node
-        else:
-            yield node

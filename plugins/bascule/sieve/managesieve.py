@@ -7,40 +7,28 @@ script's line that begins with "OK" for the server's answer.
 
 import base64
 import contextlib
-import functools
+import itertools
 import re
 import socket
-import ssl
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
-from bascule.access import AccessError, Endpoint, Login
+from bascule.hosts import tls
+from bascule.hosts.login import Endpoint, Login
+from bascule.sieve.managesieve_answers import LONGEST_LINE, Answer, AnswerReader, Line, ManageSieveError, text
+from bascule.text.reason import reason
 
-LARGEST_LITERAL = 64 << 20  # bytes; more is a broken or hostile server
-LONGEST_LINE = 64 << 10
-
-
-class ManageSieveError(AccessError):
-    """Raised when the server can't be reached, breaks the protocol, or refuses the connection or the login."""
+ANY_SERVER_TAKES = 8 << 10  # octets of a script
+MOST_ANSWERS = 5  # to one command, with capabilities that nobody asked for
 
 
 class Refused(ManageSieveError):
     """Raised when the server answers NO to a command; `code` is its response code, such as QUOTA or NONEXISTENT."""
 
-    def __init__(self, command: str, answer: "Answer") -> None:
+    def __init__(self, command: str, answer: Answer) -> None:
         self.code, self.words = answer.code, answer.words
         super().__init__(f"the server refuses {command}: {answer.words or answer.code or 'no reason given'}")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer: `ok` or not, the response code's first word, the server's words, and the data lines before it."""
-
-    ok: bool
-    code: str
-    words: str
-    data: list[list[bytes]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,17 +55,29 @@ def warnings_in(words: str) -> list[str]:
 
 
 class ManageSieve:
-    """One authenticated connection. Use it through `connected`."""
+    """One authenticated connection. Use it through `connected`.
+
+    Every command is followed by one whose answer is known beforehand (NOOP with a tag; CAPABILITY where there is none),
+    so that no answer is ever taken for another command's: servers say capabilities that nobody asked for, or one thing
+    twice.
+    """
+
+    procmail = None  # no script here is a procmailrc
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.capabilities: dict[str, str] = {}
         self._socket: socket.socket | None = None
         self._reader: BinaryIO | None = None
-        self._asked = False  # the capabilities, after the login
+        self._login: Login | None = None
+        self._tags = itertools.count(1)
+        self._has_noop = False
+        self._names: dict[str, bytes] = {}  # scripts' names as the server has written them
+        self._answers = AnswerReader(self._read_line, self._read, self._where)
 
     def open(self, login: Login) -> None:
         """Connect, secure the connection as the endpoint says (certificates are checked), and log in."""
+        self._login = login
         try:
             self._use(socket.create_connection((self.endpoint.host, self.endpoint.port), self.endpoint.timeout))
             if self.endpoint.security == "tls":
@@ -86,11 +86,18 @@ class ManageSieve:
             if self.endpoint.security == "starttls":
                 self._start_tls()
             self._authenticate(login)
+            self._get_in_step()
         except (OSError, ManageSieveError) as error:
             self.close()
             if isinstance(error, ManageSieveError):
                 raise
-            raise ManageSieveError(f"{self._where()} can't be reached by ManageSieve: {error}") from error
+            raise ManageSieveError(f"{self._where} can't be reached by ManageSieve: {reason(error)}") from error
+
+    def reopen(self) -> None:
+        """Once more, after the connection broke."""
+        self.close()
+        if self._login is not None:
+            self.open(self._login)
 
     def close(self) -> None:
         """Say goodbye and close; never raises."""
@@ -110,91 +117,145 @@ class ManageSieve:
     @property
     def extensions(self) -> frozenset[str]:
         """The Sieve extensions that the server offers to this account."""
-        return frozenset(self._offered().get("SIEVE", "").split())
+        return frozenset(self.capabilities.get("SIEVE", "").split())
 
     @property
     def redirects(self) -> int | None:
         """To how many addresses the server lets one script send a message (RFC 5804 section 1.7); None: it says
         nothing."""
-        said = self._offered().get("MAXREDIRECTS", "")
+        said = self.capabilities.get("MAXREDIRECTS", "")
         return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
 
-    def _offered(self) -> dict[str, str]:
-        """The capabilities for this account, which a server may say only after the login."""
-        if not self._asked:
-            self._read_capabilities(self._command("CAPABILITY"))
-            self._asked = True
-        return self.capabilities
+    @property
+    def modified_utf7(self) -> bool | None:
+        """Whether the server reads folders' names in scripts as modified UTF-7: Cyrus does, Pigeonhole doesn't."""
+        name = self.capabilities.get("IMPLEMENTATION", "").lower()
+        return next((reads for word, reads in (("pigeonhole", False), ("cyrus", True)) if word in name), None)
 
     def scripts(self) -> dict[str, bool]:
-        """Each script's name, and whether it is the active one."""
-        lines = self._command("LISTSCRIPTS").data
-        return {_text(line[0]): len(line) > 1 and line[1].upper() == b"ACTIVE" for line in lines if line}
+        """Each script's name, and whether it is the active one. Octets that are not UTF-8 are written out.
+
+        A name that the server can't write down (Cyrus escapes no quotes) is the nearest that it may be.
+        """
+        found: dict[str, bool] = {}
+        for line in self._command("LISTSCRIPTS").data:
+            name, active = _listed(line)
+            self._names[text(name)] = name
+            found[text(name)] = active
+        if sum(found.values()) > 1:
+            raise ManageSieveError(f"{self._where} lists more than one active script")
+        return found
 
     def get(self, name: str) -> bytes:
         """One script, byte for byte."""
-        data = self._command("GETSCRIPT", _string(name)).data
-        return data[0][0] if data and data[0] else b""
+        data = self._command("GETSCRIPT", self._string(name)).data
+        if len(data) != 1 or data[0].strings is None or len(data[0].strings) != 1:
+            raise ManageSieveError(f"{self._where} gives no script where {name!r} was asked for")
+        return data[0].strings[0]
 
     def check(self, script: bytes) -> Verdict:
         """Have the server compile a script without storing it."""
+        self._have_space("bascule", script)
         return self._verdict("CHECKSCRIPT", _literal(script))
 
     def put(self, name: str, script: bytes) -> Verdict:
         """Store a script; an error of the compiler is a verdict, anything else (quota, name) raises Refused."""
-        return self._verdict("PUTSCRIPT", _string(name), _literal(script))
+        self._have_space(name, script)
+        return self._verdict("PUTSCRIPT", self._string(name), _literal(script))
 
     def set_active(self, name: str) -> None:
         """Make one script the active one; with "" none is."""
-        self._command("SETACTIVE", _string(name))
+        self._command("SETACTIVE", self._string(name))
 
     def delete(self, name: str) -> None:
         """Delete a script that is not active."""
-        self._command("DELETESCRIPT", _string(name))
+        self._command("DELETESCRIPT", self._string(name))
+
+    def _have_space(self, name: str, script: bytes) -> None:
+        """Cyrus does not read a literal that is too long for it, and takes its lines for commands."""
+        if len(script) > ANY_SERVER_TAKES:
+            self._command("HAVESPACE", self._string(name), b"%d" % len(script))
 
     def _verdict(self, command: str, *arguments: bytes) -> Verdict:
-        self._send(b" ".join((command.encode(), *arguments)))
-        answer = self._answer()
+        answer = self._ask(command, *arguments)
         if not answer.ok and answer.code not in ("", "WARNINGS"):
             raise Refused(command, answer)
         return Verdict(answer.ok, answer.words)
 
     def _command(self, command: str, *arguments: bytes) -> Answer:
-        self._send(b" ".join((command.encode(), *arguments)))
-        answer = self._answer()
+        answer = self._ask(command, *arguments)
         if not answer.ok:
             raise Refused(command, answer)
         return answer
 
+    def _ask(self, command: str, *arguments: bytes) -> Answer:
+        """The one answer that stands before the marker's."""
+        tag = b"bascule-%d" % next(self._tags)
+        marker = b'NOOP "%s"' % tag if self._has_noop else b"CAPABILITY"
+        self._send(b" ".join((command.encode(), *arguments)) + b"\r\n" + marker)
+        answers: list[Answer] = []
+        for _ in range(MOST_ANSWERS):
+            answer = self._answer()
+            if self._has_noop and answer.code == "TAG" and answer.arguments == (tag,):
+                break
+            if answer.capabilities is None:
+                answers.append(answer)
+                continue
+            self.capabilities = answer.capabilities
+            if answers and not self._has_noop:
+                break
+        if len(answers) != 1:
+            self._drop()
+            raise ManageSieveError(f"{self._where} gives {len(answers)} answers to {command}: none can be trusted")
+        return answers[0]
+
+    def _get_in_step(self) -> None:
+        """Pass over what a server says after the login unasked (RFC 5804 section 2.1), and read what it can do now."""
+        self._send(b'NOOP "bascule"\r\nCAPABILITY')
+        answered = False
+        for _ in range(MOST_ANSWERS):
+            answer = self._answer()
+            if answer.capabilities is None:
+                self._has_noop |= answer.code == "TAG" and answer.arguments == (b"bascule",)
+                answered |= self._has_noop or not answer.ok  # those that know no NOOP refuse it
+                continue
+            self.capabilities = answer.capabilities
+            if answered:
+                return
+        self._drop()
+        raise ManageSieveError(f"{self._where} does not say what it can do, as every ManageSieve server must")
+
     def _start_tls(self) -> None:
         if "STARTTLS" not in self.capabilities:
-            raise ManageSieveError(f"{self._where()} offers no STARTTLS; the login is not sent in the clear")
-        self._command("STARTTLS")
+            raise ManageSieveError(f"{self._where} offers no STARTTLS; the login is not sent in the clear")
+        self._send(b"STARTTLS")
+        if not (answer := self._answer()).ok:
+            raise Refused("STARTTLS", answer)
         self._secure()
         # RFC 5804 section 2.2: what was said before is forgotten, the server says it again.
         self._read_capabilities(self._answer())
 
     def _secure(self) -> None:
-        context = _tls(self.endpoint.ca_file)
+        context = tls.context(self.endpoint.ca_file)
         assert self._socket is not None
         self._use(context.wrap_socket(self._socket, server_hostname=self.endpoint.host))
 
     def _authenticate(self, login: Login) -> None:
-        message = "\0".join((login.authorize_as or "", login.user, login.password)).encode()
+        message = "\0".join((login.authorize_as or "", login.user, login.password)).encode("utf-8", "surrogateescape")
         self._send(b'AUTHENTICATE "PLAIN" ' + _literal(base64.b64encode(message)))
         answer = self._answer()
         if not answer.ok:
             whom = f" for {login.authorize_as}" if login.authorize_as else ""
             raise ManageSieveError(
-                f"{self._where()} refuses the login of {login.user}{whom}: {answer.words or answer.code}"
+                f"{self._where} refuses the login of {login.user}{whom}: {answer.words or answer.code}"
             )
 
     def _read_capabilities(self, answer: Answer) -> None:
         if not answer.ok:
-            raise ManageSieveError(f"{self._where()} turns the connection away: {answer.words or answer.code}")
-        self.capabilities = {
-            _text(line[0]).upper(): _text(line[1]) if len(line) > 1 else "" for line in answer.data if line
-        }
+            raise ManageSieveError(f"{self._where} turns the connection away: {answer.words or answer.code}")
+        if answer.capabilities is None:
+            raise ManageSieveError(f"{self._where} does not say what it can do, as every ManageSieve server must")
+        self.capabilities = answer.capabilities
 
     def _use(self, connection: socket.socket) -> None:
         if self._reader is not None:
@@ -204,93 +265,72 @@ class ManageSieve:
 
     def _send(self, command: bytes) -> None:
         if self._socket is None:
-            raise ManageSieveError(f"the connection to {self._where()} is closed")
+            raise ManageSieveError(f"the connection to {self._where} is closed")
         try:
             self._socket.sendall(command + b"\r\n")
         except OSError as error:
             self._drop()
-            raise ManageSieveError(f"the connection to {self._where()} broke: {error}") from error
+            raise ManageSieveError(f"the connection to {self._where} broke: {reason(error)}") from error
 
     def _answer(self) -> Answer:
-        """Lines of data until the line of OK, NO or BYE (RFC 5804 section 4)."""
-        data: list[list[bytes]] = []
-        while True:
-            words = list(self._line())
-            first = words[0] if words else None
-            if isinstance(first, str) and first.upper() in ("OK", "NO", "BYE"):
-                return self._finish(first.upper(), words[1:], data)
-            data.append([word.encode() if isinstance(word, str) else word for word in words])
-
-    def _finish(self, kind: str, rest: list[bytes | str], data: list[list[bytes]]) -> Answer:
-        code, words = "", ""
-        for word in rest:
-            if isinstance(word, str):
-                code = code or word.strip("()").split(" ")[0].upper()
-            else:
-                words = _text(word)
-        if kind == "BYE":
+        answer = self._answers.answer()
+        if answer.kind == "BYE":
             self._drop()
-            raise ManageSieveError(f"{self._where()} ends the connection: {words or code or 'without a reason'}")
-        return Answer(kind == "OK", code, words, data)
-
-    def _line(self) -> Iterator[bytes | str]:
-        """The words of one logical line: strings (quoted or literal) as bytes, atoms and "(codes)" as text."""
-        line = self._read_line()
-        while True:
-            line = line.lstrip(b" ")
-            if not line:
-                return
-            if literal := _LITERAL.fullmatch(line):
-                yield self._read(int(literal[1]))
-                line = self._read_line()
-            elif quoted := _QUOTED.match(line):
-                yield _UNESCAPE.sub(rb"\1", quoted[1])
-                line = line[quoted.end() :]
-            elif atom := _ATOM.match(line):
-                yield _text(atom[0])
-                line = line[atom.end() :]
-            else:
-                raise ManageSieveError(f"{self._where()} says what is not ManageSieve: {_text(line[:80])!r}")
+            reason = answer.words or answer.code or "without a reason"
+            raise ManageSieveError(f"{self._where} ends the connection: {reason}")
+        return answer
 
     def _read_line(self) -> bytes:
-        try:
-            line = self._reader.readline(LONGEST_LINE) if self._reader else b""
-        except OSError as error:
-            self._drop()
-            raise ManageSieveError(f"the connection to {self._where()} broke: {error}") from error
+        line = self._received(lambda reader: reader.readline(LONGEST_LINE))
         if not line.endswith(b"\n"):
             self._drop()
-            raise ManageSieveError(f"{self._where()} closed the connection in the middle of an answer")
+            raise ManageSieveError(f"{self._where} closed the connection in the middle of an answer")
         return line.rstrip(b"\r\n")
 
     def _read(self, size: int) -> bytes:
-        if size > LARGEST_LITERAL:
-            raise ManageSieveError(f"{self._where()} announces {size} bytes; no script is that long")
-        try:
-            data = self._reader.read(size) if self._reader else b""
-        except OSError as error:
-            self._drop()
-            raise ManageSieveError(f"the connection to {self._where()} broke: {error}") from error
+        data = self._received(lambda reader: reader.read(size))
         if len(data) < size:
             self._drop()
-            raise ManageSieveError(f"{self._where()} closed the connection in the middle of a script")
+            raise ManageSieveError(f"{self._where} closed the connection in the middle of a script")
         return data
 
+    def _received(self, read: Callable[[BinaryIO], bytes]) -> bytes:
+        try:
+            return read(self._reader) if self._reader else b""
+        except OSError as error:
+            self._drop()
+            raise ManageSieveError(f"the connection to {self._where} broke: {reason(error)}") from error
+
+    def _string(self, name: str) -> bytes:
+        """A script's name: quoted where that is simple, else a literal.
+
+        A literal needs no escaping; and Cyrus takes no quoted é, and then the script's lines for commands.
+        """
+        data = self._names.get(name, name.encode("utf-8", "surrogateescape"))
+        simple = len(data) < 512 and not re.search(rb'["\\\x00-\x1f\x7f-\xff]', data)
+        return b'"%s"' % data if simple else _literal(data)
+
+    @property
     def _where(self) -> str:
         return f"{self.endpoint.host}:{self.endpoint.port}"
 
 
-@functools.cache
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    """Made once for all accounts: reading the certificates costs more than a whole login."""
-    return ssl.create_default_context(cafile=ca_file)
+_ACTIVE = re.compile(rb"\s+ACTIVE\s*$", re.IGNORECASE)
 
 
-_LITERAL = re.compile(rb"\{(\d{1,18})\+?\}")
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_UNESCAPE = re.compile(rb"\\(.)")
-# An atom, or a response code in parentheses, whose own strings may hold parentheses.
-_ATOM = re.compile(rb'\((?:[^()"]|"(?:[^"\\]|\\.)*")*\)|[^\s"(){}]+')
+def _listed(line: Line) -> tuple[bytes, bool]:
+    """A name of LISTSCRIPTS, and whether it is the active script's (RFC 5804 section 2.7)."""
+    words = line.words or ()
+    wrongly_escaped = re.match(rb'"(?:[^"\\]|\\["\\])*\\[^"\\]', line.raw)
+    if words and isinstance(words[0], bytes) and (len(words) == 1 or _is_active(words)) and not wrongly_escaped:
+        return words[0], len(words) == 2
+    bare = _ACTIVE.sub(b"", line.raw).strip()
+    name = bare[1:-1] if len(bare) > 1 and bare[:1] == bare[-1:] == b'"' else bare
+    return name, _ACTIVE.search(line.raw) is not None
+
+
+def _is_active(words: tuple[bytes | str, ...]) -> bool:
+    return len(words) == 2 and isinstance(words[1], str) and words[1].upper() == "ACTIVE"
 
 
 @contextlib.contextmanager
@@ -306,14 +346,3 @@ def connected(endpoint: Endpoint, login: Login) -> Iterator[ManageSieve]:
 
 def _literal(data: bytes) -> bytes:
     return b"{%d+}\r\n%s" % (len(data), data)
-
-
-def _string(text: str) -> bytes:
-    """A script's name: quoted where that is simple, else a literal (which needs no escaping)."""
-    data = text.encode()
-    simple = len(data) < 512 and not re.search(rb'["\\\x00-\x1f\x7f]', data)
-    return b'"%s"' % data if simple else _literal(data)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", errors="replace")

@@ -6,15 +6,18 @@ from typing import Literal
 
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.syntax import Script, position
+from bascule.text.harmless import harmless
 
 Choice = Literal["ask", "repair", "keep"]
+SHOWN = 200  # characters of a value in a sentence
 
 
 @dataclass(frozen=True)
 class Context:
     """What the rules must know beside the script.
 
-    `extensions`: what the new server offers (None: unknown, nothing is said about it). `left_out`: old folders that are
+    `extensions`: what the new server offers (None: unknown, nothing is said about it), `old_extensions` the old one
+    (None: unknown). `left_out`: old folders that are
     not carried, by decision. `old_hosts`: domains of addresses that end with the migration -> the domain that takes
     their place. `scripts`: all personal scripts of the account with their texts, `global_scripts` those that everybody
     on the new server may include, `old_global_scripts` on the old one (None: unknown). `redirects`: how many addresses
@@ -24,6 +27,7 @@ class Context:
     folders: FolderMap = field(default_factory=FolderMap)
     left_out: frozenset[str] = frozenset()
     extensions: frozenset[str] | None = None
+    old_extensions: frozenset[str] | None = None
     redirects: int | None = None
     old_redirects: int | None = None
     own_addresses: frozenset[str] = frozenset()
@@ -66,6 +70,15 @@ class Report:
     renamed_extensions: dict[str, str] = field(default_factory=dict)
     added_extensions: dict[str, str] = field(default_factory=dict)  # extension -> why
 
+    def lacks(self, extension: str) -> bool:
+        """Whether the new server is known not to have this extension."""
+        offered = self.context.extensions
+        return offered is not None and extension not in offered
+
+    def has_only(self, old: str, new: str) -> bool:
+        """Whether the new server is known to have an extension under its old name, and not under its new one."""
+        return self.lacks(new) and not self.lacks(old)
+
     def edit(self, start: int, end: int, text: str, rule: str, reason: str) -> None:
         """An edit that keeps the filter's behaviour: made without asking."""
         self.edits.append(Edit(start, end, text, rule, reason))
@@ -92,6 +105,12 @@ class Conversion:
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column in the source."""
         return position(self.source, offset)
+
+
+def shown(value: str) -> str:
+    """A value from a script in quotes, as a sentence can hold it: one line, not too long."""
+    text = value[:SHOWN].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return f"'{harmless(text)}{'...' if len(value) > SHOWN else ''}'"
 
 
 def apply(source: str, edits: list[Edit]) -> str:

@@ -4,33 +4,21 @@ built."""
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import imapclient
 
-from bascule.access import Access, AccessError, Endpoint, Login, login_for
-from bascule.imap import ImapError, opened
+from bascule.hosts import tls
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
+from bascule.hosts.imap import ImapError, opened
+from bascule.hosts.login import Endpoint, Login, login_for
 from bascule.sieve import managesieve
 from bascule.sieve.directory_source import DirectoryServer
-from bascule.sieve.hosts import SharedHost
+from bascule.sieve.old_scripts import Source
+from bascule.sieve.shared import SharedHost
 from bascule.site import MailServerPart
-
-
-class Source(Protocol):
-    """What is asked of the old server."""
-
-    @property
-    def redirects(self) -> int | None:
-        """To how many addresses it lets one script send a message; None: unknown."""
-        ...
-
-    def scripts(self) -> dict[str, bool]:
-        """Each script's name, and whether it is the active one."""
-        ...
-
-    def get(self, name: str) -> bytes:
-        """One script, byte for byte."""
-        ...
+from bascule.text.name_map import Namespace
+from bascule.text.reason import reason
 
 
 @dataclass(frozen=True)
@@ -62,7 +50,7 @@ def from_site(access: Access, part: MailServerPart) -> FilterServer:
             f"{part.address} has neither `sieve_port` in the site file nor `sieve_directory` in the connection "
             f"`{part.connection}`: its filters can't be reached"
         )
-    ca_file = connection.extra.get("ca_file")
+    ca_file = tls.ca_file(connection)
     return FilterServer(
         sieve=Endpoint(part.address, part.sieve_port or 4190, part.sieve_security, ca_file),
         login=lambda account: login_for(part, connection, account),
@@ -82,15 +70,21 @@ def imap(server: FilterServer, account: str) -> Iterator[imapclient.IMAPClient]:
         with opened(server.imap, server.login(account)) as client:
             yield client
     except ImapError as error:
-        raise AccessError(f"{server.imap.host}: the IMAP session for {account} failed: {error}") from error
+        raise AccessError(f"{server.imap.host}: the IMAP session for {account} failed: {reason(error)}") from error
 
 
-def naming(server: FilterServer, account: str) -> tuple[str, str]:
-    """The prefix and the separator of the account's own folders (RFC 2342)."""
+def namespace(server: FilterServer, account: str) -> Namespace:
+    """How the names of the account's own folders are built, and where others' begin (RFC 2342). Raises AccessError."""
     with imap(server, account) as client:
-        personal = client.namespace().personal if client.has_capability("NAMESPACE") else None
-        if personal:
-            prefix, separator = personal[0]
-            return str(prefix), str(separator or "")
-        _, delimiter, _ = client.list_folders("", "")[0]
-        return "", delimiter.decode() if delimiter else ""
+        if client.has_capability("NAMESPACE"):
+            told = client.namespace()
+            if told.personal:
+                prefix, separator = told.personal[0]
+                foreign = tuple(_octets(other) for group in (told.other, told.shared) for other, _ in group or ())
+                return Namespace(_octets(prefix), _octets(separator or ""), foreign)
+        listed = client.list_folders("", "")
+        return Namespace(b"", listed[0][1] or b"" if listed else b"")
+
+
+def _octets(name: str | bytes) -> bytes:
+    return name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name

@@ -4,27 +4,29 @@ Runs as often as one likes: a second run changes nothing. What a person decided 
 """
 
 import concurrent.futures
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-import structlog
-
-from bascule import directory
-from bascule.access import Access, AccessError
-from bascule.ledger import Ledger, filters, leases, mailboxes, problems
+from bascule.hosts import directory
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger, filters, leases
 from bascule.ledger.leases import LeaseHeld
-from bascule.sieve import servers
-from bascule.sieve.behaviour import Proof
+from bascule.sieve import mailbox_folders, servers
+from bascule.sieve.account_sync import AccountPass, AccountResult
+from bascule.sieve.active_files import DovecotActiveFiles
+from bascule.sieve.differential_test import Proof
 from bascule.sieve.foldermap import FolderMap, FolderMaps
 from bascule.sieve.global_scripts import GlobalScripts
-from bascule.sieve.hosts import SharedHost
 from bascule.sieve.model import Choice
-from bascule.sieve.one_account import AccountPass, AccountResult
+from bascule.sieve.old_scripts import ActiveFiles
 from bascule.sieve.servers import FilterServer
+from bascule.sieve.shared import SharedHost
 from bascule.sieve.vacation import VacationRecord
+from bascule.text.logs import get_logger
+from bascule.text.reason import reason
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LEASE = "filters"  # beside the lease of the account's mailbox, which may be copied at the same time
 
@@ -35,7 +37,8 @@ class Job:
 
     `folder_maps`: account -> the mapping that moved its folders. `addresses`: account -> its own addresses. `proof`:
     runs filters on the account's own mail on the new host; None: behaviour is not compared. `vacation`: where the
-    records of answers lie; None: they are not carried over. `left_out`: account -> its old folders that are not
+    records of answers lie; None: they are not carried over. `active_files`: finds active scripts that the old server
+    does not list. `left_out`: account -> its old folders that are not
     carried by decision. `old_global`, `new_global`: what all may include; None: unknown. `owner`: who holds the
     accounts' leases meanwhile; a task's next try has its name again.
     """
@@ -50,10 +53,11 @@ class Job:
     parallel: int = 8
     proof: Proof | None = None
     vacation: VacationRecord | None = None
+    active_files: ActiveFiles | None = None
     left_out: Callable[[str], frozenset[str]] = lambda account: frozenset()
     old_global: GlobalScripts | None = None
     new_global: GlobalScripts | None = None
-    owner: str = field(default_factory=lambda: f"filters {uuid.uuid4()}")
+    owner: str = field(default_factory=lambda: leases.this_process("filters"))
 
 
 @dataclass
@@ -129,7 +133,7 @@ def run(job: Job, accounts: Collection[str], *, dry_run: bool = False) -> Filter
             except (
                 Exception
             ) as error:  # a fault of Bascule's own on this account's scripts: told when the others are done
-                counts.failed[account] = f"Bascule could not deal with a script: {type(error).__name__}: {error}"
+                counts.failed[account] = f"a mistake in Bascule with one of the scripts ({reason(error)}): report it"
                 log.exception("filters not done", account=account)
     counts.waiting.sort()
     log.info(
@@ -161,6 +165,7 @@ def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
             never_matching=job.never_matching,
             proof=job.proof,
             vacation=job.vacation,
+            active_files=job.active_files,
             dry_run=dry_run,
         ).run()
 
@@ -170,30 +175,27 @@ def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
     site = access.site
     old, new = (servers.from_site(access, part) for part in (site.mailboxes.old, site.mailboxes.new))
     old_host, new_host = (SharedHost(access.remote(part.host)) for part in (site.mailboxes.old, site.mailboxes.new))
-    styles = servers.naming(old, accounts[0]), servers.naming(new, accounts[0])
+    old_names, new_names = (servers.namespace(server, accounts[0]) for server in (old, new))
+    folders = site.mailboxes.folders
     known = {account.name: account for account in directory.accounts(access, list(accounts))}
 
     def addresses(account: str) -> frozenset[str]:
         entry = known[account].entry if account in known else {}
         return frozenset(value.lower() for values in entry.values() for value in values if "@" in value)
 
-    def folder_map(account: str) -> FolderMap:
-        (old_prefix, old_separator), (new_prefix, new_separator) = styles
-        names = {**site.mailboxes.folders.rename, **mailboxes.folder_map(ledger, account)}
-        return FolderMap(names, old_separator, new_separator, old_prefix, new_prefix)
-
     return Job(
         old=old,
         new=new,
         ledger=ledger,
-        folder_maps=folder_map,
+        folder_maps=lambda account: mailbox_folders.folder_map(ledger, account, old_names, new_names, folders),
         addresses=addresses,
         old_hosts=dict.fromkeys(_retired_names(access), site.domain),
         never_matching=site.filters.never_matching,
         parallel=site.filters.parallel,
         proof=Proof(new_host, old),
         vacation=VacationRecord(old_host, new_host),
-        left_out=lambda account: problems.folders_left_out(ledger, account),
+        active_files=None if old.files else DovecotActiveFiles(old_host),
+        left_out=lambda account: mailbox_folders.left_out(ledger, account, folders),
         old_global=GlobalScripts(old_host),
         new_global=GlobalScripts(new_host),
     )

@@ -97,6 +97,7 @@ class Node:
     block: list["Node"] | None = None  # of a command that ends in a block
     parent: "Node | None" = None  # what holds this test, or the command whose block holds this command
     is_test: bool = False
+    in_parentheses: bool = False  # whether its tests stand in a list
     list_open: bool = False  # while parsing: a "(" of this node waits for its ")"
 
     def walk(self) -> Iterator["Node"]:
@@ -111,14 +112,17 @@ class Node:
 
 @dataclass(slots=True)
 class StrayColon:
-    """A ":" that is no tag's, left out while parsing leniently: cut `start` to `end` to get a script by the grammar."""
+    """A ":" that is no tag's, or the blanks behind a tag's, left out while parsing leniently.
+
+    Cut `start` to `end` to get a script by the grammar.
+    """
 
     start: int
     end: int
     node: "Node | None"  # the command or test in whose arguments it stands
 
 
-@dataclass(slots=True)
+@dataclass
 class Script:
     """A parsed script: its text, its commands, and what lenient parsing has overlooked. Never changed afterwards."""
 
@@ -127,6 +131,12 @@ class Script:
     stray_colons: list[StrayColon]
     known: dict[str, Any] = field(default_factory=dict, repr=False)  # what was found out about it, for the next rule
     _nodes: list[Node] = field(default_factory=list, repr=False)
+
+    @functools.cached_property
+    def newline(self) -> str:
+        """How lines end; the first one says it."""
+        end = self.text.find("\n")
+        return "\r\n" if end > 0 and self.text[end - 1] == "\r" else "\n"
 
     def walk(self) -> Sequence[Node]:
         """All commands and tests in the order of the source."""
@@ -143,7 +153,7 @@ TOKEN = re.compile(
      |([A-Za-z_][A-Za-z0-9_]*+)
      |:([A-Za-z_][A-Za-z0-9_]*+)
      |("[^"\\]*+(?:\\.[^"\\]*+)*+")
-     |([0-9]++[KMGkmg]?(?![A-Za-z0-9_]))
+     |([0-9]++[KMGkmg]?)
      |(;)|(\[)|(\])|(\()|(\))|(\{)|(\})|(,)|(:)
      |(\Z)
     )""",
@@ -205,17 +215,13 @@ def string_value(source: str) -> str:
     return _DOT_STUFFED.sub(".", body)
 
 
-def comments(text: str, start: int, end: int) -> str:
+def comments(script: Script, start: int, end: int) -> str:
     """The comments among the tokens from `start` to `end`, each with its line end; "" where there are none."""
-    found: list[str] = []
+    text, found = script.text, list[str]()
     while start < end and (token := TOKEN.match(text, start, end)):
         found += _COMMENT.findall(text[start : token.start(token.lastindex or END)])
         start = max(token.end(), start + 1)
-    if not found:
-        return ""
-    first_line = text.find("\n")  # by which the others end, too: the whole text is not looked through each time
-    newline = "\r\n" if text[max(first_line - 1, 0) : first_line] == "\r" else "\n"
-    return "".join(comment.rstrip("\r\n") + newline for comment in found)
+    return "".join(comment.rstrip("\r\n") + script.newline for comment in found)
 
 
 class _Parser:
@@ -277,7 +283,7 @@ class _Parser:
         elif kind == IDENTIFIER:
             self._open_test(start, end)
         elif kind == OPEN:
-            node.list_open = True
+            node.list_open = node.in_parentheses = True
             self.want_test = True
         elif kind == LIST:
             node.arguments.append(self._list(start))
@@ -370,6 +376,12 @@ class _Parser:
         return node.arguments[-1].end if node.arguments else node.end
 
     def _stray_colon(self, start: int, end: int) -> None:
+        detached = _DETACHED.match(self.text, start) if self.lenient and self.node is not None else None
+        if detached is not None and self.node is not None and not self.node.tests:
+            self.stray.append(StrayColon(end, detached.start(1), self.node))
+            self.node.arguments.append(Tag(detached[1].lower(), start, detached.end()))
+            self.offset = detached.end()
+            return
         if _MULTILINE_START.match(self.text, max(0, start - 4)):
             raise self._error(start - 4, 'a multi-line text without a line "." at its end')
         if not self.lenient:
@@ -391,5 +403,9 @@ class _Parser:
 
 
 _MULTILINE_START = re.compile(r"text:[ \t]*+(?:#[^\n]*+)?\r?\n", re.IGNORECASE | re.ASCII)
+# `: contains`: names of tags that are names of nothing else.
+_DETACHED = re.compile(
+    r":[ \t]++(is|contains|matches|regex|over|under|comparator|all|localpart|domain)\b", re.IGNORECASE
+)
 _COMMENT = re.compile(r"#[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/", re.DOTALL)
 _SPACE = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+", re.DOTALL)

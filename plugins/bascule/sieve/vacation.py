@@ -8,12 +8,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
+from bascule.hosts.connections import AccessError
+from bascule.sieve.shared import SharedHost
+from bascule.text.logs import get_logger
 
-from bascule.access import AccessError
-from bascule.sieve.hosts import SharedHost
-
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FILE = ".dovecot.lda-dupes"
 VERSION = 2

@@ -4,6 +4,7 @@ A wrong file gives every error at once, each with the line, the key's path, what
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bascule.site.parts import (
     FunctionalTestsPart,
     IsolationPart,
     MailServerPart,
+    NotifyPart,
     OutsidePart,
     PointPart,
     PopPart,
@@ -33,6 +35,7 @@ __all__ = [
     "FunctionalTestsPart",
     "IsolationPart",
     "MailServerPart",
+    "NotifyPart",
     "OutsidePart",
     "PointPart",
     "PopPart",
@@ -65,6 +68,7 @@ def load(path: str | os.PathLike[str]) -> Site:
     return parse(text, str(path))
 
 
+@lru_cache(maxsize=4)  # a task's process finds it as its worker has read it, unless the file has changed since
 def parse(text: str, name: str = "site.yaml") -> Site:
     """Read a site from text; `name` stands in the errors. Raises SiteError."""
     try:

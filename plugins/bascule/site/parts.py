@@ -1,7 +1,10 @@
 """The site file's sections as pydantic models. Every key is explained in include/site.example.yaml."""
 
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Literal
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bascule.site.values import (
@@ -18,6 +21,8 @@ from bascule.site.values import (
     known_zone,
     like,
 )
+
+KINDS = Path(__file__).resolve().parents[3] / "include" / "problems.yaml"
 
 
 class Part(BaseModel):
@@ -139,6 +144,7 @@ class MailboxesPart(Part):
     connections_per_mailbox: int = Field(default=2, ge=1, le=8)
     acl: bool = False
     metadata: bool = False
+    uids: Literal["keep", "keep where possible", "new"] = "keep where possible"
     identifiers: dict[str, str] = {}  # in access rights: old identifier -> new one, beyond the accounts' own names
     quota: QuotaPart | None = None
     largest_message: int = Field(default=200_000_000, ge=1)  # bytes
@@ -276,6 +282,7 @@ class FunctionalTestsPart(Part):
     addresses: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], str] = {}  # kind -> address of the probe
     outside: OutsidePart | None = None
     quota: bool = False  # whether the probe's mailbox has one, and must refuse what exceeds it
+    mail_program: bool = False  # whether mbsync is on that host, and keeps a cache of the account's mail
     browser: AbsolutePath | None = None  # Chromium on the machine where the tasks run
 
 
@@ -286,27 +293,40 @@ class GatesPart(Part):
     cutover: list[str] = []
 
 
+class NotifyPart(Part):
+    """Who is told when a question waits, a phase begins, ends or fails, a hold is overdue."""
+
+    mail: list[str] = []  # addresses
+    smtp: ConnectionId = "smtp_default"  # of Airflow's SMTP provider
+    chats: list[ConnectionId] = []  # connections whose password is a URL of Apprise
+    about: list[Literal["questions", "phases", "failures", "holds"]] = ["questions", "phases", "failures", "holds"]
+
+
 class LettersPart(Part):
     """The letter to each owner of a mailbox in which something was decided."""
 
     owners: bool = True
 
 
+@cache
+def _standing() -> dict[str, list[str]]:
+    """The standing decisions that fit each kind of problem, as the registry of the kinds says."""
+    raw = yaml.safe_load(KINDS.read_text(encoding="utf-8"))
+    return {key: [*item["standing"]] for key, item in raw.items()}
+
+
 def _known_kinds(decisions: dict[str, str]) -> dict[str, str]:
     """Check standing decisions against the kinds of problems. Raises ValueError."""
-    from bascule.kinds import kinds
-
     for key, choice in decisions.items():
-        kind = kinds().get(key)
-        if kind is None:
-            raise ValueError(f"there is no kind of problem {key!r}; there are {', '.join(sorted(kinds()))}")
-        if choice not in kind.standing:
-            fitting = ", ".join(kind.standing) or "none: a person always looks at it"
+        if key not in _standing():
+            raise ValueError(f"there is no kind of problem {key!r}; there are {', '.join(sorted(_standing()))}")
+        if choice not in _standing()[key]:
+            fitting = ", ".join(_standing()[key]) or "none: a person always looks at it"
             raise ValueError(f"{key!r} can't be decided once and for all by {choice!r}; fitting: {fitting}")
     return decisions
 
 
-StandingDecisions = Annotated[dict[str, Literal["apply", "leave out", "keep on old"]], AfterValidator(_known_kinds)]
+StandingDecisions = Annotated[dict[str, str], AfterValidator(_known_kinds)]
 
 
 class Site(Part):
@@ -333,6 +353,7 @@ class Site(Part):
     gates: GatesPart = GatesPart()
     decisions: StandingDecisions = {}
     letters: LettersPart = LettersPart()
+    notify: NotifyPart = NotifyPart()
 
     @model_validator(mode="after")
     def _hosts_exist(self) -> "Site":

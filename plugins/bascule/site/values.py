@@ -55,7 +55,6 @@ HostName = Annotated[
 ]
 ConnectionId = Annotated[str, like(r"[A-Za-z0-9_.-]+", "the id of an Airflow connection, such as bascule_ssh_old")]
 Url = Annotated[str, like(r"https?://[^\s]+", "an address that begins with https:// or http://")]
-IpAddress = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_address(text)))]
 IpInterface = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_interface(text)))]
 IpNetwork = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
 Security = Literal["tls", "starttls", "plain"]

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import httpx
 import pytest
 import radicale
-from bascule.access import Connection
-from bascule.ledger import Ledger
+import vobject
+from bascule.hosts.connections import Connection
 from bascule.site import CalendarServerPart, CalendarsPart
 from radicale import config
 
-ServerHandler.http_version = "1.1"
 NO_AUTHORITY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 MAKE = (
     b'<mkcol xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:%s"><set><prop><resourcetype><collection/><c:%s/>'
@@ -105,8 +104,10 @@ def _application(folder: Path, faults: Faults) -> Any:
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Iterator[tuple[Dav, Dav]]:
+def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Dav, Dav]]:
     """(old, new)"""
+    # Radicale's library keeps the first description of a zone that it meets, for all users and as long as it runs.
+    monkeypatch.setattr("vobject.icalendar.__tzidMap", {"UTC": vobject.icalendar.utc})
     running: list[tuple[WSGIServer, Dav]] = []
     for name in ("old", "new"):
         faults = Faults()
@@ -120,14 +121,9 @@ def servers(tmp_path: Path) -> Iterator[tuple[Dav, Dav]]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/ledger.db")
-
-
-@pytest.fixture
 def access(servers: tuple[Dav, Dav], monkeypatch: pytest.MonkeyPatch) -> Any:
     """As much of an Access as this room uses."""
-    monkeypatch.setattr("bascule.calendars.dav.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("bascule.calendars.dav.http.FIRST_PAUSE", 0.001)
     monkeypatch.setattr("bascule.calendars.servers.trust", lambda _: NO_AUTHORITY)  # no TLS here
     old, new = servers
     part = CalendarsPart(

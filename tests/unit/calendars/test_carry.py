@@ -3,12 +3,17 @@
 from typing import Any
 
 import pytest
-from bascule.calendars import Counts, account, meaning, sync_account, xml
-from bascule.calendars.dav import Collection, Content, Session
-from bascule.ledger import Ledger, problems
-from bascule.ledger.problems import Option
+from bascule.calendars import Counts, ical_compare, places, sync_account
+from bascule.calendars.dav import xml
+from bascule.calendars.dav.client import Session
+from bascule.calendars.dav.model import Collection, Content
+from bascule.ledger import Ledger
+from bascule.problems import store
+from bascule.problems.model import Option
 from calendar_items import card, event
-from deciding import decide, open_problems
+from deciding import open_problems
+
+from tests.deciding import decide
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def test_everything_is_carried_and_a_second_pass_changes_nothing(access: Any, le
     first = run(access, ledger)
     assert (first.collections, first.items, first.copied, first.problems) == (2, 4, 4, 0)
     assert new.names("/zoe/personal/") == ["e0.ics", "e1.ics", "e2.ics"]
-    assert meaning.same(new.get("/zoe/personal/e1.ics"), event("e1"))
+    assert ical_compare.same(new.get("/zoe/personal/e1.ics"), event("e1"))
     assert new.get("/zoe/carnet/c1.vcf") is not None
     new.faults.requests.clear()
     assert run(access, ledger) == Counts(collections=2, items=4, unchanged=4)
@@ -79,7 +84,7 @@ def test_a_change_on_both_sides_is_asked_and_the_new_one_stays(access: Any, ledg
     assert run(access, ledger).problems == 1
     assert "New's" in new.get("/zoe/personal/e0.ics")
     assert open_problems(ledger) == [("both-changed", "/zoe/agenda/e0.ics")]
-    decide(ledger, Option.APPLY)
+    decide(ledger)
     run(access, ledger)
     assert "New's" in new.get("/zoe/personal/e0.ics")
     assert open_problems(ledger) == []
@@ -92,10 +97,10 @@ def test_the_old_version_is_taken_when_a_person_wants_it(access: Any, ledger: Le
     new.put("/zoe/personal/e0.ics", event("e0", "New's"))
     old.put("/zoe/agenda/e0.ics", event("e0", "Old's"))
     run(access, ledger)
-    decide(ledger, Option.APPLY, action="take_old")
+    decide(ledger, action="take_old")
     run(access, ledger)
     assert "Old's" in new.get("/zoe/personal/e0.ics")
-    assert problems.problems(ledger, states=("open", "decided")) == []
+    assert store.problems(ledger, states=("open", "decided")) == []
 
 
 def test_a_refused_item_is_isolated_and_repaired_by_decision(access: Any, ledger: Ledger, filled: Any) -> None:
@@ -109,25 +114,41 @@ def test_a_refused_item_is_isolated_and_repaired_by_decision(access: Any, ledger
     counts = run(access, ledger)
     assert (counts.copied, counts.problems) == (4, 1)
     assert open_problems(ledger) == [("too-large", "/zoe/agenda/bad.ics")]
-    found = problems.problems(ledger)[0]
-    assert found.proposal == {"action": "drop", "properties": ["ATTACH"]}
+    found = store.problems(ledger)[0]
+    assert found.proposal.stored() == {"action": "drop", "properties": ["ATTACH"]}
     assert "too large" in found.server_words
     new.faults.plan = None
-    decide(ledger, Option.APPLY)
+    decide(ledger)
     assert run(access, ledger).copied == 1
     assert "ATTACH" not in new.get("/zoe/personal/bad.ics")
-    assert problems.problems(ledger, states=("open", "decided")) == []
+    assert store.problems(ledger, states=("open", "decided")) == []
 
 
-def test_a_refused_item_that_is_accepted_later_is_no_problem_any_more(access: Any, ledger: Ledger, filled: Any) -> None:
-    _, new = filled
+def test_what_is_known_to_be_refused_is_sent_again_when_a_person_says_so_or_it_has_changed(
+    access: Any, ledger: Ledger, filled: Any
+) -> None:
+    old, new = filled
     new.faults.plan = lambda method, path, _: (
-        ("400 Bad", b"no") if method == "PUT" and path.endswith("/e0.ics") else None
+        ("400 Bad", b"no") if method == "PUT" and path.endswith(("/e0.ics", "/e1.ics")) else None
     )
-    assert run(access, ledger).problems == 1
+    assert run(access, ledger).problems == 2
+    new.faults.requests.clear()
+    for _ in range(2):
+        assert run(access, ledger).problems == 2
+    assert "PUT" not in {method for method, _ in new.faults.requests}
+    decide(ledger, option=Option.LOOK_AGAIN)
+    run(access, ledger)
+    assert len(open_problems(ledger)) == 2
+    new.faults.requests.clear()
+    run(access, ledger)
+    assert "PUT" not in {method for method, _ in new.faults.requests}
     new.faults.plan = None
+    old.put("/zoe/agenda/e1.ics", event("e1", "Changed"))
     assert run(access, ledger).copied == 1
-    assert open_problems(ledger) == []
+    assert open_problems(ledger) == [("refused", "/zoe/agenda/e0.ics")]
+    decide(ledger, option=Option.LOOK_AGAIN)
+    assert run(access, ledger).copied == 1
+    assert store.problems(ledger, states=("open", "decided")) == []
 
 
 def test_an_item_left_out_by_decision_is_not_tried_again(access: Any, ledger: Ledger, filled: Any) -> None:
@@ -136,12 +157,12 @@ def test_an_item_left_out_by_decision_is_not_tried_again(access: Any, ledger: Le
         ("400 Bad", b"no") if method == "PUT" and path.endswith("/personal/e0.ics") else None
     )
     run(access, ledger)
-    decide(ledger, Option.LEAVE_OUT)
+    decide(ledger, option=Option.LEAVE_OUT)
     new.faults.plan = None
     run(access, ledger)
     assert new.names("/zoe/personal/") == ["e1.ics", "e2.ics"]
     assert run(access, ledger) == Counts(collections=2, items=4, unchanged=4)
-    assert problems.problems(ledger, states=("settled",))[0].subject == "/zoe/agenda/e0.ics"
+    assert store.problems(ledger, states=("settled",))[0].subject == "/zoe/agenda/e0.ics"
 
 
 def test_what_new_has_already_in_the_same_words_is_adopted(access: Any, ledger: Ledger, filled: Any) -> None:
@@ -159,35 +180,44 @@ def test_an_item_of_the_user_under_the_same_name_is_not_overwritten(access: Any,
     assert open_problems(ledger) == [("both-changed", "/zoe/agenda/e0.ics")]
 
 
-@pytest.mark.parametrize("action", ["new_uid", "no such action"])
-def test_a_decision_that_does_not_help_is_asked_again(access: Any, ledger: Ledger, filled: Any, action: str) -> None:
-    _, new = filled
+def test_a_decision_that_does_not_help_is_asked_again(access: Any, ledger: Ledger, filled: Any) -> None:
+    old, new = filled
+    for number in range(3):
+        old.put(f"/zoe/agenda/b{number}.ics", event(f"a/b {number}"))
     new.faults.plan = lambda method, path, _: ("400 Bad", b"no") if method == "PUT" and "carnet" not in path else None
     run(access, ledger)
-    decide(ledger, Option.APPLY, action=action)
-    assert open_problems(ledger) == []
-    run(access, ledger)
+    decide(ledger, *[problem for problem in store.problems(ledger) if problem.kind == "uid"])
     assert len(open_problems(ledger)) == 3
-    new.faults.plan = None
     run(access, ledger)
-    assert len(new.names("/zoe/personal/")) == 3
-    assert problems.problems(ledger, states=("open", "decided")) == []
+    assert len(open_problems(ledger)) == 6
+    new.faults.plan = None
+    decide(ledger, option=Option.LOOK_AGAIN)
+    run(access, ledger)
+    assert len(new.names("/zoe/personal/")) == 6
+    assert store.problems(ledger, states=("open", "decided")) == []
+
+
+def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference in the event e0."""
+    look, found = ical_compare.differences, [ical_compare.Difference("property", "X", "X is lost")]
+    monkeypatch.setattr(
+        ical_compare, "differences", lambda one, *rest: found if ical_compare.uid(one) == "e0" else look(one, *rest)
+    )
 
 
 def test_what_new_altered_is_accepted_or_taken_back(
     access: Any, ledger: Ledger, filled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, new = filled
-    look = meaning.differences
-    monkeypatch.setattr(meaning, "differences", lambda one, *rest: ["lost X"] if "UID:e0" in one else look(one, *rest))
+    plant(monkeypatch)
     assert run(access, ledger).problems == 1
     assert open_problems(ledger) == [("altered", "/zoe/agenda/e0.ics")]
-    assert run(access, ledger).problems == 0
+    assert run(access, ledger) == Counts(collections=2, items=4, unchanged=4, problems=1)
     assert open_problems(ledger) == [("altered", "/zoe/agenda/e0.ics")]
-    decide(ledger, Option.LEAVE_OUT)
+    decide(ledger, option=Option.LEAVE_OUT)
     run(access, ledger)
     assert new.names("/zoe/personal/") == ["e1.ics", "e2.ics"]
-    assert problems.problems(ledger, states=("open", "decided")) == []
+    assert store.problems(ledger, states=("open", "decided")) == []
     assert run(access, ledger).copied == 0
 
 
@@ -195,13 +225,12 @@ def test_what_new_altered_stays_when_it_is_accepted(
     access: Any, ledger: Ledger, filled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, new = filled
-    look = meaning.differences
-    monkeypatch.setattr(meaning, "differences", lambda one, *rest: ["lost X"] if "UID:e0" in one else look(one, *rest))
+    plant(monkeypatch)
     run(access, ledger)
-    decide(ledger, Option.APPLY)
+    decide(ledger)
     run(access, ledger)
     assert "e0.ics" in new.names("/zoe/personal/")
-    assert problems.problems(ledger, states=("open", "decided")) == []
+    assert store.problems(ledger, states=("open", "decided")) == []
 
 
 @pytest.mark.parametrize(("answer", "times"), [("500 Broken", 1), ("412 Precondition Failed", 1), ("500 Broken", 9)])
@@ -224,10 +253,10 @@ def test_a_refusal_that_changed_nothing_is_no_conflict(
     new.faults.plan = refuse
     sync_account(access, ledger, "zoe")
     new.faults.plan = None
-    assert [item.kind for item in problems.problems(ledger)] == (["refused"] if times > 2 else [])
+    assert [item.kind for item in store.problems(ledger)] == (["refused"] if times > 2 else [])
     sync_account(access, ledger, "zoe")
     assert "Reportée" in new.get("/zoe/personal/e.ics")
-    assert problems.problems(ledger) == []
+    assert store.problems(ledger) == []
 
 
 def rename(server: Any, path: str, name: str) -> None:
@@ -260,7 +289,7 @@ def test_a_new_name_on_old_is_carried_and_one_that_the_user_gave_on_new_stays(
 )
 def test_a_colour_is_carried_unless_its_owner_has_chosen_another_on_new(on_new: str | None, sent: bool) -> None:
     present = Collection("/new/", "calendar", {xml.COLOUR: on_new} if on_new else {})
-    changed = account._changed({xml.COLOUR: "#FF8800"}, {xml.COLOUR: "#0000FF"}, present)
+    changed = places.changed({xml.COLOUR: "#FF8800"}, {xml.COLOUR: "#0000FF"}, present)
     assert changed == ({xml.COLOUR: "#0000FF"} if sent else {})
 
 

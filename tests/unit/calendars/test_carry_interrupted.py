@@ -4,9 +4,10 @@ import contextlib
 from typing import Any
 
 import pytest
-from bascule.access import AccessError
-from bascule.calendars import Counts, meaning, sync_account
-from bascule.ledger import Ledger, problems
+from bascule.calendars import Counts, ical_compare, sync_account
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger
+from bascule.problems import store
 from calendar_items import card, event
 
 WRITES = {"PUT", "DELETE", "PROPPATCH", "MKCALENDAR", "MKCOL"}
@@ -52,8 +53,8 @@ def check_the_end(access: Any, ledger: Ledger, new: Any) -> None:
     sync_account(access, ledger, "zoe", owner="a task and its next tries")
     found = contents(new)
     assert found.keys() == EXPECTED.keys()
-    assert [path for path in found if not meaning.same(found[path], EXPECTED[path])] == []
-    assert problems.problems(ledger) == []
+    assert [path for path in found if not ical_compare.same(found[path], EXPECTED[path])] == []
+    assert store.problems(ledger) == []
     new.faults.requests.clear()
     assert sync_account(access, ledger, "zoe", owner="a task and its next tries") == Counts(
         collections=2, items=4, unchanged=4

@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from bascule.access import AccessError
-from bascule.calendars import discovery
-from bascule.calendars.dav import DavError, Session
+from bascule.calendars.dav import discovery
+from bascule.calendars.dav.client import Session
+from bascule.calendars.dav.http import DavError
 from bascule.calendars.servers import opened as opened_server
+from bascule.hosts.connections import AccessError
 from bascule.site import CalendarServerPart
 
 
@@ -27,7 +28,8 @@ def test_the_homes_are_found_from_the_principal_and_from_any_page(access: Any, s
     with opened(access, old.url + start) as server:
         owner = "zoe" if start == "/zoe/" else "bascule"  # the login's own, where nobody else is named
         assert (server.calendars, server.contacts) == (f"/{owner}/", f"/{owner}/")
-        assert [found.name for found in server.session.collections(server.calendars, "calendar")] == ["agenda"]
+        found = server.session.collections(server.calendars, "calendar").collections
+        assert [each.name for each in found] == ["agenda"]
 
 
 def test_a_server_that_names_no_home_is_said(access: Any, servers: Any) -> None:
@@ -64,7 +66,7 @@ def test_what_is_another_ones_in_the_home_is_left_out() -> None:
         base_url="http://old.test", transport=httpx.MockTransport(lambda request: httpx.Response(207, text=text))
     )
     found = Session(client).collections("/dav/zoe/Calendar/", "calendar")
-    assert [item.name for item in found] == ["own", "silent"]
+    assert [item.name for item in found.collections] == ["own", "silent"]
 
 
 @pytest.mark.parametrize("choice", ["opaque", "transparent"])

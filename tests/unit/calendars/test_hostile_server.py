@@ -6,16 +6,22 @@ from typing import Any
 
 import httpx
 import pytest
-from bascule.access import AccessError
-from bascule.calendars import Counts, sync_account, xml
-from bascule.calendars.account import _Account
-from bascule.calendars.carry import item_name
-from bascule.calendars.dav import Collection, Content, DavError, Session
-from bascule.calendars.servers import Server
-from bascule.ledger import Ledger, problems
-from bascule.ledger.problems import Option
+from bascule.calendars import Counts, places, sync_account
+from bascule.calendars.dav import xml
+from bascule.calendars.dav.client import Session
+from bascule.calendars.dav.http import DavError
+from bascule.calendars.dav.model import Collection
+from bascule.calendars.ical.syntax import parse
+from bascule.calendars.writing import item_name
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger
+from bascule.problems import store
+from bascule.problems.model import Option
 from calendar_items import card, event
-from deciding import decide, open_problems
+from deciding import open_problems
+from fake_dav import FakeDav, one_pass
+
+from tests.deciding import decide
 
 
 @pytest.fixture
@@ -54,8 +60,11 @@ def test_what_is_no_whole_listing_removes_nothing(access: Any, ledger: Ledger, c
     old.faults.plan = lambda method, path, _: (
         ("207 Multi-Status", body.encode()) if (method, path) == ("PROPFIND", "/zoe/agenda/") else None
     )
-    with pytest.raises(DavError, match="PROPFIND /zoe/agenda/ was answered with"):
-        sync_account(access, ledger, "zoe")
+    assert sync_account(access, ledger, "zoe").problems == 1
+    assert open_problems(ledger) == [("collection", "/zoe/agenda/")]
+    [problem] = store.problems(ledger)
+    assert problem.explanation.startswith("“Réunions” (/zoe/agenda/): nothing of it is carried, and nothing removed: ")
+    assert "PROPFIND /zoe/agenda/ was answered with" in problem.explanation
     old.faults.plan = None
     assert new.names("/zoe/personal/") == ["e0.ics", "e1.ics", "e2.ics"]
     assert sync_account(access, ledger, "zoe").copied == 1
@@ -110,11 +119,26 @@ def test_an_item_that_old_does_not_give_is_left_out_by_decision(access: Any, led
         ("207 Multi-Status", empty) if method == "REPORT" else ("403 No", b"") if path.endswith("/e3.ics") else None
     )
     sync_account(access, ledger, "zoe")
-    decide(ledger, Option.LEAVE_OUT)
+    decide(ledger, option=Option.LEAVE_OUT)
     sync_account(access, ledger, "zoe")
-    assert problems.problems(ledger, states=("open", "decided")) == []
+    assert store.problems(ledger, states=("open", "decided")) == []
     assert sync_account(access, ledger, "zoe").problems == 0
     assert new.names("/zoe/personal/") == ["e0.ics", "e1.ics", "e2.ics"]
+
+
+def test_a_login_page_in_the_place_of_an_item_is_not_written(access: Any, ledger: Ledger, carried: Any) -> None:
+    old, new = carried
+    empty = MULTISTATUS.format("").encode()
+    page = "200 OK", b"<html><body>Login</body></html>"
+    old.faults.plan = lambda method, path, _: (
+        ("207 Multi-Status", empty) if method == "REPORT" else page if path.endswith("/e3.ics") else None
+    )
+    sync_account(access, ledger, "zoe")
+    assert open_problems(ledger) == [("unreadable", "/zoe/agenda/e3.ics")]
+    assert "PUT" not in {method for method, path in new.faults.requests if path.endswith("e3.ics")}
+    old.faults.plan = None
+    assert sync_account(access, ledger, "zoe").copied == 1
+    assert open_problems(ledger) == []
 
 
 def test_an_item_that_goes_while_it_is_read_is_no_problem(
@@ -187,34 +211,21 @@ def test_a_document_type_inside_an_item_is_the_items_own() -> None:
 
 @pytest.mark.parametrize("name", ["..", ".", "...", "%2e%2e", "a%2fb.ics", "x" * 300 + ".ics", "a b.ics"])
 def test_an_items_place_on_new_is_below_its_collection(name: str) -> None:
-    made = item_name(Content(f"/zoe/agenda/{name}", "", event("e")))
+    made = item_name(f"/zoe/agenda/{name}", parse(event("e")))
     assert made.strip(".")
     assert len(made) <= 204
     assert "/" not in made
 
 
-class Known(_Account):
-    """An account of which only the names of collections matter."""
-
-    def __init__(self, main: list[str]) -> None:
-        self.new = Server(None, "/dav/zoe/", "/dav/zoe/")  # type: ignore[arg-type]
-        self.site = type("Site", (), {"main": main, "new_main": "personal"})()
-        self.known = {}
-
-    def place(self, name: str) -> str:
-        collection = Collection(f"/old/{name}/", "calendar")
-        row = type("Row", (), {"kind": "calendar", "new_href": f"/dav/zoe/{self._name(collection)}/"})()
-        self.known[collection.href] = row
-        return str(row.new_href)
-
-
 def test_two_collections_never_go_to_one_place() -> None:
-    account = Known(["agenda"])
     names = ("agenda", "personal", "agenda.ics", "personal-2", "..", ".", "d'été", "d’été", "a~b", "会議", "x" * 300)
-    places = [account.place(name) for name in names]
-    assert places[0] == "/dav/zoe/personal/"
-    assert len(set(places)) == len(places)
-    assert all(re.fullmatch(r"/dav/zoe/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]{0,80}/", place) for place in places)
+    found: list[str] = []
+    for name in names:
+        collection = Collection(f"/old/{name}/", "calendar")
+        found.append(places.free_place(collection, "/dav/zoe/", ["agenda"], "personal", found))
+    assert found[0] == "/dav/zoe/personal/"
+    assert len(set(found)) == len(found)
+    assert all(re.fullmatch(r"/dav/zoe/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]{0,80}/", place) for place in found)
 
 
 def test_another_item_whose_uid_only_begins_alike_is_not_taken_for_it(access: Any, servers: Any) -> None:
@@ -235,3 +246,23 @@ def test_an_item_that_is_not_utf8_is_read_as_windows_text() -> None:
     found = Session(httpx.Client(base_url="http://old.test", transport=answer)).get("/c/c.vcf")
     assert found is not None
     assert "Zoé Lefèvre" in found.text
+
+
+OLD_CARD = "BEGIN:VCARD\r\nVERSION:2.1\r\nUID:{0}\r\nN:A;B\r\nFN{1}\r\nEND:VCARD\r\n"
+GUESSED = ";ENCODING=QUOTED-PRINTABLE:Caf=E9"
+
+
+@pytest.mark.parametrize(
+    ("name", "problems"), [(";CHARSET=ISO-8859-1:Café", []), (f"{GUESSED}\r\nNOTE{GUESSED}", ["charset"])]
+)
+def test_a_guess_about_an_old_card_is_said_and_what_xml_has_is_no_guess(
+    ledger: Ledger, name: str, problems: list[str]
+) -> None:
+    old = FakeDav({"/old/": "", "/old/c/": "addressbook"}, {"/old/c/1.vcf": OLD_CARD.format("u", name).encode()})
+    new = FakeDav({"/new/": ""})
+    one_pass(ledger, "zoe", old, new)
+    [text] = [data.decode() for data in new.items.values()]
+    assert "FN:Café\r\n" in text
+    found = store.problems(ledger)
+    assert [problem.kind for problem in found] == problems
+    assert all("line 5: FN" in problem.explanation and "line 6: NOTE" in problem.explanation for problem in found)

@@ -1,10 +1,11 @@
 """Two runs never work on the calendars of one account at the same time."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bascule.calendars import CalendarsFailed, sync_account, sync_accounts
+from bascule.calendars import CalendarsFailed, __main__, sync_account, sync_accounts
 from bascule.ledger import Ledger, leases
 from calendar_items import event
 
@@ -49,7 +50,24 @@ def test_a_tasks_next_try_takes_its_own_lease_over(servers: Any, access: Any, le
         assert sync_account(access, ledger, "zoe", owner="transfer/day/calendars").collections == 1
 
 
-def test_an_account_that_is_held_holds_back_no_other(servers: Any, access: Any, ledger: Ledger) -> None:
+def test_the_command_line_beside_a_task_is_refused_with_a_sentence(
+    access: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BASCULE_LEDGER", ledger.url)
+    monkeypatch.setenv("BASCULE_SITE", str(Path(__file__).parents[3] / "lab" / "site.yaml"))
+    monkeypatch.setattr("bascule.tasks.accounts.names", lambda run: ["zoe"])
+    monkeypatch.setattr(__main__, "to_standard_error", lambda _: None)  # it is the whole process's
+    with leases.lease(ledger, "zoe", "transfer/day/migrate_calendars", of="calendars"):
+        assert __main__.main(["sync"]) == 1
+    said = capsys.readouterr().err
+    assert "the calendars of zoe is being worked on by transfer/day/migrate_calendars" in said
+    assert "Traceback" not in said
+
+
+def test_an_account_that_is_held_holds_back_no_other(
+    servers: Any, access: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.calendars.sync.set_preferences", lambda *_, **__: 0)
     for name in ("anne", "zoe"):
         servers[0].make(f"/{name}/agenda/", "calendar")
         servers[1].make(f"/{name}/personal/", "calendar")

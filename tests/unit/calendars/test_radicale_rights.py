@@ -4,9 +4,9 @@ import itertools
 from pathlib import Path
 
 import pytest
-from bascule.access import AccessError
-from bascule.calendars.radicale_rights import Rights
-from bascule.calendars.sharing import EVERYBODY, PUBLIC, Grant
+from bascule.calendars.shares.radicale import Rights
+from bascule.calendars.shares.sharing import EVERYBODY, PUBLIC, Grant
+from bascule.hosts.connections import AccessError
 from radicale import config
 from radicale.rights.from_file import Rights as Radicale
 

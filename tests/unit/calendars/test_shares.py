@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from bascule.calendars import sharing, sync_account
-from bascule.calendars.shares import carry_shares
-from bascule.calendars.sharing import Grant
-from bascule.directory import Account
+from bascule.calendars import sync_account
+from bascule.calendars.shares import sharing
+from bascule.calendars.shares.carry import carry_shares
+from bascule.calendars.shares.sharing import Grant
+from bascule.hosts.directory import Account
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import by_hand_lines, shares
 

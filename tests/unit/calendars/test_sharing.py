@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from bascule.calendars import sharing, xml
-from bascule.calendars.sharing import EVERYBODY, PUBLIC, Grant
+from bascule.calendars.dav import xml
+from bascule.calendars.shares import sharing
+from bascule.calendars.shares.sharing import EVERYBODY, PUBLIC, Grant
 from lxml import etree
 
 WRITES = {"PublicModifier", "ConfidentialModifier", "PrivateModifier", "ObjectCreator", "ObjectEraser"}

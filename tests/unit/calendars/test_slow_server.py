@@ -11,10 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
-from bascule.calendars import limits
-from bascule.calendars.dav import DavError, Session
+from bascule.calendars.dav import limits
+from bascule.calendars.dav.client import Session
+from bascule.calendars.dav.http import DavError
 
-from lab.tls import Authority
+from lab.hosts.tls import Authority
 
 DRIPS = 150  # then the answer ends as it should: who waits for it hangs for some seconds, not for ever
 HEAD = b"HTTP/1.1 200 OK\r\n"

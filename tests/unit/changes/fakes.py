@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bascule import site as site_file
-from bascule.access import Access, CommandFailed, Connection, Finished, RemoteHost
 from bascule.changes.base import Change, ChangeFailed, State
+from bascule.hosts.access import Access
+from bascule.hosts.connections import Connection
+from bascule.hosts.ssh import CommandFailed, Finished, RemoteHost
 from bascule.site import Site
 
 SITE = site_file.load(Path(__file__).parents[3] / "lab" / "site.yaml")

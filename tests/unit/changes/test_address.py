@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from bascule.access import Finished
 from bascule.changes import address, probes
 from bascule.changes.address import ServiceAddress
 from bascule.changes.base import ChangeFailed
+from bascule.hosts.ssh import Finished
 
 from tests.unit.changes.fakes import FakeAccess, FakeHost
 
@@ -26,6 +26,9 @@ class Network:
         for name in ("old", "new"):
             host = access.remote(name)
             host.answers |= {
+                "ip -j -4 address show": lambda _, name=name: self._links(name),
+                "ip -j -4 route": "[]",
+                "printenv SSH_CONNECTION": f"203.0.113.1 1 {name} 22",
                 "ip -j address show": lambda _, name=name: self._links(name),
                 "ip address": lambda command, name=name: self._address(command, name),
                 "arping -D": lambda _, name=name: self._duplicates(name),

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from bascule.access import Finished
 from bascule.changes import aliases
 from bascule.changes.aliases import HEADER, AliasMap, entries_of
 from bascule.changes.base import ChangeFailed
 from bascule.changes.files import digest
-from bascule.directory import Account
+from bascule.hosts.directory import Account
+from bascule.hosts.ssh import Finished
 
 from tests.unit.changes.fakes import FakeAccess
 

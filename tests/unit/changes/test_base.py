@@ -1,7 +1,5 @@
 """How any change is run and undone, and what the journal then says: also after crashes and failures."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +11,6 @@ from bascule.ledger import Ledger, journal
 from tests.unit.changes.fakes import FakeAccess, Switch
 
 ORIGIN = journal.Origin("freeze", "run 1", "stop", "postmaster")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    yield opened
-    opened.engine.dispose()
 
 
 @pytest.fixture
@@ -119,7 +110,7 @@ def test_an_unforeseen_error_is_noted_too(ledger: Ledger, world: dict[str, Any])
     with pytest.raises(KeyError):
         base.run(change, ledger, ORIGIN)
     failed = journal.entries(ledger, event="failed")[0]
-    assert (failed.note, failed.after) == ("KeyError: 'units'", {"value": "half"})
+    assert (failed.note, failed.after) == ("a mistake in Bascule ('units'): report it", {"value": "half"})
 
 
 def test_after_a_crash_the_next_try_ends_the_same_act(ledger: Ledger, world: dict[str, Any]) -> None:

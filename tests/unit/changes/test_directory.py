@@ -6,10 +6,10 @@ from typing import Any
 
 import ldap3
 import pytest
-from bascule import directory
 from bascule.changes import ldif
 from bascule.changes.base import ChangeFailed
 from bascule.changes.directory import Destination, KeptDestination
+from bascule.hosts import directory
 
 from tests.unit.changes.fakes import FakeAccess
 

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from bascule.access import CommandFailed, Finished, RemoteHost
 from bascule.changes import files
 from bascule.changes.base import ChangeFailed
+from bascule.hosts.ssh import CommandFailed, Finished, RemoteHost
 
 from tests.unit.changes.fakes import FakeHost
 

@@ -56,7 +56,7 @@ def test_rules_take_effect_before_what_makes_them_last() -> None:
 
 def test_rules_that_nft_refuses_are_not_loaded() -> None:
     access = FakeAccess()
-    from bascule.access import CommandFailed, Finished
+    from bascule.hosts.ssh import CommandFailed, Finished
 
     access.remote("old").answers["nft --check"] = Finished(1, "", "Error: syntax error", 0)
     with pytest.raises(CommandFailed, match="syntax error"):

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from bascule import changes
-from bascule.access import Finished
 from bascule.changes import acts, base, probes
 from bascule.changes.base import Change
+from bascule.hosts.ssh import Finished
 from bascule.ledger import Ledger, journal
 
+from tests.ledgers import empty_ledger
 from tests.unit.changes.fakes import FakeAccess, FakeHost
 from tests.unit.changes.test_address import Network
 from tests.unit.changes.test_aliases import answer_lookups, set_accounts
@@ -162,7 +163,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ledgers(directory: Path) -> Iterator[Ledger]:
     for number in itertools.count():
-        ledger = Ledger(f"sqlite:///{directory / f'{number}.db'}")
+        ledger = Ledger(empty_ledger(directory / f"{number}.db"))
         yield ledger
         ledger.engine.dispose()
 

@@ -5,9 +5,9 @@ import hashlib
 import socket
 
 import pytest
-from bascule.access import CommandFailed, Finished
 from bascule.changes import probes
 from bascule.changes.probes import Answer
+from bascule.hosts.ssh import CommandFailed, Finished
 
 from tests.unit.changes.fakes import FakeHost
 

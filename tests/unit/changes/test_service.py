@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from bascule.access import Finished
 from bascule.changes import service, systemd
 from bascule.changes.base import ChangeFailed
 from bascule.changes.service import ServiceState
+from bascule.hosts.ssh import Finished
 from bascule.site import Site
 
 from tests.unit.changes.fakes import FakeAccess

@@ -1,11 +1,13 @@
 """The virtual machine over a hypervisor in memory."""
 
+import contextlib
 from collections.abc import Sequence
 
 import pytest
 from bascule.changes import probes, virtual_machine
 from bascule.changes.base import ChangeFailed
 from bascule.changes.virtual_machine import VirtualMachineState
+from bascule.hosts.connections import AccessError
 
 from tests.unit.changes.fakes import FakeAccess
 
@@ -45,6 +47,21 @@ def test_a_shutdown_that_somebody_began_is_not_asked_for_twice(access: FakeAcces
     machine = FakeVirsh(access, "in shutdown", steps=5)
     VirtualMachineState(access, "shut off").apply()
     assert (machine.state, machine.verbs) == ("shut off", [])
+
+
+@pytest.mark.parametrize("then", ["shut off", "running"])
+def test_a_request_is_refused_for_good_only_while_the_machine_still_runs(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    machine = FakeVirsh(access)
+
+    def refuse(virsh: virtual_machine.Virsh) -> None:
+        machine.state = then  # an earlier request has ended it between the look and this one
+        raise AccessError("hv: domain is not running")
+
+    monkeypatch.setattr(virtual_machine.Virsh, "shut_down", refuse)
+    with contextlib.nullcontext() if then == "shut off" else pytest.raises(AccessError, match="not running"):
+        VirtualMachineState(access, "shut off").apply()
 
 
 def test_a_machine_that_does_not_shut_down_is_never_destroyed(

@@ -4,10 +4,10 @@ import contextlib
 from typing import Any
 
 import pytest
-from bascule.access import Finished
 from bascule.changes import webmail
 from bascule.changes.base import ChangeFailed
 from bascule.changes.webmail import WebmailRedirect
+from bascule.hosts.ssh import Finished
 
 from tests.unit.changes.fakes import FakeAccess
 

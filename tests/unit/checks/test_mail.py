@@ -6,8 +6,8 @@ from typing import Any
 import imapclient
 import pytest
 from bascule import site
-from bascule.checks import mail
-from bascule.directory import Account
+from bascule.checks.preflight import mail
+from bascule.hosts.directory import Account
 
 SITE = site.load(Path(__file__).parents[3] / "lab" / "site.yaml")
 
@@ -28,3 +28,9 @@ def test_logins_of_the_sample(monkeypatch: pytest.MonkeyPatch, refused: list[str
     found = list(mail.old_server(access))
     assert [finding.level for finding in found] == levels
     assert all(name in found[0].sentence for name in refused)
+
+
+def test_a_login_that_nobody_tried_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "accounts", lambda _: [])
+    access: Any = type("Access", (), {"site": SITE})()
+    assert [finding.level for finding in mail.old_server(access)] == ["failure"]

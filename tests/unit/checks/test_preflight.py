@@ -4,11 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bascule.access import AccessError
-from bascule.checks import hosts, preflight
-from bascule.checks.finding import Finding, failure, ok, some
-from bascule.checks.mail import sample
-from bascule.directory import Account
+from bascule.checks.preflight import postfix, run
+from bascule.checks.preflight.finding import Finding, failure, ok, some
+from bascule.checks.preflight.mail import sample
+from bascule.hosts.connections import AccessError
+from bascule.hosts.directory import Account
+
+from tests.unit.changes.fakes import SITE
 
 
 class FakeAccess:
@@ -27,27 +29,41 @@ class FakeAccess:
 
 def look(monkeypatch: pytest.MonkeyPatch, *groups: list[tuple[str, Any]]) -> list[Finding]:
     access = FakeAccess()
-    monkeypatch.setattr(preflight, "_groups", lambda _: list(groups))
-    found = preflight.preflight(access)  # type: ignore[arg-type]
+    monkeypatch.setattr(run, "_groups", lambda _: list(groups))
+    found = run.preflight(access)  # type: ignore[arg-type]
     assert access.closed == len(groups)
     return found
 
 
 def test_findings_come_in_the_order_of_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = [[("a", lambda _: [ok("a1", "good")]), ("a", lambda _: [ok("a2", "good")])], [("b", lambda _: [])]]
-    assert [finding.subject for finding in look(monkeypatch, *groups)] == ["a1", "a2"]
+    assert [finding.subject for finding in look(monkeypatch, *groups)] == ["a1", "a2", "b"]
 
 
-@pytest.mark.parametrize("trouble", [AccessError("mx can't be reached by SSH"), ZeroDivisionError("a mistake")])
-def test_a_check_that_fails_is_a_finding_and_stops_no_other(
-    monkeypatch: pytest.MonkeyPatch, trouble: Exception
-) -> None:
+def test_a_check_that_could_look_at_nothing_is_not_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    [found] = look(monkeypatch, [("b", lambda _: [])])
+    assert (found.level, found.sentence) == ("warning", "this check found nothing to look at")
+
+
+def test_a_host_is_asked_only_for_what_it_has() -> None:
+    def subjects(host: str) -> set[str]:
+        return {check.func.__name__ for check in run._checks_of(SITE, host)}  # type: ignore[attr-defined]
+
+    assert subjects("web") == {"ssh_and_sudo"}
+    assert subjects("hv") == {"ssh_and_sudo", "virtual_machine"}
+    assert subjects("old") == {"ssh_and_sudo", "units", "users"}
+    assert subjects("mx") >= {"queue_lifetime", "second_pass", "mail_log"}
+
+
+@pytest.mark.parametrize("error", [AccessError("mx can't be reached by SSH"), ZeroDivisionError("a mistake")])
+def test_a_check_that_fails_is_a_finding_and_stops_no_other(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fails(_: Any) -> list[Finding]:
-        raise trouble
+        raise error
 
     found = look(monkeypatch, [("mx", fails), ("mx", lambda _: [ok("mx", "there")])], [("b", lambda _: [ok("b", "x")])])
     assert [(finding.level, finding.subject) for finding in found] == [("failure", "mx"), ("ok", "mx"), ("ok", "b")]
-    assert str(trouble) in found[0].sentence
+    assert str(error) in found[0].sentence
+    assert "ZeroDivisionError" not in found[0].sentence
 
 
 def test_a_check_that_fails_in_the_middle_keeps_what_it_found_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +79,7 @@ def test_a_check_that_fails_in_the_middle_keeps_what_it_found_before(monkeypatch
     [("5d", 432_000), ("12h", 43_200), ("90m", 5400), ("3600s", 3600), ("1w", 604_800), ("2", 172_800)],
 )
 def test_times_as_postfix_writes_them(text: str, seconds: int) -> None:
-    assert hosts.postfix_seconds(text) == seconds
+    assert postfix.postfix_seconds(text) == seconds
 
 
 def test_a_sample_reaches_from_the_first_to_the_last_account() -> None:

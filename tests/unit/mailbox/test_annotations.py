@@ -4,9 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bascule.mailbox import annotations
-from bascule.mailbox.annotations import Annotations
-from bascule.mailbox.parse import Status
+from bascule.mailbox.attributes.metadata import Annotations
+from bascule.mailbox.imap import metadata
+from bascule.mailbox.imap.responses import Status
+from bascule.mailbox.imap.session import Pending
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,7 @@ from bascule.mailbox.parse import Status
     ["/private/comment", "/shared/comment", "/shared/vendor/kolab/color", "/private/a/b/c", '/private/a "b" (c)'],
 )
 def test_entries_that_may_be_named(entry: str) -> None:
-    assert annotations.is_sayable(entry)
+    assert metadata.is_valid(entry)
 
 
 @pytest.mark.parametrize(
@@ -25,11 +26,11 @@ def test_entries_that_may_be_named(entry: str) -> None:
     ],
 )  # fmt: skip
 def test_entries_that_no_server_is_told(entry: str) -> None:
-    assert not annotations.is_sayable(entry)
+    assert not metadata.is_valid(entry)
 
 
 def values(*told: Any) -> dict[str, str]:
-    pending: Any = SimpleNamespace(responses=[[b"*", b"METADATA", b"INBOX", list(told)]])
+    pending = Pending(b"", "", None, responses=[[b"*", b"METADATA", b"INBOX", list(told)]])
     found = Annotations().values(SimpleNamespace(), pending, is_old=True)  # type: ignore[arg-type]
     return {name: value.data.decode() for name, value in found.items()}
 
@@ -48,6 +49,6 @@ def test_answers_that_are_no_pairs_are_survived() -> None:
 
 def test_the_largest_annotation_left_out_is_read() -> None:
     pending: Any = SimpleNamespace(status=Status("OK", "METADATA", b"LONGENTRIES 70000", ""))
-    assert annotations.too_large(pending) == 70_000
+    assert metadata.too_large(pending) == 70_000
     pending.status = Status("OK", "", b"", "done")
-    assert annotations.too_large(pending) == 0
+    assert metadata.too_large(pending) == 0

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 
 import pytest
-from bascule.mailbox import annotations
-from bascule.mailbox.annotations import Annotations
-from bascule.mailbox.errors import ProtocolError, Refused
-from bascule.mailbox.merging import Value
-from bascule.mailbox.rights import People, Rights
-from bascule.mailbox.session import Session
+from bascule.mailbox.attributes.acl import People, Rights
+from bascule.mailbox.attributes.metadata import Annotations
+from bascule.mailbox.attributes.three_way import Value
+from bascule.mailbox.imap import metadata
+from bascule.mailbox.imap.errors import ProtocolError, Refused
+from bascule.mailbox.imap.session import Session
 
-from tests.unit.mailbox.test_hostile_server import Answer, Scripted, after_login, polite, serve
+from tests.imap_relay import Answer, Scripted, after_login, polite
+from tests.unit.mailbox.test_hostile_server import serve
 
 __all__ = ["serve"]
 Serve = Callable[..., tuple[Session, Scripted]]
@@ -21,7 +22,7 @@ def said(*lines: bytes) -> Answer:
 
 
 def test_a_flood_of_annotations_is_not_held(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(annotations, "MOST_HELD", 100_000)
+    monkeypatch.setattr(metadata, "MOST_HELD", 100_000)
     flood = b"* METADATA INBOX (/private/x {50000}\r\n" + b"x" * 50_000 + b")\r\n"
     session, _ = serve(said(*[flood] * 5))
     with pytest.raises(ProtocolError, match="more than 100000 bytes of annotations"):

@@ -1,49 +1,18 @@
 """A server that lies, floods or breaks off: the session ends, and nothing of it is executed, held or believed."""
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from bascule.access import Endpoint, Login
-from bascule.mailbox import wire
-from bascule.mailbox.errors import MailboxFailed, NotUnderstood, ProtocolError, TransientError
-from bascule.mailbox.server import Server
-from bascule.mailbox.session import Session
+from bascule.hosts.login import Endpoint, Login
+from bascule.mailbox.imap import connection
+from bascule.mailbox.imap.errors import MailboxFailed, NotUnderstood, ProtocolError, TransientError
+from bascule.mailbox.imap.login import log_in
+from bascule.mailbox.imap.server import Server
+from bascule.mailbox.imap.session import Session
 
-Answer = Callable[[bytes], bytes]  # a command line -> what the server says
-CAPABILITY = b"* CAPABILITY IMAP4rev1 LITERAL+ MULTIAPPEND UIDPLUS\r\n"
-
-
-class Scripted:
-    """A server that answers each line by a function, and remembers the lines."""
-
-    def __init__(self, answer: Answer, greeting: bytes = b"* OK ready\r\n") -> None:
-        self.lines: list[bytes] = []
-        self._answer, self._greeting = answer, greeting
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            client, _ = self._listener.accept()
-            with client, client.makefile("rb") as lines:
-                client.sendall(self._greeting)
-                for line in lines:
-                    self.lines.append(line)
-                    client.sendall(self._answer(line))
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def polite(line: bytes) -> bytes:
-    tag, _, rest = line.partition(b" ")
-    return (CAPABILITY if rest.startswith(b"CAPABILITY") else b"") + tag + b" OK done\r\n"
+from tests.imap_relay import Answer, Scripted, after_login, polite
 
 
 @pytest.fixture
@@ -54,21 +23,11 @@ def serve() -> Iterator[Callable[..., tuple[Session, Scripted]]]:
             server = Scripted(answer, greeting)
             stack.callback(server.close)
             endpoint = Endpoint("127.0.0.1", server.port, "plain", timeout=5.0)
-            session = Session(Server(endpoint, Login("ann", "secret")))
+            session = log_in(Server(endpoint, Login("ann", "secret")))
             stack.callback(session.close)
             return session, server
 
         yield start
-
-
-def after_login(answer: Answer) -> Answer:
-    """Polite until the login is over."""
-
-    def reply(line: bytes) -> bytes:
-        verb = line.split(b" ")[1].strip()
-        return polite(line) if verb in (b"CAPABILITY", b"LOGIN") else answer(line)
-
-    return reply
 
 
 def test_bad_ends_the_connection_at_once(serve: Callable[..., tuple[Session, Scripted]]) -> None:
@@ -81,7 +40,7 @@ def test_bad_ends_the_connection_at_once(serve: Callable[..., tuple[Session, Scr
 def test_a_line_without_end_is_not_held(
     serve: Callable[..., tuple[Session, Scripted]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(connection, "LONGEST_LINE", 100_000)
     session, _ = serve(after_login(lambda line: b"* " + b"x" * 1_000_000))
     with pytest.raises(ProtocolError, match="line of more than"):
         session.run(b"NOOP")
@@ -140,4 +99,4 @@ def test_no_server_at_all() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(TransientError, match="can't be reached"):
-        Session(Server(Endpoint("127.0.0.1", port, "plain", timeout=2.0), Login("ann", "secret")))
+        log_in(Server(Endpoint("127.0.0.1", port, "plain", timeout=2.0), Login("ann", "secret")))

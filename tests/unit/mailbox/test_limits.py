@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from bascule.mailbox.limits import AHEAD, Pace, Rate
+from bascule.mailbox.throttle import AHEAD, Pace, Rate
 
 
 class Schedule:

@@ -1,9 +1,16 @@
-"""Quotas as servers tell them, what is proposed when a mailbox does not fit, and the gate at which copies wait."""
+"""Quotas as servers tell them, what is proposed when a mailbox does not fit, and the copies that wait till then."""
 
 from typing import Any
 
 import pytest
-from bascule.mailbox.quota import Gate, Quota, Shortage, strictest
+from bascule.mailbox.imap import quota
+from bascule.mailbox.imap.quota import Quota
+from bascule.mailbox.imap.session import Pending
+from bascule.mailbox.quota import HeldCopies, Shortage
+
+
+def strictest(responses: list[list[Any]]) -> Quota:
+    return quota.strictest(Pending(b"", "", None, responses=responses))
 
 
 def told(root: bytes, *resources: Any) -> list[Any]:
@@ -51,12 +58,12 @@ def test_the_proposal_leaves_space_and_never_gives_less_than_old(octets: int, ol
     assert short.proposed == mebibytes * 1_048_576
 
 
-def test_copies_wait_at_the_gate() -> None:
+def test_copies_wait_until_they_are_released() -> None:
     begun: list[str] = []
-    gate = Gate()
-    gate.hold(2, 100, lambda: begun.append("INBOX"))
-    gate.hold(1, 50, lambda: begun.append("Sent"))
-    assert (gate.messages, gate.octets, begun) == (3, 150, [])
-    gate.open()
-    gate.open()
+    held = HeldCopies()
+    held.hold(2, 100, lambda: begun.append("INBOX"))
+    held.hold(1, 50, lambda: begun.append("Sent"))
+    assert (held.messages, held.octets, begun) == (3, 150, [])
+    held.release()
+    held.release()
     assert begun == ["INBOX", "Sent"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from bascule.sieve.language import all_roles, table
-from bascule.sieve.managesieve import Answer as ManageSieveAnswer
-from bascule.sieve.managesieve import ManageSieveError, Refused, Verdict
+from bascule.sieve.managesieve import Refused, Verdict
+from bascule.sieve.managesieve_answers import Answer, ManageSieveError
 from bascule.sieve.plan import read
 from bascule.sieve.syntax import SieveSyntaxError, parse
 
@@ -20,15 +20,31 @@ class Server:
     refuses: str = ""  # a response code with which PUTSCRIPT is refused
     breaks_at: int = 0
     redirects: int | None = None
+    modified_utf7: bool | None = False
+    procmail: str | None = None
+    refused: dict[str, str] = field(default_factory=dict)  # a script that is not given, and why
+    refuses_active: str = ""  # a response code with which SETACTIVE is refused
+    breaks_over: bytes = b""  # the connection breaks when a script with these octets is given or compiled
     warns: bytes = b""  # a script with these octets in it is warned of
 
     def scripts(self) -> dict[str, bool]:
         return {name: name == self.active for name in self.stored}
 
     def get(self, name: str) -> bytes:
+        if name in self.refused:
+            raise Refused("GETSCRIPT", Answer("NO", "", words=self.refused[name]))
+        self._survive(self.stored[name])
         return self.stored[name]
 
+    def reopen(self) -> None:
+        self.log.append("reopened")
+
+    def _survive(self, script: bytes) -> None:
+        if self.breaks_over and self.breaks_over in script:
+            raise ManageSieveError("the connection broke")
+
     def check(self, script: bytes) -> Verdict:
+        self._survive(script)
         try:
             parsed = parse(read(script))
         except SieveSyntaxError as error:
@@ -47,7 +63,7 @@ class Server:
 
     def put(self, name: str, script: bytes) -> Verdict:
         if self.refuses:
-            raise Refused("PUTSCRIPT", ManageSieveAnswer(False, self.refuses, "no"))
+            raise Refused("PUTSCRIPT", Answer("NO", self.refuses, words="no"))
         verdict = self.check(script)
         if verdict.accepted:
             self._change(f"put {name}")
@@ -55,6 +71,8 @@ class Server:
         return verdict
 
     def set_active(self, name: str) -> None:
+        if self.refuses_active:
+            raise Refused("SETACTIVE", Answer("NO", self.refuses_active, words="no"))
         self._change(f"activate {name or '-'}")
         self.active = name or None
 

@@ -14,6 +14,7 @@ BUSY_SECONDS = 10  # of a busy machine's processor, for two of a quiet one; more
 
 FOLDERS = FolderMap(
     {
+        "INBOX": "INBOX",
         "INBOX.Travail": "Travail",
         "INBOX.Archives": "Archives",
         "INBOX.R&D": "R&D",
@@ -23,6 +24,7 @@ FOLDERS = FolderMap(
     old_separator=".",
     new_separator="/",
     old_prefix="INBOX.",
+    modified_utf7=True,
 )
 CONTEXT = Context(
     folders=FOLDERS,
@@ -108,6 +110,25 @@ def hostile() -> dict[str, bytes]:
     }
 
 
+def hostile_recipes() -> dict[str, str]:
+    """procmailrc files that give their reader as much work as they can, by name."""
+    return {
+        "blanks behind the flags": f":0{' ' * 1_000_000}!\n",
+        "recipes": ":0\n* ^Subject:.*a\nb\n" * 16_000,
+        "conditions": ":0\n" + "* ^Subject:.*a\n" * 50_000 + "b\n",
+        "a long condition": f":0\n* ^Subject:.*{'a' * 1_000_000}\nb\n",
+        "parentheses": f":0\n* ^Subject:.*{'(' * 900}{')' * 900}\nb\n",
+        "ways to begin": f":0\n* ^Subject:{'(( *)*)*' * 240}x\nb\n",
+        "texts to be": f":0\n* ^Subject:.*{'(a|b)' * 390}\nb\n",
+        "blocks in blocks": ":0\n{\n" * 50_000,
+        "a line that goes on": f":0\n* ^Subject:.*{'a' + chr(92) + chr(10)}" * 50_000,
+        "quotes": ":0\n" + '"a' * 100_000 + "\n",
+        "a variable that doubles": "X=ab\n" + "X=$X$X\n" * 60 + ":0\n$X\n",
+        "a variable many times": f"X={'a' * 1900}\n:0\n{'$X' * 500_000}\n",
+        "opened comments": "/*" * 400_000 + "\n:0\nb\n",
+    }
+
+
 @functools.cache
 def megabytes() -> dict[str, str]:
     """Scripts of about a megabyte that give one rule after the other as much work as they can, by name."""
@@ -121,14 +142,23 @@ def megabytes() -> dict[str, str]:
         "extensions": 'require "imapflags"; require "a";\n',
         "asked extensions": 'if ihave "x" { fileinto "y"; }\n',
         "Latin-1": 'if header :is "\udce9" "b" { keep; }\n',
+        "old notifications": 'notify :options "a@b.c";\n',
+        "notifications by the message": 'notify :options "a@b.c" :message "$from$";',
+        "notifications that are cancelled": "denotify;",
+        "addresses": 'redirect "A <a@old.obs.test>"; vacation :addresses ["a@old.obs.test", "a@obs.test"] "x";\n',
         "answers": 'vacation :from "a@old.obs.test" "x";\n',
     }
-    head = 'require ["include", "variables", "imapflags", "encoded-character"];\n'
+    head = 'require ["include", "variables", "imapflags", "encoded-character", "notify"];\n'
     found = {name: head + part * (1_000_000 // len(part)) for name, part in parts.items()}
     nested = 34_000
     return found | {
         "a folder of many levels": f'fileinto "INBOX{".a" * 500_000}";',
         "a folder in modified UTF-7": f'fileinto "{"&AOk-" * 200_000}";',
         "characters by number": head + f'fileinto "{"${hex:41}" * 110_000}{"${hex:" * 10_000}";',
+        "folders that are asked about": 'fileinto "A/B";\n' * 60_000,
+        "a folder of many levels with new's separator": f'fileinto "INBOX{".a" * 400_000}/b";',
+        "addresses in one": f'redirect "{"a@b " * 250_000}";',
+        "comments in an address": f'redirect "a@b{" (x)" * 250_000}y";',
+        "URIs": f'notify "mailto:{"a@old.obs.test," * 60_000}";',
         "nested redirections": 'if true { redirect "a@b.c"; ' * nested + "}" * nested,
     }

@@ -1,9 +1,10 @@
 """What `sieve-test` says, read; and what counts as a difference."""
 
 import pytest
-from bascule.access import AccessError, Finished
+from bascule.hosts.connections import AccessError
+from bascule.hosts.ssh import Finished
 from bascule.sieve.actions import Action, as_on_new, read_actions
-from bascule.sieve.behaviour import Proof
+from bascule.sieve.differential_test import Proof
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.model import Context
 from bascule.sieve.plan import Plan
@@ -79,7 +80,7 @@ _told = _ok
 
 def compared(host: Host, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
     message = Message(b"Subject: x\r\n\r\n", "<1@x> | x")
-    monkeypatch.setattr("bascule.sieve.behaviour.recent_messages", lambda *_: [message])
+    monkeypatch.setattr("bascule.sieve.differential_test.recent_messages", lambda *_: [message])
     folders = FolderMap({}, ".", "/", "INBOX.", "")
     Proof(host, None).compare("marie", plan, {}, Context(folders))  # type: ignore[arg-type]
     return plan
@@ -148,6 +149,18 @@ def test_an_address_of_the_old_host_is_expected_to_change() -> None:
         Action("redirect to: <a@obs.test>"),
         Action("redirect to: <a@old.obs.test.fr>"),
     }
+
+
+def test_an_address_that_was_there_under_both_domains_is_told_once() -> None:
+    old = frozenset({Action("send notification (To: me@old.test) (To: me@new.test) (subject: x)")})
+    new = frozenset({Action("send notification (To: me@new.test) (subject: x)")})
+    assert as_on_new(old, FolderMap(), {"old.test": "new.test"}) == new
+
+
+@pytest.mark.parametrize("folder", ["Work ", "Work\xa0", " Work", "a\x0bb", "a\u2028b"])
+def test_blanks_belong_to_a_folders_name(folder: str) -> None:
+    told = f"Performed actions:\n\n * store message in folder: {folder}\n\nImplicit keep:\n"
+    assert read_actions(told) == {Action("store message in folder:", folder)}
 
 
 def test_a_host_that_cannot_run_filters_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Where a server keeps the scripts for everybody, as its own configuration says."""
 
 import pytest
-from bascule.access import AccessError, Finished
+from bascule.hosts.connections import AccessError
+from bascule.hosts.ssh import Finished
 from bascule.sieve.global_scripts import GlobalScripts
 
 FILES = {"/srv/global/site.sieve": b"keep;\n", "/srv/global/\xe9t\xe9.sieve": b"# \xe9\n"}

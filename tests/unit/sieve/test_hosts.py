@@ -4,8 +4,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from bascule.access import Finished
-from bascule.sieve.hosts import AT_ONCE, SharedHost
+from bascule.hosts.ssh import Finished
+from bascule.sieve.shared import AT_ONCE, SharedHost
 
 
 class Host:

@@ -5,7 +5,8 @@ from bascule.sieve.convert import convert
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import Verdict
 from bascule.sieve.model import Context, Finding
-from bascule.sieve.plan import make, problem
+from bascule.sieve.plan import make
+from bascule.sieve.script_problem import problem
 
 INCLUDING = 'require "include";\ninclude :global "site";\n'
 FOUR = "".join(f'redirect "{name}@example.org";\n' for name in "abcd")
@@ -115,7 +116,8 @@ def test_includes_in_circles_and_chains_end() -> None:
 
 
 LEFT_OUT = Context(
-    folders=FolderMap({"INBOX.A": "A"}, ".", "/", "INBOX.", ""), left_out=frozenset({"INBOX.Été", "INBOX.B"})
+    folders=FolderMap({"INBOX.A": "A"}, ".", "/", "INBOX.", "", modified_utf7=True),
+    left_out=frozenset({"INBOX.Été", "INBOX.B"}),
 )
 
 

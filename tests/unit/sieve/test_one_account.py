@@ -1,20 +1,24 @@
 """One account's pass: what is put, what is asked, what a decision does, and that a second pass changes nothing."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from bascule.access import AccessError
-from bascule.ledger import Ledger, filters, problems
-from bascule.ledger.journal import Origin
-from bascule.ledger.problems import Option
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger, filters
+from bascule.problems import store
+from bascule.problems.kinds import kinds as all_kinds
+from bascule.problems.model import Option, State
+from bascule.sieve.account_sync import AccountPass, AccountResult
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import ManageSieveError
 from bascule.sieve.model import Choice
-from bascule.sieve.one_account import CHANGED_ON_NEW, OTHER_ACTIVE, REFUSED, AccountPass, AccountResult
-from bascule.sieve.page import render
-from bascule.sieve.plan import NEEDS_A_LOOK, NEVER_MATCHES, NEVER_RAN, NOT_COMPILING, NOT_PARSABLE, WARNING
+from bascule.sieve.questions import CHANGED_ON_NEW, OTHER_ACTIVE, REFUSED
+from bascule.sieve.script_problem import NEEDS_A_LOOK, NEVER_MATCHES, NEVER_RAN, NOT_COMPILING, NOT_PARSABLE, WARNING
+from bascule.views import filters as filters_page
+from bascule.views.language import Reader
 
+from tests.deciding import decide
+from tests.unit.problems.doors import DOORS
 from tests.unit.sieve.fakes import Server
 
 FILING = b'require "fileinto";\r\nfileinto "INBOX.A";\r\n'
@@ -29,11 +33,6 @@ Run = Callable[..., AccountResult]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-
-
-@pytest.fixture
 def run(ledger: Ledger) -> Run:
     def go(old: Server, new: Server, *, dry_run: bool = False, never_matching: Choice = "ask") -> AccountResult:
         folders = FolderMap({}, ".", "/", "INBOX.", "")
@@ -43,17 +42,14 @@ def run(ledger: Ledger) -> Run:
     return go
 
 
-def decide(ledger: Ledger, option: Option = Option.APPLY, **values: object) -> None:
-    (problem,) = problems.problems(ledger)
-    values = problem.proposal | values
-    with ledger.session() as session:
-        problems.decide(
-            session, problem.id, option, values, decided_by="anne", source="page", origin=Origin("problems")
-        )
+def choose(ledger: Ledger, door: str, do: str) -> None:
+    """What the one open problem's field `do` shall say; what is proposed needs no edit."""
+    (problem,) = store.problems(ledger)
+    DOORS[door](ledger, problem, Option.APPLY, {} if problem.proposal.do == do else {"do": do})
 
 
-def kinds(ledger: Ledger, state: problems.State = "open") -> list[str]:
-    return [problem.kind for problem in problems.problems(ledger, states=(state,))]
+def kinds(ledger: Ledger, state: State = "open") -> list[str]:
+    return [problem.kind for problem in store.problems(ledger, states=(state,))]
 
 
 def test_a_filter_is_converted_put_and_activated(ledger: Ledger, run: Run) -> None:
@@ -102,8 +98,8 @@ def test_a_rule_that_never_matches_is_carried_as_it_is_until_decided(ledger: Led
     old, new = Server({"main": DEAD}, "main"), Server()
     assert run(old, new).problems == 1
     assert (new.stored["main"], new.active) == (DEAD_MAPPED, "main")
-    (problem,) = problems.problems(ledger)
-    assert (problem.kind, problem.proposal) == (NEVER_MATCHES, {"action": "repair", "text": REPAIRED.decode()})
+    (problem,) = store.problems(ledger)
+    assert (problem.kind, problem.proposal.stored()) == (NEVER_MATCHES, {"action": "repair", "text": REPAIRED.decode()})
     assert "line 2" in problem.explanation
 
 
@@ -113,13 +109,9 @@ def test_a_script_that_includes_one_that_is_not_carried_is_asked_until_that_is_r
     including = b'require "include";\r\ninclude "sub";\r\n'
     old, new = Server({"main": including, "sub": BROKEN}, "main"), Server()
     assert run(old, new).problems == 2
-    found = {problem.subject: problem for problem in problems.problems(ledger)}
+    found = {problem.subject: problem for problem in store.problems(ledger)}
     assert "includes 'sub', which is not among the account's scripts on the new server" in found["main"].explanation
-    with ledger.session() as session:
-        problems.decide(
-            session, found["sub"].id, Option.APPLY, found["sub"].proposal, decided_by="anne", source="page",
-            origin=Origin("problems"),
-        )  # fmt: skip
+    decide(ledger, found["sub"])
     assert run(old, new).problems == 0
     assert (new.stored, new.active) == ({"main": including, "sub": MENDED}, "main")
     assert kinds(ledger) == []
@@ -140,7 +132,7 @@ def test_the_repair_is_put_by_decision(ledger: Ledger, run: Run) -> None:
 def test_the_behaviour_is_kept_by_decision(ledger: Ledger, run: Run) -> None:
     old, new = Server({"main": DEAD}, "main"), Server()
     run(old, new)
-    decide(ledger, Option.LEAVE_OUT)
+    decide(ledger, option=Option.LEAVE_OUT)
     assert run(old, new).problems == 0
     assert new.stored["main"] == DEAD_MAPPED
 
@@ -194,7 +186,7 @@ def test_what_is_no_script_is_left_out_by_decision(ledger: Ledger, run: Run) -> 
     old, new = Server({"main": b"<html>"}, "main"), Server()
     assert run(old, new).problems == 1
     assert kinds(ledger) == [NOT_PARSABLE]
-    decide(ledger, Option.LEAVE_OUT)
+    decide(ledger, option=Option.LEAVE_OUT)
     assert run(old, new).problems == 0
     assert (new.stored, new.active) == ({}, None)
     assert kinds(ledger, "settled") == [NOT_PARSABLE]
@@ -203,7 +195,7 @@ def test_what_is_no_script_is_left_out_by_decision(ledger: Ledger, run: Run) -> 
 def test_what_the_new_server_refuses_is_a_problem_with_its_words(ledger: Ledger, run: Run) -> None:
     new = Server()
     run(Server({"main": b'if header "A" "error-here" { keep; }'}, "main"), new)
-    (problem,) = problems.problems(ledger)
+    (problem,) = store.problems(ledger)
     assert (problem.kind, problem.server_words) == (NOT_COMPILING, "line 1: error: unknown Sieve capability.")
     assert new.stored == {}
 
@@ -211,7 +203,7 @@ def test_what_the_new_server_refuses_is_a_problem_with_its_words(ledger: Ledger,
 def test_a_look_again_withdraws_what_was_repaired_by_hand(ledger: Ledger, run: Run) -> None:
     old, new = Server({"main": BROKEN}, "main"), Server()
     run(old, new)
-    decide(ledger, Option.LOOK_AGAIN)
+    decide(ledger, option=Option.LOOK_AGAIN)
     old.stored["main"] = FILING
     assert run(old, new).problems == 0
     assert (kinds(ledger, "withdrawn"), new.stored["main"]) == ([NEVER_RAN], FILED)
@@ -231,6 +223,7 @@ def test_a_filter_changed_on_new_since_bascule_put_it_is_not_overwritten(ledger:
     assert new.stored["main"] == b"stop;"
 
 
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(
     ("action", "stored"),
     [
@@ -240,11 +233,11 @@ def test_a_filter_changed_on_new_since_bascule_put_it_is_not_overwritten(ledger:
     ],
 )
 def test_a_beta_testers_filter_goes_by_decision(
-    ledger: Ledger, run: Run, action: str, stored: dict[str, bytes]
+    ledger: Ledger, run: Run, door: str, action: str, stored: dict[str, bytes]
 ) -> None:
     old, new = Server({"main": FILING}, "main"), Server({"main": b"stop;"}, "main")
     run(old, new)
-    decide(ledger, do=action)
+    choose(ledger, door, action)
     assert run(old, new).problems == 0
     assert (new.stored, new.active) == (stored, "main")
     new.log.clear()
@@ -258,27 +251,31 @@ def test_an_untouched_copy_of_the_original_on_new_may_be_replaced(ledger: Ledger
     assert (new.stored["main"], new.active) == (FILED, "main")
 
 
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(("action", "active"), [("leave it so", "mine"), ("as on the old server", "main")])
-def test_another_active_filter_on_new_stays_until_decided(ledger: Ledger, run: Run, action: str, active: str) -> None:
+def test_another_active_filter_on_new_stays_until_decided(
+    ledger: Ledger, run: Run, door: str, action: str, active: str
+) -> None:
     old, new = Server({"main": FILING}, "main"), Server({"mine": b"stop;"}, "mine")
     assert run(old, new).problems == 1
     assert (new.active, kinds(ledger)) == ("mine", [OTHER_ACTIVE])
-    decide(ledger, do=action)
+    choose(ledger, door, action)
     assert run(old, new).problems == 0
     assert new.active == active
     assert run(old, new).problems == 0
 
 
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(("action", "active"), [("leave it so", None), ("as on the old server", "main")])
 def test_a_filter_switched_off_on_new_stays_off_until_decided(
-    ledger: Ledger, run: Run, action: str, active: str | None
+    ledger: Ledger, run: Run, door: str, action: str, active: str | None
 ) -> None:
     old, new = Server({"main": FILING}, "main"), Server()
     run(old, new)
     new.active = None
     assert run(old, new).problems == 1
     assert (new.active, kinds(ledger)) == (None, [OTHER_ACTIVE])
-    decide(ledger, do=action)
+    choose(ledger, door, action)
     assert run(old, new).problems == 0
     assert new.active == active
     assert run(old, new).problems == 0
@@ -348,11 +345,11 @@ def test_octets_that_are_not_utf_8_are_kept_until_decided(ledger: Ledger, run: R
 def test_the_page_shows_everything_and_escapes_it(ledger: Ledger, run: Run) -> None:
     hostile = b"# <script>alert(1)</script>\n" + DEAD
     run(Server({"main": hostile}, "main"), Server())
-    html = render(ledger, "marie")
+    html = filters_page.alone(ledger, "marie", Reader.of("en", "UTC"))
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "is &#39;A&#39; on the new server" in html
-    assert NEVER_MATCHES in html
+    assert all_kinds()[f"sieve/{NEVER_MATCHES}"].name in html
 
 
 def test_a_repair_taken_as_proposed_follows_a_folder_renamed_later(ledger: Ledger) -> None:
@@ -394,16 +391,16 @@ def test_the_compilers_warnings_are_a_problem(ledger: Ledger, run: Run, script: 
     new = Server(warns=b"odd")
     old = Server({"main": script}, "main")
     assert run(old, new).problems == 1
-    (problem,) = problems.problems(ledger)
+    (problem,) = store.problems(ledger)
     assert (problem.kind, problem.server_words) == (WARNING, "this is odd.")
     assert (new.stored, new.active) == ({"main": script.replace(b"INBOX.", b"")}, "main")
-    decide(ledger, Option.LEAVE_OUT)
+    decide(ledger, option=Option.LEAVE_OUT)
     assert run(old, new).problems == 0
 
 
 def test_of_thousands_of_places_the_first_are_told(ledger: Ledger, run: Run) -> None:
     many = b'if exists "Subject:" { stop; }\r\n' * 1000
     run(Server({"main": many}, "main"), Server())
-    (problem,) = problems.problems(ledger)
+    (problem,) = store.problems(ledger)
     assert len(problem.explanation) < 4000
     assert "and 980 more such places" in problem.explanation

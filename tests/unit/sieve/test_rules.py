@@ -52,7 +52,7 @@ def test_an_extension_without_words_is_told_rather_than_cut() -> None:
     ],
 )  # fmt: skip
 def test_comments_inside_what_is_rewritten_are_kept(text: str, kept: list[str]) -> None:
-    converted, _ = rules_of(text, Context())
+    converted, _ = rules_of(text, Context(repairs={"require-conflict": "repair"}))
     assert converted != text
     assert all(converted.count(comment) == 1 for comment in kept)
     assert convert(converted).text == converted
@@ -82,25 +82,6 @@ def test_every_rule_is_explained() -> None:
 def test_edits_that_overlap_are_refused() -> None:
     with pytest.raises(ValueError, match="overlap"):
         apply("abcdef", [Edit(0, 3, "x", "r", ""), Edit(2, 4, "y", "r", "")])
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("INBOX", "INBOX"),
-        ("Inbox", "INBOX"),
-        ("INBOX.A", "Dossiers/A"),
-        ("INBOX.A.b.c", "Dossiers/A/b/c"),
-        ("INBOX.Réunions", "Meetings"),
-        ("INBOX.Réunions.2018.été", "Meetings/2018/été"),
-        ("INBOX.Réunions2", "Dossiers/Réunions2"),
-        ("Meetings", "Meetings"),
-        ("ailleurs.x", "Dossiers/ailleurs/x"),
-    ],
-)
-def test_folder_names_go_the_way_of_their_folders(old: str, new: str) -> None:
-    folders = FolderMap({"INBOX.Réunions": "Meetings"}, ".", "/", "INBOX.", "Dossiers/")
-    assert folders.new_name(old) == new
 
 
 @pytest.mark.parametrize(
@@ -135,3 +116,82 @@ def test_modified_utf_7_is_recognised(name: str, decoded: str | None) -> None:
 )
 def test_old_words_become_those_of_the_standard(before: str, after: str) -> None:
     assert rules_of(before, Context()) == (after, [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('["moi@obs.test", "moi@old.obs.test"]', '["moi@obs.test"]'),
+        ('["MOI@old.obs.test", "moi@obs.test", "b@old.obs.test"]', '["moi@obs.test", "b@obs.test"]'),
+        ('["a@old.obs.test", "A@OLD.obs.test"]', '["a@obs.test"]'),
+        ('["Moi <moi@old.obs.test>", /* et */ "moi@obs.test"]', '["Moi <moi@obs.test>", /* et */ "moi@obs.test"]'),
+    ],
+)
+def test_no_address_stands_twice_after_an_edit(before: str, after: str) -> None:
+    script = 'require "vacation";\nvacation :addresses %s "Absent";\n'
+    assert rules_of(script % before, Context(old_hosts={"old.obs.test": "obs.test"})) == (script % after, [])
+
+
+def test_addresses_of_notifications_and_variables_get_the_new_domain_in_their_places() -> None:
+    script = (
+        'require ["enotify", "variables"];\nset "m" "Moi <moi@old.obs.test>";\nredirect "${m}";\n'
+        'notify :from "${m}" "mailto:a@old.obs.test?cc=b%40old.obs.test&body=c@old.obs.test";\n'
+    )
+    text, asked = rules_of(script, Context(old_hosts={"old.obs.test": "obs.test"}))
+    assert asked == []
+    assert text.count("old.obs.test") == 1  # in the text of the notification
+    assert '"Moi <moi@obs.test>"' in text and '"mailto:a@obs.test?cc=b%40obs.test&body=c@old.obs.test"' in text
+
+
+def test_a_notification_that_can_not_be_carried_holds_nothing_else_back() -> None:
+    script = 'require ["notify", "fileinto"];\nif true { notify :message "*/ $text$"; }\nfileinto "A";\n'
+    text, asked = rules_of(script, Context(extensions=frozenset({"enotify", "fileinto"})))
+    assert asked == ["notify-unsupported"]
+    assert text == (
+        'require ["enotify", "fileinto"];\n'
+        'if true { /* not carried over: notify :message "* / $text$"; */ }\nfileinto "A";\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("offered", "on_old", "said"),
+    [
+        ({"fileinto"}, None, "acts no more"),
+        ({"fileinto"}, {"duplicate"}, "acts no more"),
+        ({"fileinto"}, {"fileinto"}, ""),
+        ({"duplicate"}, {"duplicate"}, ""),
+        ({"duplicate"}, {"fileinto"}, "for the first time"),
+        ({"duplicate"}, None, ""),
+        (None, None, ""),
+    ],
+)
+def test_what_ihave_asks_for_is_told_where_only_one_server_has_it(
+    offered: set[str] | None, on_old: set[str] | None, said: str
+) -> None:
+    script = 'require "ihave";\nif ihave "duplicate" { if duplicate { discard; } }\n'
+    context = Context(
+        extensions=None if offered is None else frozenset(offered | {"ihave"}),
+        old_extensions=None if on_old is None else frozenset(on_old),
+    )
+    messages = [finding.message for finding in convert(script, context).findings]
+    assert [said in message for message in messages] == ([True] if said else [])
+
+
+@pytest.mark.parametrize("extension", ["imapflags", "notify", "vnd.dovecot.duplicate"])
+def test_an_old_word_stays_where_the_new_server_has_only_that(extension: str) -> None:
+    script = f'require ["{extension}"];\nkeep;\n'
+    assert convert(script, Context(extensions=frozenset({extension}))).text == script
+
+
+@pytest.mark.parametrize(
+    ("name", "proposed"),
+    [
+        ("INBOX.Archive.${y}.${m}", "Archive/${y}/${m}"),
+        ("INBOX.Work.${y}.x/y", "Projects/${y}/x_y"),
+        ("${y}.a", "${y}/a"),
+    ],
+)
+def test_the_levels_of_a_name_with_variables_are_mapped(name: str, proposed: str) -> None:
+    script = f'require ["fileinto", "variables"];\nif header :matches "X" "*-*" {{ fileinto "{name}"; }}\n'
+    folders = FolderMap({"INBOX": "INBOX", "INBOX.Work": "Projects"}, ".", "/", "INBOX.", "")
+    assert f'"{proposed}"' in convert(script, Context(folders=folders)).proposed

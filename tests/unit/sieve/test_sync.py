@@ -3,23 +3,27 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from bascule.access import AccessError
-from bascule.ledger import Ledger, journal, problems
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger
 from bascule.ledger.leases import lease
-from bascule.ledger.problems import Option, Problem
-from bascule.ledger.report import evidence_lines
-from bascule.sieve import sync
+from bascule.problems import store
+from bascule.problems.evidence import evidence_lines
+from bascule.problems.model import Action, Option, Problem, Proposal
+from bascule.sieve import mailbox_folders, sync
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.sync import LEASE, FilterCounts, Job
+from bascule.site.parts import FoldersPart
+from bascule.text.name_map import Namespace
 
+from tests.deciding import decide
 from tests.unit.sieve.fakes import Server
 
 SCRIPT = b"keep;\n"
+BELOW_INBOX, SLASHES = Namespace(b"INBOX.", b"."), Namespace(b"", b"/")
 
 
 @dataclass
@@ -40,11 +44,6 @@ class Servers:
         yield self.accounts.setdefault(account, Server())
 
     source = connected
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
 def job(ledger: Ledger, old: Servers, new: Servers, **more: Any) -> Job:
@@ -71,7 +70,7 @@ def test_a_fault_over_one_accounts_scripts_is_named_and_all_others_are_done(ledg
     old, new = Servers({"anne": serving(), "bob": serving()}), Servers()
     counts = sync.run(job(ledger, old, new, addresses=addresses), ["anne", "bob"])
     assert list(counts.failed) == ["anne"]
-    assert "ZeroDivisionError" in counts.failed["anne"]
+    assert "a mistake in Bascule" in counts.failed["anne"]
     assert counts.put == 1 and list(new.accounts["bob"].stored) == ["main"]
 
 
@@ -106,33 +105,40 @@ def test_an_accounts_trouble_does_not_stop_the_others(ledger: Ledger) -> None:
     assert (counts.put, counts.failed) == (2, {"b": "gone"})
 
 
-def test_a_folder_left_out_by_decision_becomes_a_problem_of_the_filter_that_files_into_it(ledger: Ledger) -> None:
+def test_a_folder_that_the_mailbox_asks_about_is_asked_about_once(ledger: Ledger) -> None:
+    """Its filter waits for the answer, and follows it."""
     filing = b'require "fileinto";\nfileinto "INBOX.Budget 2019/2020";\n'
     old, new = Servers({"anne": serving(filing)}), Servers()
 
     def one_pass() -> FilterCounts:
-        folders = FolderMap({}, ".", "/", "INBOX.", "")
-        left_out = lambda account: problems.folders_left_out(ledger, account)  # noqa: E731 - as job_for gives it
-        return sync.run(job(ledger, old, new, folder_maps=lambda _: folders, left_out=left_out), ["anne"])
+        folders = mailbox_folders.folder_map(ledger, "anne", BELOW_INBOX, SLASHES, FoldersPart())
+        left_out = mailbox_folders.left_out(ledger, "anne", FoldersPart())
+        return sync.run(job(ledger, old, new, folder_maps=lambda _: folders, left_out=lambda _: left_out), ["anne"])
 
+    def ask(explanation: str) -> None:
+        about = Problem("anne", "mailbox", "folder-name", "INBOX.Budget 2019/2020", "has a separator in it")
+        proposal = Proposal(Action.RENAME, name="Budget 2019-2020")
+        with ledger.session() as session:
+            store.report(session, replace(about, facts={"why": explanation}, proposal=proposal))
+
+    ask("at first")
     assert one_pass().problems == 0
-    with ledger.session() as session:
-        name = Problem("anne", "mailbox", "folder-name", "INBOX.Budget 2019/2020", "has a separator in it")
-        number = problems.report(session, name)
-        problems.decide(
-            session, number, Option.LEAVE_OUT, {}, decided_by="t", source="page", origin=journal.Origin("problems")
-        )
+    decide(ledger, name="Budget 2019-20")
+    assert one_pass().problems == 0
+    assert new.accounts["anne"].stored["main"] == b'require "fileinto";\nfileinto "Budget 2019-20";\n'
+    ask("once more")
+    decide(ledger, option=Option.LEAVE_OUT)
     assert one_pass().waiting == ["anne"]
-    (asked,) = problems.problems(ledger, room="sieve")
+    (asked,) = store.problems(ledger, room="sieve")
     assert "left out of the move by decision" in asked.explanation
-    assert asked.proposal == {"action": "repair", "text": 'require "fileinto";\nfileinto "INBOX";\n'}
-    with ledger.session() as session:
-        problems.decide(
-            session, asked.id, Option.APPLY, asked.proposal, decided_by="t", source="page",
-            origin=journal.Origin("problems"),
-        )  # fmt: skip
+    assert asked.proposal.stored() == {"action": "repair", "text": 'require "fileinto";\nfileinto "INBOX";\n'}
+    decide(ledger)
     assert one_pass().problems == 0
     assert new.accounts["anne"].stored["main"] == b'require "fileinto";\nfileinto "INBOX";\n'
+
+
+def test_a_folder_that_the_site_file_excludes_is_left_out(ledger: Ledger) -> None:
+    assert mailbox_folders.left_out(ledger, "anne", FoldersPart(exclude=["INBOX.A"])) == {"INBOX.A"}
 
 
 @pytest.mark.parametrize(
@@ -148,11 +154,9 @@ def test_a_folder_left_out_by_decision_becomes_a_problem_of_the_filter_that_file
 def test_a_folder_is_left_out_by_the_last_decision_about_it(ledger: Ledger, kinds: list[str], left_out: bool) -> None:
     for kind in kinds:
         with ledger.session() as session:
-            number = problems.report(session, Problem("anne", "mailbox", kind, "INBOX.A", "why"))
-            problems.decide(
-                session, number, Option.LEAVE_OUT, {}, decided_by="t", source="page", origin=journal.Origin("problems")
-            )
-    assert problems.folders_left_out(ledger, "anne") == (frozenset({"INBOX.A"}) if left_out else frozenset())
+            store.report(session, Problem("anne", "mailbox", kind, "INBOX.A", "why"))
+        decide(ledger, option=Option.LEAVE_OUT)
+    assert store.folders_left_out(ledger, "anne") == (frozenset({"INBOX.A"}) if left_out else frozenset())
 
 
 class NoRecord:

@@ -1,25 +1,34 @@
 """`require`: extensions renamed, missing, superfluous, and those that the new server lacks."""
 
-from bascule.sieve.language import needed, required, strings, table
+from bascule.sieve.language import asked_for, needed, required, strings, table
 from bascule.sieve.model import Edit, Report
+from bascule.sieve.reach import reached
+from bascule.sieve.rules.lists import remove_items
 from bascule.sieve.syntax import Node, String, StringList, comments, quote
+
+CONFLICT = "require-conflict"
+REPLACED = ("imapflags", "notify")  # which Pigeonhole takes only without what took their place
 
 
 def requires(report: Report) -> None:
     """Bring the `require` lines in line with what the script needs on the new server; leave them alone if they are."""
     lines = _RequireLines(report)
     lines.rename()
+    lines.rename_asked_for()
     lines.drop_superfluous()
     lines.remove()
+    lines.ask_for_conflicts()
     lines.add_what_rules_need()
     lines.ask_for_missing()
     lines.ask_for_unavailable()
+    lines.tell_of_asked_for()
 
 
 class _RequireLines:
     def __init__(self, report: Report) -> None:
         self.report = report
         self.required = required(report.script)
+        self.asked_for = asked_for(report.script)
         self.needed = needed(report.script)
         self.wanted = {self.new_name(string.value) for _, string in self.required}
         self.dropped: list[tuple[String, str, str]] = []  # string, rule, reason
@@ -36,10 +45,18 @@ class _RequireLines:
                 continue
             reason = f"`{string.value}` is `{new}` now"
             if new in there:
-                self.dropped.append((string, "extension-renamed", reason))
+                rule = CONFLICT if string.value in REPLACED else "extension-renamed"
+                self.dropped.append((string, rule, reason))
             else:
                 self.report.edit(string.start, string.end, quote(new), "extension-renamed", reason)
                 there.add(new)
+
+    def rename_asked_for(self) -> None:
+        for _, string in self.asked_for:
+            new = self.new_name(string.value)
+            if new != string.value:
+                reason = f"`{string.value}` is `{new}` now"
+                self.report.edit(string.start, string.end, quote(new), "extension-renamed", reason)
 
     def drop_superfluous(self) -> None:
         """What nothing uses goes only if the new server lacks it: else it does no harm."""
@@ -65,24 +82,20 @@ class _RequireLines:
                     node.start, self._line_end(node), self._kept(node.start, node.end), *gone[id(items[0])]
                 )
             else:
-                self._remove_from_list(items, gone)
+                remove_items(self.report, items, gone)
 
-    def _remove_from_list(self, items: list[String], gone: dict[int, tuple[str, str]]) -> None:
-        """Each item with the comma before it; with the one after it where no item stays before it."""
-        any_before = False
-        for at, item in enumerate(items):
-            if id(item) not in gone:
-                any_before = True
-            elif any_before:
-                kept = self._kept(items[at - 1].end, item.end)
-                self.report.edit(items[at - 1].end, item.end, kept and f" {kept}", *gone[id(item)])
-            else:
-                kept = self._kept(item.start, items[at + 1].start)
-                self.report.edit(item.start, items[at + 1].start, kept, *gone[id(item)])
+    def ask_for_conflicts(self) -> None:
+        """Both names of what was replaced: a Pigeonhole refused the filter, so none of its rules ever ran there."""
+        repair = [edit for edit in self.report.edits if edit.rule == CONFLICT]
+        if repair:
+            self.report.edits[:] = [edit for edit in self.report.edits if edit.rule != CONFLICT]
+            both = "; ".join(dict.fromkeys(edit.reason for edit in repair))
+            message = f"both names can't be required together, a strict server refuses the filter ({both})"
+            self.report.ask(repair[0].start, CONFLICT, message, *repair)
 
     def _kept(self, start: int, end: int) -> str:
         """What people wrote there for themselves."""
-        return comments(self.report.script.text, start, end)
+        return comments(self.report.script, start, end)
 
     def _line_end(self, node: Node) -> int:
         text = self.report.script.text
@@ -101,20 +114,34 @@ class _RequireLines:
 
     def ask_for_missing(self) -> None:
         """A word without its extension: the script has never compiled on a strict server, so a person is asked."""
-        there = self.wanted | {
-            implied for name in self.wanted for implied in table("language")["implies"].get(name, [])
-        }
+        there = self._with_implied(self.wanted)
+        asked = iter([*self.asked_for, None])
+        next_asked = next(asked)
+        on = {id(node) for node in reached(self.report.script)}
         for node, alternatives in self.needed:
+            # `ihave` puts them in force for all that stands behind it (RFC 5463 section 4).
+            while next_asked is not None and next_asked[0].start < node.start:
+                there |= self._with_implied({self.new_name(next_asked[1].value)})
+                next_asked = next(asked)
             names = [self.new_name(name) for name in alternatives]
-            if any(name in there for name in names):
+            if id(node) not in on or any(name in there for name in names):
                 continue
             there.add(names[0])
             message = (
                 f"`{node.name}` needs `require {quote(names[0])}`, which is missing: a strict server refuses the filter"
             )
-            self.report.ask(
-                node.start, "require-missing", message, self._addition(names[0], "require-missing", message)
-            )
+            self.report.ask(node.start, "require-missing", message, self._naming(names[0], message))
+
+    def _naming(self, extension: str, reason: str) -> Edit:
+        """Names of extensions are compared letter by letter (RFC 5228 section 2.7.3)."""
+        for _, string in self.required:
+            if string.value.lower() == extension:
+                return Edit(string.start, string.end, quote(extension), "require-missing", reason)
+        return self._addition(extension, "require-missing", reason)
+
+    @staticmethod
+    def _with_implied(names: set[str]) -> set[str]:
+        return names | {implied for name in names for implied in table("language")["implies"].get(name, [])}
 
     def ask_for_unavailable(self) -> None:
         dropped = {id(string) for string, _, _ in self.dropped}
@@ -124,15 +151,28 @@ class _RequireLines:
                 message = f"the new server has no `{name}`, which this filter requires"
                 self.report.ask(string.start, "extension-unavailable", message)
 
+    def tell_of_asked_for(self) -> None:
+        """What stands behind `ihave` acts only where the server has the extension, and nobody hears of it."""
+        old = self.report.context.old_extensions
+        for _, string in self.asked_for:
+            name = self.new_name(string.value)
+            on_old = old is None or string.value in old
+            if self._lacks(name) and on_old:
+                message = f"`ihave` asks for `{name}`, which the new server lacks: what depends on it acts no more"
+                self.report.ask(string.start, "extension-asked-for", message)
+            elif self.report.context.extensions is not None and not self._lacks(name) and not on_old:
+                message = (
+                    f"`ihave` asks for `{name}`, which the old server lacks and the new one has: what depends on it "
+                )
+                self.report.ask(string.start, "extension-asked-for", f"{message}acts for the first time")
+
     def _lacks(self, name: str) -> bool:
-        offered = self.report.context.extensions
         free = {f"comparator-{name}" for name in table("language")["free_comparators"]}
-        return offered is not None and name not in offered and name not in free
+        return self.report.lacks(name) and name not in free
 
     def _addition(self, extension: str, rule: str, reason: str) -> Edit:
         """Behind the last item of the last list, or as a line of its own."""
-        text = self.report.script.text
-        newline = "\r\n" if "\r\n" in text else "\n"
+        newline = self.report.script.newline
         lines = [node for node in self.report.script.commands if node.name == "require" and node.arguments]
         if not lines:
             start = self.report.script.commands[0].start

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 
 from bascule.sieve.language import Role, all_roles
-from bascule.sieve.model import Context, Report
+from bascule.sieve.model import Context, Report, shown
 from bascule.sieve.syntax import Script, SieveSyntaxError, String, Tag, parse_leniently
 
 
 def included_scripts(report: Report) -> None:
     """A script that is included and is nowhere breaks the filter when mail comes (unless it says `:optional`)."""
-    context = report.context
+    context, told = report.context, set[str]()
     for role, string in includes(report.script):
-        if not is_global(role) and context.scripts is not None and string.value not in context.scripts:
-            message = f"includes {string.value!r}, which is not among the account's scripts on the new server"
+        if is_global(role) or context.scripts is None or string.value in told:
+            continue
+        told.add(string.value)
+        if string.value not in context.scripts:
+            message = f"includes {shown(string.value)}, which is not among the account's scripts on the new server"
             report.ask(string.start, "include-missing", message)
     for string, name in missing_globals(report.script, context):
         report.ask(string.start, "include-missing", _sentence(context, string.value, name))
@@ -31,13 +34,16 @@ def is_global(role: Role) -> bool:
 
 
 def missing_globals(script: Script, context: Context) -> Iterator[tuple[String, str]]:
-    """The global scripts that the new server lacks, with the `include` that leads there: also those that such a script
-    includes on the old server."""
+    """The global scripts that the new server lacks, each with the first `include` that leads there: also those that
+    such a script includes on the old server."""
+    seen: set[str] = set()
+    if context.global_scripts is None:
+        return
     for role, string in includes(script):
-        waiting, seen = [string.value] if is_global(role) else [], set[str]()
+        waiting = [string.value] if is_global(role) else []
         while waiting:
             name = waiting.pop()
-            if name in seen or context.global_scripts is None or name in context.global_scripts:
+            if name in seen or name in context.global_scripts:
                 continue
             seen.add(name)
             yield string, name
@@ -46,7 +52,7 @@ def missing_globals(script: Script, context: Context) -> Iterator[tuple[String, 
 
 
 def _sentence(context: Context, included: str, name: str) -> str:
-    way = f"includes {name!r}" if name == included else f"includes {included!r}, which includes {name!r}"
+    way = f"includes {shown(name)}" if name == included else f"includes {shown(included)}, which includes {shown(name)}"
     message = f"{way}, which is not among the new server's global scripts"
     if context.old_global_scripts is None:
         return f"{message}; the old server's can't be read"

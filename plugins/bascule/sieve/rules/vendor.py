@@ -1,33 +1,33 @@
 """Vendors' names of what became a standard, and words of one vendor's server that no other has."""
 
-from bascule.sieve.language import required, table
+from bascule.sieve.language import enabled, table
 from bascule.sieve.model import Report
-from bascule.sieve.syntax import Number, String
+from bascule.sieve.syntax import Number, String, Tag
+
+DUPLICATE = "vnd.dovecot.duplicate"
+RULE = "extension-renamed"
 
 
 def vendor_words(report: Report) -> None:
-    """Rename what has a standard name now (the list stands in rules.yaml); `duplicate "name"` becomes its `:handle`."""
-    names = {string.value for _, string in required(report.script)}
-    renames = {old: new for old, new in table("rules")["renamed_extensions"].items() if old in names}
+    """Rename what has a standard name now (the list stands in rules.yaml), and the old forms of `duplicate`."""
+    names = enabled(report.script)
+    listed = table("rules")["renamed_extensions"].items()
+    renames = {old: new for old, new in listed if old in names and not report.has_only(old, new)}
     report.renamed_extensions.update(renames)
-    if "vnd.dovecot.duplicate" in names:
+    if DUPLICATE in renames:
         _duplicates(report)
 
 
 def _duplicates(report: Report) -> None:
+    """As they were before RFC 7352: `duplicate "name"`, `duplicate 3600`, `:value`."""
     for node in report.script.walk():
         if not (node.is_test and node.name == "duplicate") or not node.arguments:
             continue
         first = node.arguments[0]
         if isinstance(first, String) and len(node.arguments) == 1:
-            report.edit(
-                first.start,
-                first.start,
-                ":handle ",
-                "extension-renamed",
-                "a name of `duplicate` is its `:handle` (RFC 7352)",
-            )
+            report.edit(first.start, first.start, ":handle ", RULE, "a name of `duplicate` is its `:handle` (RFC 7352)")
         elif isinstance(first, Number):
-            report.edit(
-                first.start, first.start, ":seconds ", "extension-renamed", "a time of `duplicate` is its `:seconds`"
-            )
+            report.edit(first.start, first.start, ":seconds ", RULE, "a time of `duplicate` is its `:seconds`")
+        for tag in node.arguments:
+            if isinstance(tag, Tag) and tag.name == "value":
+                report.edit(tag.start, tag.end, ":uniqueid", RULE, "`:value` is `:uniqueid` in RFC 7352")

@@ -1,0 +1,20 @@
+#!/bin/bash
+# Saves what can't be made again, from the running cluster: the ledger, Airflow's own database, the reports, the site
+# file, passwords and keys. One archive in backups/, for its owner alone; cluster/restore.sh takes it back.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+umask 077
+
+name=bascule-$(date +%Y%m%d-%H%M%S)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for database in bascule airflow; do
+  docker compose exec -T postgres pg_dump --username airflow --format custom "$database" > "$work/$database.dump"
+done
+docker compose cp --quiet worker:/opt/bascule/reports "$work/reports" 2> /dev/null ||
+  docker compose cp worker:/opt/bascule/reports "$work/reports" > /dev/null
+cp -a site.yaml .env secrets cluster/certificates "$work"
+mkdir -p backups
+tar -C "$work" -cf "backups/$name.tar.partial" .
+mv "backups/$name.tar.partial" "backups/$name.tar"
+echo "backups/$name.tar"

@@ -1,0 +1,24 @@
+#!/bin/bash
+# Whether a service of the cluster does its work: exit status 0. It asks what the processes answer anyway (Airflow's own
+# health page, a worker's log server), by bash alone: a check that starts a Python costs more than the work it watches.
+set -euo pipefail
+
+# HOST PORT PATH: the status line and the page.
+page() {
+  exec 3<>"/dev/tcp/$1/$2"
+  printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$3" "$1" >&3
+  timeout 8 cat <&3
+}
+ok() { grep -q '^HTTP/1.[01] 200'; }
+# Airflow's health page says of each part when it last gave a sign of life.
+part() { page api-server 8080 /api/v2/monitor/health | grep -q "\"$1\":{\"status\":\"healthy\""; }
+
+case "$1" in
+  api-server) page 127.0.0.1 8080 /api/v2/version | ok ;;
+  scheduler) page 127.0.0.1 8974 /health | ok ;;
+  dag-processor) part dag_processor ;;
+  triggerer) part triggerer ;;
+  worker) page 127.0.0.1 8793 / | grep -q '^HTTP/1.[01] ' ;;
+  cleaner) [ -n "$(find /tmp/cleaned -mmin -1560)" ] ;; # once a day
+  *) echo "healthy.sh: there is no service $1" >&2; exit 2 ;;
+esac

@@ -1,0 +1,1 @@
+"""The practice site's hosts: images, network, boot, certificates, passwords."""

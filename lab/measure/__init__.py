@@ -1,0 +1,1 @@
+"""Measuring a day apart from Bascule: numbered messages, the audit, the summary."""

@@ -1,0 +1,1 @@
+"""WebDAV as calendars and address books need it: requests, XML, limits, discovery."""

@@ -1,0 +1,1 @@
+"""Who else may see a collection: read on old, given on new."""

@@ -1,0 +1,1 @@
+"""SOGo's own ways besides WebDAV: `sogo-tool`, and preferences of its users."""

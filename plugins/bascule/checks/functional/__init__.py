@@ -1,0 +1,1 @@
+"""Functional tests: what a user does on the morning after, done from a user's place."""

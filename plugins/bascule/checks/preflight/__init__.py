@@ -1,0 +1,1 @@
+"""Preflight: whether everything that the day will need is there, said days before."""

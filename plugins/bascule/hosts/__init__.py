@@ -1,0 +1,1 @@
+"""How the rooms reach the hosts: connections with their secrets, SSH, the directory, Postfix."""

@@ -1,0 +1,1 @@
+"""Postfix: its queues, and what its log says became of each message."""

@@ -1,0 +1,93 @@
+"""What each task of a phase does, for the timeline: when a try began and ended, how, and its sentence.
+
+Airflow knows it too, but what stands here outlives Airflow's database and can be read without it. Of a task of one
+account there is a row only when it asked or failed: thousands of good ones are told by their mailboxes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bascule.ledger.base import Base, Ledger, now
+from bascule.ledger.journal import Origin
+from bascule.text.harmless import storable
+
+TaskState = Literal[
+    "running",
+    "asking",  # a person is asked
+    "waiting",  # for something that comes by itself: a queue, other tasks
+    "done",
+    "again",  # it failed and is tried again
+    "failed",
+]
+
+
+class TaskRow(Base):
+    """One try of one task. `about`: the account or the functional test of a mapped one."""
+
+    __tablename__ = "task"
+    __table_args__ = (sa.UniqueConstraint("run", "phase", "task", "attempt"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    phase: Mapped[str] = mapped_column(sa.String(64))
+    run: Mapped[str] = mapped_column(sa.String(255))
+    task: Mapped[str] = mapped_column(sa.String(255))
+    attempt: Mapped[int]
+    about: Mapped[str] = mapped_column(sa.String(255), default="")
+    state: Mapped[str] = mapped_column(sa.String(16), index=True)
+    sentence: Mapped[str] = mapped_column(sa.Text, default="")
+    began_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try of one task. `about`: see `TaskRow`; `of_many`: one of thousands, of which only the others are noted."""
+
+    origin: Origin
+    attempt: int
+    about: str = ""
+    of_many: bool = False
+
+
+def note(ledger: Ledger, this: Try, state: TaskState, sentence: str = "") -> None:
+    """Write down how far this try is."""
+    unremarkable = this.of_many and state in ("running", "done")
+    if unremarkable and not _has_rows(ledger, this.origin):
+        return
+    ended = now() if state in ("done", "again", "failed") else None
+    values = {"state": state, "sentence": storable(sentence)[:4000], "ended_at": ended}
+    with ledger.session() as session:
+        known = session.execute(sa.update(TaskRow).where(*_is(this)).values(**values))
+        if known.rowcount == 0:  # type: ignore[attr-defined]
+            origin, about = this.origin, this.about
+            known_by = {"phase": origin.phase, "run": origin.run, "task": origin.task, "attempt": this.attempt}
+            session.add(TaskRow(**known_by, about=about, began_at=now(), **values))
+
+
+def count(ledger: Ledger, origin: Origin, name: str, state: TaskState) -> int:
+    """How many tries of a task, or of a mapped one's many, are in this state in the run of this origin."""
+    of_run = (TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.state == state)
+    of_task = sa.or_(TaskRow.task == name, TaskRow.task.startswith(f"{name}[", autoescape=True))
+    with ledger.reading() as session:
+        return session.scalar(sa.select(sa.func.count()).where(*of_run, of_task)) or 0
+
+
+def _has_rows(ledger: Ledger, origin: Origin) -> bool:
+    """Whether a try of this task is noted: then its later ones are too."""
+    of_task = (TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.task == origin.task)
+    with ledger.reading() as session:
+        return session.scalar(sa.select(TaskRow.id).where(*of_task).limit(1)) is not None
+
+
+def _is(this: Try) -> tuple[sa.ColumnElement[bool], ...]:
+    origin = this.origin
+    return (
+        TaskRow.run == origin.run,
+        TaskRow.phase == origin.phase,
+        TaskRow.task == origin.task,
+        TaskRow.attempt == this.attempt,
+    )

@@ -1,0 +1,1 @@
+"""What folders have besides messages: access rights (RFC 4314) and annotations (RFC 5464)."""

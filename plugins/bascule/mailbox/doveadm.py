@@ -1,0 +1,95 @@
+"""Commands to the new server's Dovecot about one account's folders: what IMAP has no command for.
+
+They go through Dovecot's own doveadm service on its host, over one SSH channel that stays open
+(`remote/doveadm.py`), in the service's protocol: one line a command, with tabs between the words; then what it prints,
+and a line that begins with `+` or `-`.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from bascule.hosts.connections import AccessError
+from bascule.hosts.ssh import Conversation, RemoteHost
+from bascule.mailbox.imap.errors import TransientError
+from bascule.remote.send import ProgramFailed, converse
+from bascule.text import mutf7
+
+VERSION = "VERSION\tdoveadm-server\t1\t0"
+ESCAPED = {"\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
+PASSING = {"", "TEMPFAIL", "NOREPLICATE", "CLIENTERROR"}  # codes of failures that may pass by themselves
+
+
+class CannotCommand(Exception):
+    """Raised when new is not to be commanded so, whatever is tried: no Dovecot, no doveadm service, no such account."""
+
+
+class Doveadm:
+    """Commands about the folders of one account. Not safe in threads."""
+
+    def __init__(self, conversation: Conversation, host: str, user: str) -> None:
+        self._conversation, self._host, self._user = conversation, host, user
+        self._write(VERSION)
+        while not (greeting := self._read()).startswith(("+", "-")):
+            pass  # its own version, in Dovecot 2.4
+        if greeting.startswith("-"):
+            raise CannotCommand(f"{host}: Dovecot's doveadm service wants a password on its own socket")
+
+    def update(self, folder: bytes, *, uidvalidity: int = 0, uidnext: int = 0, modseq: int = 0) -> None:
+        """Give a folder this UIDVALIDITY, and UIDNEXT and HIGHESTMODSEQ no less than these; what is 0 stays as it is.
+
+        Its name is in modified UTF-7. Raises CannotCommand, TransientError.
+        """
+        given = {"--uid-validity": uidvalidity, "--min-next-uid": uidnext, "--min-highest-modseq": modseq}
+        options = [word for option, value in given.items() if value for word in (option, str(value))]
+        self._run("mailbox update", *options, mutf7.decode(folder))
+
+    def close(self) -> None:
+        self._conversation.close()
+
+    def _run(self, command: str, *arguments: str) -> None:
+        self._write("\t".join(["", *map(_escaped, (self._user, command, *arguments))]))
+        _, outcome = self._read(), self._read()
+        if outcome.startswith("+"):
+            return
+        code = outcome[1:].strip()
+        sentence = f"{self._host}: `doveadm {command}` failed{f' ({code})' if code else ''}"
+        raise TransientError(f"{sentence} for {self._user}") if code in PASSING else CannotCommand(sentence)
+
+    def _write(self, line: str) -> None:
+        with _transient():
+            self._conversation.write(line.encode() + b"\n")
+
+    def _read(self) -> str:
+        with _transient():
+            return self._conversation.read_line().decode("utf-8", "replace").rstrip("\n")
+
+
+def opener(remote: RemoteHost, user: str, *, base_dir: str = "") -> Callable[[], Doveadm]:
+    """What opens another channel to the Dovecot on this host; threads may call it at once.
+
+    `base_dir`: where Dovecot has its sockets, where it is not asked. It raises CannotCommand, TransientError.
+    """
+    one_at_a_time = threading.Lock()
+
+    def open_doveadm() -> Doveadm:
+        with one_at_a_time, _transient():
+            try:
+                conversation = converse(remote, "doveadm", {"base_dir": base_dir})
+            except ProgramFailed as error:
+                raise CannotCommand(str(error)) from None
+        return Doveadm(conversation, remote.name, user)
+
+    return open_doveadm
+
+
+@contextlib.contextmanager
+def _transient() -> Iterator[None]:
+    try:
+        yield
+    except AccessError as error:
+        raise TransientError(str(error)) from None
+
+
+def _escaped(word: str) -> str:
+    return "".join(ESCAPED.get(character, character) for character in word)

@@ -1,0 +1,1 @@
+"""Which folder of old becomes which folder of new, and what became of those that were carried before."""

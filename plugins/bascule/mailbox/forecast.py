@@ -1,0 +1,96 @@
+"""What would a pass cost? Asks both servers how their folders stand, compares with the ledger, copies nothing."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bascule.ledger import Ledger, mailboxes
+from bascule.ledger.mailboxes import FolderRow
+from bascule.mailbox.imap.errors import MailboxFailed, Refused, TransientError
+from bascule.mailbox.imap.fetch import list_from
+from bascule.mailbox.imap.folders import FolderList, list_folders
+from bascule.mailbox.imap.login import log_in
+from bascule.mailbox.imap.session import Session
+from bascule.mailbox.job import MailboxJob
+from bascule.mailbox.state.folder import last_on_old, name_hash
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the next pass over one mailbox has to do. `looks`: folders in which something has changed."""
+
+    account: str
+    unchanged: bool
+    folders: int
+    looks: int
+    new_messages: int
+    new_bytes: int
+    trouble: str = ""
+
+
+def forecast(
+    jobs: Iterable[MailboxJob],
+    ledger: Ledger,
+    *,
+    connections: int = 4,
+    report: Callable[[Forecast], None] | None = None,
+) -> list[Forecast]:
+    """Look at many mailboxes, so many at a time; the forecasts in the order of the jobs."""
+    waiting = deque(enumerate(jobs))
+    found: dict[int, Forecast] = {}
+    rows = _rows(ledger)
+
+    def work() -> None:
+        while True:
+            try:
+                number, job = waiting.popleft()
+            except IndexError:
+                return
+            found[number] = _forecast(job, rows.get(job.account, {}))
+            if report:
+                report(found[number])
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[number] for number in sorted(found)]
+
+
+def _rows(ledger: Ledger) -> dict[str, dict[str, FolderRow]]:
+    rows: dict[str, dict[str, FolderRow]] = {}
+    with ledger.reading() as session:
+        for row in mailboxes.all_folders(session):
+            rows.setdefault(row.account, {})[row.old_hash] = row
+    return rows
+
+
+def _forecast(job: MailboxJob, rows: dict[str, FolderRow]) -> Forecast:
+    """Only the old server is asked: what changed on new alone costs a pass next to nothing."""
+    try:
+        session = log_in(job.old)
+        try:
+            return _compare(session, job, list_folders(session), rows)
+        finally:
+            session.close()
+    except (TransientError, MailboxFailed, Refused) as error:
+        return Forecast(job.account, False, 0, 0, 0, 0, str(error))
+
+
+def _compare(session: Session, job: MailboxJob, old: FolderList, rows: dict[str, FolderRow]) -> Forecast:
+    folders = [folder for folder in old.folders.values() if folder.status is not None]
+    looks = messages = octets = 0
+    for folder in folders:
+        row = rows.get(name_hash(folder.encoded))
+        if folder.status is None or (row is not None and row.finished and last_on_old(row) == folder.status):
+            continue
+        looks += 1
+        known = row is not None and row.finished and row.old_uidvalidity == folder.status.uidvalidity
+        first = row.old_uidnext if known and row is not None else 1
+        if folder.status.messages and folder.status.uidnext > first:
+            new = list_from(session, folder.encoded, first)
+            messages, octets = messages + len(new), octets + new.octets()
+    gone = set(rows) - {name_hash(encoded) for encoded in old.folders}
+    return Forecast(job.account, not looks and not gone, len(folders), looks, messages, octets)

@@ -1,0 +1,100 @@
+"""Has anything changed since the last verified pass? Both servers are asked, no message is read, nothing is written.
+
+A look asks what a pass asks first (LIST and STATUS of both sides, rights and annotations of old) and compares it with
+what the last pass left in the ledger. Where it is not sure, it says that a pass is needed.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bascule.ledger import Ledger, mailboxes
+from bascule.mailbox.attributes.carry import changed_attributes
+from bascule.mailbox.context import PassContext, Progress
+from bascule.mailbox.folders.plan import Planner
+from bascule.mailbox.imap.errors import MailboxFailed, Refused, TransientError
+from bascule.mailbox.imap.folders import list_folders
+from bascule.mailbox.job import MailboxJob
+from bascule.mailbox.problems import PassProblems
+from bascule.mailbox.state.folder import Counts, FolderState
+from bascule.mailbox.throttle import Pace
+from bascule.mailbox.workers import Sessions, WorkQueue, in_parallel
+from bascule.problems import store
+
+NAMED = 3  # folders in a reason
+
+
+@dataclass(frozen=True)
+class LookResult:
+    """What a look found. `reason`: why a pass is needed; empty: nothing has changed since the last verified one."""
+
+    account: str
+    reason: str = ""
+
+    @property
+    def unchanged(self) -> bool:
+        return not self.reason
+
+
+def look_at(job: MailboxJob, ledger: Ledger) -> LookResult:
+    """Look at one mailbox. A server that can't be asked is a reason for a pass, which finds out what to do about it."""
+    try:
+        return LookResult(job.account, _in_the_ledger(ledger, job.account) or _on_the_servers(job, ledger))
+    except (TransientError, MailboxFailed, Refused) as error:
+        return LookResult(job.account, f"it can't be looked at: {error}")
+
+
+def look_over(jobs: Iterable[MailboxJob], ledger: Ledger, *, connections: int) -> list[LookResult]:
+    """Look at many mailboxes, so many at a time."""
+    with ThreadPoolExecutor(connections) as pool:
+        return list(pool.map(lambda job: look_at(job, ledger), jobs))
+
+
+def _in_the_ledger(ledger: Ledger, account: str) -> str:
+    with ledger.reading() as session:
+        row = session.get(mailboxes.MailboxRow, account)
+        if row is None or row.state not in ("verified", "waiting"):
+            return "no pass has ended yet" if row is None else f"its last pass left it in the state `{row.state}`"
+        if mailboxes.folders_with_set_aside(session, account):
+            return "messages of it wait to be tried again"
+    if store.problems(ledger, account=account, states=("open", "decided")):
+        return "a person is asked about it, or what was decided waits to be carried out"
+    return ""
+
+
+def _on_the_servers(job: MailboxJob, ledger: Ledger) -> str:
+    sessions = Sessions(job.old, job.new)
+    sessions.open()
+    try:
+        reason = _compare(job, ledger, sessions)
+    except BaseException:
+        sessions.close(cut=True)
+        raise
+    sessions.close()
+    return reason
+
+
+def _compare(job: MailboxJob, ledger: Ledger, sessions: Sessions) -> str:
+    problems = PassProblems(ledger, job.account)
+    problems.load()
+    old, new = in_parallel(lambda: list_folders(sessions.source), lambda: list_folders(sessions.destination))
+    planner = Planner(job, ledger, old, new, problems)
+    planned = planner.plan()
+    if reason := _changed_folders(planner, planned):
+        return reason
+    if problems.found:
+        return f"there is something to ask: {problems.found[0].kind}: {problems.found[0].subject}"
+    context = PassContext(job, WorkQueue(), problems, Counts(), Pace([], []), True, Progress(Counts(), None))
+    return "access rights or annotations have changed on old" if changed_attributes(context, sessions, planned) else ""
+
+
+def _changed_folders(planner: Planner, planned: list[FolderState]) -> str:
+    changed = [state.name for state in planned if not state.is_unchanged]
+    if changed:
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        return f"something has changed in {', '.join(changed[:NAMED])}{more}"
+    if planner.known.gone():
+        return "folders are gone from old, or have another name there"
+    if any(state.old.subscribed != state.row.subscribed for state in planned):
+        return "subscriptions have changed on old"
+    return "old has folders without messages that new does not have" if planner.missing_parents() else ""

@@ -1,0 +1,1 @@
+"""Verification: what both servers hold, compared by identity."""

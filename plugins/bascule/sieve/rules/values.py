@@ -1,0 +1,133 @@
+"""Values that no server compiles where they stand: addresses, names of variables, relations, characters by number."""
+
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote
+
+from bascule.sieve.language import Role, enabled, roles, strings, table
+from bascule.sieve.model import shown
+from bascule.sieve.rules.addresses import URI_FIELDS
+from bascule.sieve.rules.encoded_characters import no_character, value_of
+from bascule.sieve.rules.variables import VARIABLE
+from bascule.sieve.syntax import Node, Number, Script, Tag
+
+LARGEST = (1 << 64) - 1  # a number of Pigeonhole's; Cyrus has less
+NAME = re.compile(r"(?:(?P<namespace>[A-Za-z_][A-Za-z0-9_]*+)\.)?+[A-Za-z_][A-Za-z0-9_.]*+")
+NAMESPACES = {"global": "include", "env": "vnd.dovecot.environment"}  # and the extension that has it
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:")
+# One address (RFC 5322 section 3.4) as loosely as Pigeonhole reads it: dots anywhere, any words before it.
+_BLANK = r"(?:[ \t\r\n]++|\((?:[^()\\]++|\\.)*+\))*+"
+_QUOTED = r"\"(?:[^\"\\]++|\\.)*+\""
+_LABEL = r"[^\s<>@,;:()\[\]\"\\.]++"
+_BARE = (
+    rf"{_BLANK}(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]++|{_QUOTED}){_BLANK}@"
+    rf"{_BLANK}(?:{_LABEL}(?:\.{_LABEL})*+|\[[^\[\]\\]*+\]){_BLANK}"
+)
+ADDRESS = re.compile(rf"{_BARE}|(?:[^\"<>@,;:()]++|{_QUOTED}|\((?:[^()\\]++|\\.)*+\))*+<{_BARE}>{_BLANK}", re.DOTALL)
+
+
+def value_errors(script: Script, node: Node, *, every_extension_is_known: bool) -> Iterator[tuple[int, str]]:
+    """Where, and what is wrong."""
+    names = enabled(script)
+    for string in [string for argument in node.arguments for string in strings(argument)]:
+        found = no_character(string.value) if "encoded-character" in names else ""
+        if found:
+            yield string.start, f"{shown(found)} is no character of Unicode"
+        for name in VARIABLE.findall(string.value) if "variables" in names and every_extension_is_known else []:
+            if message := _namespace(name, names):
+                yield string.start, message
+    for role in roles(node):
+        check = _CHECKS.get(role.name)
+        for string in role.strings() if check else []:
+            value, varies = value_of(script, string), "variables" in names and VARIABLE.search(string.value) is not None
+            message = check(role, value, varies) if check else ""
+            if not message and role.name == "variable" and every_extension_is_known:
+                message = _namespace(value, names)
+            if message:
+                yield string.start, message
+        if isinstance(role.argument, Number) and (message := _number(role, role.argument)):
+            yield role.argument.start, message
+    if node.name == "break" and not node.is_test:
+        yield from _break(node)
+
+
+def _address(role: Role, value: str, varies: bool) -> str:
+    listed = any(isinstance(argument, Tag) and argument.name == "list" for argument in role.node.arguments)
+    if varies or listed or role.tag == "addresses" or ADDRESS.fullmatch(value):
+        return ""
+    return f"{shown(value)} is not one address"
+
+
+def _method(role: Role, value: str, varies: bool) -> str:
+    """A notification's URI (RFC 5435 section 3.8), and the addresses in one of `mailto:`."""
+    if varies or role.node.is_test:
+        return ""
+    if not SCHEME.match(value):
+        return f"{shown(value)} is no URI: `mailto:` or another method must stand before it"
+    fields = URI_FIELDS.findall(value) if value[:7].lower() == "mailto:" else []
+    addresses = [one for field in fields for one in re.split("[:=]", field, maxsplit=1)[1].split(",") if one]
+    wrong = next((one for one in map(unquote, addresses) if not ADDRESS.fullmatch(one)), None)
+    return f"{shown(wrong)} is not one address" if wrong is not None else ""
+
+
+def _relation(role: Role, value: str, varies: bool) -> str:
+    relations = table("words")["relations"]
+    return "" if value.lower() in relations else f"`:{role.tag}` has one of {', '.join(relations)}, not {shown(value)}"
+
+
+def _importance(role: Role, value: str, varies: bool) -> str:
+    return "" if varies or value in ("1", "2", "3") else f"`:importance` is 1, 2 or 3, not {shown(value)}"
+
+
+def _variable(role: Role, value: str, varies: bool) -> str:
+    return "" if NAME.fullmatch(value) else f"{shown(value)} can't be a variable's name"
+
+
+def _namespace(name: str, extensions: frozenset[str]) -> str:
+    found = NAME.fullmatch(name)
+    space = found["namespace"] if found else None
+    if space is None or NAMESPACES.get(space.lower()) in extensions:
+        return ""
+    return f"there are no variables {shown(f'{space}.')} here"
+
+
+def _script(role: Role, value: str, varies: bool) -> str:
+    if varies:
+        return "what is included must be named without variables"
+    return f"{shown(value)} can't be a script's name" if not value or "/" in value else ""
+
+
+def _envelope_part(role: Role, value: str, varies: bool) -> str:
+    return "" if varies or value.lower() in table("language")["envelope_parts"] else f"no envelope has {shown(value)}"
+
+
+def _header(role: Role, value: str, varies: bool) -> str:
+    without = role.node.name == "address" and value.lower() in table("language")["without_addresses"]
+    return f"{shown(value)} has no addresses: it can't be compared by `address`" if without else ""
+
+
+_CHECKS: dict[str, Callable[[Role, str, bool], str]] = {
+    "redirect": _address, "own-address": _address, "method": _method, "relation": _relation,
+    "importance": _importance, "variable": _variable, "script": _script, "envelope": _envelope_part,
+    "header": _header,
+}  # fmt: skip
+
+
+def _number(role: Role, number: Number) -> str:
+    if len(number.text) > 30 or number.value > LARGEST:
+        return f"{number.text[:30]} is too large a number"
+    return "`:index` counts from 1" if role.tag == "index" and not number.value else ""
+
+
+def _break(node: Node) -> Iterator[tuple[int, str]]:
+    """`break` leaves a loop around it, or the one that it names (RFC 5703 section 3.2)."""
+    wanted = _loop_name(node)
+    above = node.parent
+    while above is not None and not (above.name == "foreverypart" and wanted in (None, _loop_name(above))):
+        above = above.parent
+    if above is None:
+        yield node.start, f"`break` stands in no loop{f' of the name {shown(wanted)}' if wanted is not None else ''}"
+
+
+def _loop_name(node: Node) -> str | None:
+    return next((string.value for role in roles(node) if role.tag == "name" for string in role.strings()), None)

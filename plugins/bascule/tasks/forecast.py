@@ -1,0 +1,173 @@
+"""How long the window will be: from what has changed since the last passes, and from what those took.
+
+`gather` asks old and the ledger, `window` calculates; neither waits for people, whose questions are only counted. The
+journal keeps each forecast, so that the day's first pages show it and the final report sets it beside what came.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from bascule import mailbox
+from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, phases
+from bascule.ledger.mailboxes import MailboxStatus
+from bascule.mailbox.forecast import Forecast, forecast
+from bascule.problems import store
+from bascule.problems.evidence import evidence_lines, problem_lines
+from bascule.tasks import accounts
+from bascule.tasks.run import Run
+from bascule.text.logs import get_logger
+
+log = get_logger(__name__)
+
+SLOWEST = 10  # mailboxes that are named
+CONNECTIONS = 4  # to old, for the forecast
+SLOTS = 4  # mailboxes at once, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
+# What things take where nothing was measured yet, in seconds.
+TASKS_IN_OUTAGE, OF_A_TASK = 20, 2.5  # from `stop_imap_on_old` to `take_imap_address`, without what is mapped
+OF_A_LOOK = 0.05  # at a mailbox in which nothing has changed
+OF_A_PROCESS = 0.6  # Airflow's own share of one mailbox with a task
+LEAST, MOST = 0.6, 1.8  # of the seconds that are told: by how much machines differ from one hour to the next
+KIND = "forecast"  # in the journal
+OF_A_PASS = 0.5  # over a mailbox in which nothing has changed
+OF_A_MESSAGE, OF_A_MEGABYTE = 0.004, 0.1
+OF_A_FILTER, OF_A_CALENDAR = 0.3, 0.5
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the window has to do. `mailboxes`: account -> seconds; `filters`: scripts; `calendars`: collections."""
+
+    mailboxes: Mapping[str, float]
+    slots: int
+    filters: int
+    filters_at_once: int
+    calendars: int
+    calendars_at_once: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """Seconds of the outage by what they consist of; mailboxes, filters and calendars run side by side."""
+
+    acts: float
+    mailboxes: float
+    filters: float
+    calendars: float
+
+    @property
+    def seconds(self) -> float:
+        return self.acts + max(self.mailboxes, self.filters, self.calendars)
+
+
+def window(load: Load) -> Window:
+    """How long it takes: as many mailboxes at once as there are slots, but none faster than the slowest one."""
+    each = load.mailboxes.values()
+    return Window(
+        acts=TASKS_IN_OUTAGE * OF_A_TASK,
+        mailboxes=max(sum(each) / load.slots, max(each, default=0.0)),
+        filters=load.filters * OF_A_FILTER / load.filters_at_once,
+        calendars=load.calendars * OF_A_CALENDAR / load.calendars_at_once,
+    )
+
+
+def mailbox_seconds(changed: Forecast, of_a_pass: float) -> float:
+    """What the window's pass over one mailbox will take, with its process; a look, where nothing has changed."""
+    if changed.unchanged:
+        return OF_A_LOOK
+    return OF_A_PROCESS + of_a_pass + changed.new_messages * OF_A_MESSAGE + changed.new_bytes / 1e6 * OF_A_MEGABYTE
+
+
+def gather(run: Run) -> Load:
+    """Ask old what has changed, and the ledger what there is. Raises DirectoryError."""
+    chosen, kept = accounts.names(run), store.kept_on_old(run.ledger)
+    jobs = [mailbox.job_for(run.access, account) for account in chosen if account not in kept]
+    found = forecast(jobs, run.ledger, connections=CONNECTIONS)
+    for each in found:
+        if each.trouble:
+            log.warning("no forecast of a mailbox", account=each.account, reason=each.trouble)
+    of_a_pass = _of_a_pass(found, mailboxes.mailbox_states(run.ledger))
+    return Load(
+        mailboxes={each.account: mailbox_seconds(each, of_a_pass) for each in found},
+        slots=int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or SLOTS),
+        filters=len(filters.filters(run.ledger)),
+        filters_at_once=run.site.filters.parallel,
+        calendars=calendars.count_collections(run.ledger),
+        calendars_at_once=run.site.calendars.parallel,
+    )
+
+
+def _of_a_pass(found: Iterable[Forecast], states: Mapping[str, MailboxStatus]) -> float:
+    """What passes take over mailboxes in which nothing has changed: as the last ones did that were no first ones."""
+    passes = [states[each.account] for each in found if each.unchanged and each.account in states]
+    later = [state.seconds for state in passes if state.passes > 1]
+    return median(later) if later else OF_A_PASS
+
+
+def tell(run: Run) -> dict[str, int]:
+    """The forecast in the log, days before. Returns {"seconds": of the window, "open_problems": n}."""
+    for line in [*evidence_lines(run.ledger), *problem_lines(run.ledger)]:
+        log.info(line)
+    load = gather(run)
+    found, questions = window(load), len(store.accounts_with_open(run.ledger))
+    slowest = sorted(load.mailboxes.items(), key=lambda item: item[1], reverse=True)[:SLOWEST]
+    told = {
+        "seconds": round(found.seconds),
+        **{name: round(value) for name, value in vars(found).items()},
+        "with a task": sum(seconds > OF_A_LOOK for seconds in load.mailboxes.values()),
+        "slots": load.slots,
+        "questions": questions,
+        "slowest": {account: round(seconds, 1) for account, seconds in slowest},
+    }
+    if not run.dry_run:
+        journal.append(run.ledger, journal.Entry("note", KIND, "window", run.origin, after=told))
+    log.info(f"forecast: {sentence(told)}", **told)
+    return {"seconds": round(found.seconds), "open_problems": len(store.problems(run.ledger))}
+
+
+def sentence(told: Mapping[str, Any]) -> str:
+    """A forecast for people."""
+    seconds = told["seconds"]
+    slowest = ", ".join(f"{account} {took:g} s" for account, took in told["slowest"].items())
+    return (
+        f"the outage takes about {seconds} seconds ({seconds * LEAST:.0f} to {seconds * MOST:.0f}), and as long as "
+        f"people take to answer: acts {told['acts']} s, mailboxes {told['mailboxes']} s ({told['with a task']} with a "
+        f"task, {told['slots']} at once); beside them filters {told['filters']} s and calendars {told['calendars']} s; "
+        f"{told['questions']} account(s) with questions; the slowest mailboxes: {slowest or 'none'}"
+    )
+
+
+def lines(ledger: Ledger) -> list[str]:
+    """The last forecast, and what came of it: nothing where none was made."""
+    made = journal.entries(ledger, kind=KIND)
+    if not made:
+        return []
+    last, said = made[-1], made[-1].after or {}
+    told = [f"forecast of {last.at:%Y-%m-%d %H:%M} UTC: {sentence(said)}"]
+    outage = outage_seconds(ledger)
+    if outage is not None:
+        told.append(f"the outage took {outage:.0f} seconds, people's answers included; forecast: {said['seconds']}")
+    return told
+
+
+def outage_seconds(ledger: Ledger) -> float | None:
+    """From IMAP stopped on old to IMAP served by new under the service's name, as the journal has it."""
+    frozen = phases.marked(ledger, "freeze", "started")
+    if frozen is None:
+        return None
+    stopped = _times(ledger, frozen.number, "service", "intent", {"service": "imap_old", "state": "stopped"})
+    served = _times(ledger, frozen.number, "address", "done", {"service": "imap"})
+    return (served[-1] - stopped[0]).total_seconds() if stopped and served else None
+
+
+def _times(
+    ledger: Ledger, after: int, kind: str, event: journal.Event, parameters: Mapping[str, str]
+) -> list[datetime]:
+    return [
+        entry.at
+        for entry in journal.entries(ledger, kind=kind, event=event)
+        if entry.at and entry.number > after and parameters.items() <= entry.parameters.items()
+    ]

@@ -1,0 +1,51 @@
+"""Which mailboxes need a pass. One look over all of them proves of the others that nothing has changed."""
+
+import os
+
+from bascule import mailbox
+from bascule.ledger import journal, leases, mailboxes
+from bascule.mailbox.look import look_over
+from bascule.tasks.run import Run
+from bascule.text.logs import get_logger
+
+log = get_logger(__name__)
+
+CONNECTIONS = 4  # to each server, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
+KIND = "look"  # in the journal
+
+
+def look(run: Run, accounts: list[str]) -> list[str]:
+    """The accounts whose mailboxes need a pass, by name. Journal and ledger get to know of all what was found.
+
+    Run again in the same run, it keeps those that it gave before at their places: an instance of a mapped task goes by
+    its place, and must stay the one of the same account.
+    """
+    busy = leases.held_by_others(run.ledger, run.owner)
+    jobs = [mailbox.job_for(run.access, account) for account in accounts if account not in busy]
+    connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
+    reasons = {each.account: each.reason for each in look_over(jobs, run.ledger, connections=connections)}
+    reasons |= {account: f"{busy[account]} works on it" for account in accounts if account in busy}
+    waiting = {account: reasons[account] for account in accounts if reasons[account]}
+    unchanged = [account for account in accounts if not reasons[account]]
+    before = _given_before(run)
+    given = [*before, *(account for account in waiting if account not in before)]
+    if not run.dry_run:
+        _write(run, unchanged, waiting, given)
+    log.info(
+        "looked at all mailboxes", unchanged=len(unchanged), need_a_pass=len(waiting), with_a_task=len(given),
+        reasons=waiting,
+    )  # fmt: skip
+    return given
+
+
+def _given_before(run: Run) -> list[str]:
+    found = [entry for entry in journal.entries(run.ledger, kind=KIND) if entry.origin == run.origin]
+    return list((found[-1].after or {})["with a task"]) if found else []
+
+
+def _write(run: Run, unchanged: list[str], waiting: dict[str, str], given: list[str]) -> None:
+    after = {"unchanged": unchanged, "need a pass": waiting, "with a task": given}
+    note = f"{len(unchanged)} unchanged since they were verified, {len(waiting)} need a pass"
+    with run.ledger.session() as session:
+        mailboxes.note_looks(session, set(unchanged), waiting)
+        journal.write(session, journal.Entry("note", KIND, "mailboxes", run.origin, after=after, note=note))

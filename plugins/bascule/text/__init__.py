@@ -1,0 +1,1 @@
+"""Text for people: made harmless, folder names as people see them, and the one logger."""

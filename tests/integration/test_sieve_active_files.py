@@ -1,0 +1,88 @@
+"""An active filter that Pigeonhole's ManageSieve does not list: found beside it, as delivery finds it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bascule.hosts.connections import AccessError
+from bascule.sieve.active_files import DovecotActiveFiles
+from bascule.sieve.old_scripts import ActiveFile
+
+from tests.local_host import LocalHost
+from tests.mail_servers import mail_directory
+from tests.sieve_servers import SieveServer, pigeonhole
+
+TEXT = b"discard;\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SieveServer]:
+    with mail_directory() as home, pigeonhole(home) as running:
+        yield running
+
+
+@pytest.fixture
+def files(server: SieveServer) -> DovecotActiveFiles:
+    assert server.homes is not None
+    config = server.homes.parent / "dovecot.conf"
+
+    def with_config(command: list[str]) -> list[str]:
+        return [command[0], "-c", str(config), *command[1:]] if command[0].startswith("dove") else command
+
+    return DovecotActiveFiles(LocalHost(changed=with_config))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def home(server: SieveServer, request: pytest.FixtureRequest) -> Path:
+    """A home of the account `marie-NAME OF THE TEST` with an inactive script."""
+    assert server.homes is not None
+    account = account_of(request)
+    with server.connected(account) as client:
+        client.put("main", b"keep;\n")
+    return server.homes / account
+
+
+def account_of(request: pytest.FixtureRequest) -> str:
+    return f"marie-{request.node.name}"
+
+
+def test_a_plain_file(
+    server: SieveServer, files: DovecotActiveFiles, home: Path, request: pytest.FixtureRequest
+) -> None:
+    (home / ".dovecot.sieve").write_bytes(TEXT)
+    os.chown(home / ".dovecot.sieve", home.stat().st_uid, -1)
+    with server.connected(account_of(request)) as client:
+        assert not any(client.scripts().values())
+    assert files.find(account_of(request)) == ActiveFile("dovecot", f"{home}/.dovecot.sieve", TEXT)
+
+
+def test_a_link_out_of_the_scripts_directory(
+    server: SieveServer, files: DovecotActiveFiles, home: Path, request: pytest.FixtureRequest
+) -> None:
+    (home / "elsewhere").write_bytes(TEXT)
+    (home / "elsewhere").chmod(0o644)
+    (home / ".dovecot.sieve").symlink_to("elsewhere")
+    with server.connected(account_of(request)) as client:
+        assert not any(client.scripts().values())
+    found = files.find(account_of(request))
+    assert found is not None and found.text == TEXT
+
+
+def test_a_link_that_leads_nowhere(files: DovecotActiveFiles, home: Path, request: pytest.FixtureRequest) -> None:
+    (home / ".dovecot.sieve").symlink_to("sieve/gone.sieve")
+    assert files.find(account_of(request)) == ActiveFile("dovecot", f"{home}/.dovecot.sieve", None)
+
+
+def test_a_link_to_what_the_owner_may_not_read(
+    files: DovecotActiveFiles, home: Path, request: pytest.FixtureRequest
+) -> None:
+    (home.parent.parent / "secret").write_bytes(b"root's own")
+    (home.parent.parent / "secret").chmod(0o600)
+    (home / ".dovecot.sieve").symlink_to(home.parent.parent / "secret")
+    with pytest.raises(AccessError, match="not the account's"):
+        files.find(account_of(request))
+
+
+def test_no_filter_at_all(files: DovecotActiveFiles, home: Path, request: pytest.FixtureRequest) -> None:
+    assert files.find(account_of(request)) is None

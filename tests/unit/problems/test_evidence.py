@@ -1,0 +1,80 @@
+"""What the final report names, however many they are, and what the gate says when it names fewer."""
+
+from collections.abc import Callable
+
+import pytest
+from bascule.ledger import Ledger, calendars, filters, journal
+from bascule.ledger.calendars import ShareRow
+from bascule.problems import evidence, record
+from bascule.problems.evidence import AT_THE_GATE, evidence_lines
+from bascule.problems.model import Option, Problem
+from bascule.problems.record import Choice
+
+from tests.unit.problems.conftest import AUTHOR, ORIGIN
+
+Report = Callable[..., Problem]
+MANY = AT_THE_GATE + 2
+NAMES = [f"a{number:03}" for number in range(MANY)]
+
+
+@pytest.fixture
+def much(ledger: Ledger, report: Report) -> Ledger:
+    """More of everything that a person may look for by name than the gate shows."""
+    refused = {"kind": "message-refused", "proposal": {"action": "leave out"}, "cause": "empty"}
+    event = {"room": "calendar", "kind": "unreadable", "proposal": {"action": "leave_out"}}
+    for name in NAMES:
+        left_out = report(f"INBOX/{name}", account=name, **refused)
+        broken = report(f"/dav/{name}.ics", account=name, title=f"Conseil {name}", place=f"work.ics, {name}", **event)
+        record.record(ledger, [Choice(each, Option.APPLY) for each in (left_out, broken)], AUTHOR)
+        record.record(ledger, [Choice(report(account=f"kept-{name}"), Option.KEEP_ON_OLD)], AUTHOR)
+        report(account=f"open-{name}")
+        with ledger.session() as session:
+            filters.keep_original(session, name, "main", b"keep;", active=True)
+            page = {"not_compared": "no mail", "answers_again": True, "vacation": "no record"}
+            filters.set_report(session, name, "main", page)
+        words = f"give {name} by hand"
+        calendars.save_share(
+            ledger, ShareRow(account=name, old_href="/x", who="p", roles=[], state="by_hand", words=words)
+        )
+    after = {"accounts": MANY, "messages": 1, "fetch_anew": NAMES}
+    journal.append(ledger, journal.Entry("note", "pop3", "uidls", ORIGIN, after=after))
+    return ledger
+
+
+NAMED = [
+    "left out for {}: message-refused: INBOX/{}:",
+    "left out for {}: unreadable: Conseil {} (/dav/{}.ics, work.ics, {}):",
+    "kept on old: kept-{}, by postmaster",
+    "filters that could not be compared on own mail: {}: main: no mail",
+    "vacation answers that may come a second time: {}: no record",
+    "by hand: give {} by hand",
+]
+
+
+def test_the_final_report_names_everything(much: Ledger) -> None:
+    lines = evidence_lines(much)
+    for name in NAMES:
+        for words in NAMED:
+            assert [line for line in lines if line.startswith(words.format(*[name] * 4))], words
+    assert [line for line in lines if line.startswith("open problems: ") and all(f"open-{n}" in line for n in NAMES)]
+    assert [line for line in lines if line.startswith("POP3: ") and all(name in line for name in NAMES)]
+    assert not [line for line in lines if evidence.REST in line]
+
+
+def test_the_gate_says_how_many_it_does_not_name_and_where_all_of_them_stand(much: Ledger) -> None:
+    lines = evidence_lines(much, AT_THE_GATE)
+    for words in NAMED:
+        assert len([line for line in lines if line.startswith(words.partition("{")[0])]) <= 2 * AT_THE_GATE + 1
+    cut = [line for line in lines if evidence.REST in line]
+    left_out = f"and {2 * MANY - AT_THE_GATE} more; all {2 * MANY} stand in this task's log, and in the final report"
+    assert left_out in cut
+    assert cut.count(f"and 2 more; all {MANY} stand in this task's log, and in the final report") == 4
+    assert [line for line in cut if line.startswith("open problems: ") and "and 2 more" in line]
+    assert [line for line in cut if line.startswith("POP3: ") and "and 2 more" in line]
+
+
+def test_problems_of_one_cause_are_one_line(ledger: Ledger, report: Report) -> None:
+    for uid in range(3):
+        report(f"INBOX/{uid}", kind="message-refused", proposal={"action": "repair"}, cause="NUL", facts={"uid": uid})
+    (line,) = evidence.problem_lines(ledger)
+    assert "3 of one cause: INBOX/0, INBOX/1, INBOX/2" in line

@@ -1,0 +1,176 @@
+"""Standing decisions of the site file, as the tasks of filters and calendars take them."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bascule import site
+from bascule.ledger import Ledger, journal, mailboxes, phases
+from bascule.ledger.base import now
+from bascule.problems import record, store
+from bascule.problems.model import Option, Problem, Room
+from bascule.sieve import sync
+from bascule.sieve.sync import FilterCounts
+from bascule.tasks import calendars, filters
+from bascule.tasks.run import NeedsPerson, Run
+
+from tests.unit.problems.conftest import ORIGIN
+
+Report = Callable[..., Problem]
+SITE = site.load(Path(__file__).parents[3] / "lab" / "site.yaml")
+EVERYBODY = ["anna", "bert", "carl"]
+FILTER = {"room": "sieve", "kind": "filter never ran", "proposal": {"action": "repair", "text": "keep;"}}
+EVENT = {"room": "calendar", "kind": "journal", "proposal": {"action": "journal_to_task"}}
+
+
+def run_with(ledger: Ledger, decisions: dict[str, str], *, dry_run: bool = False) -> Run:
+    decided = SITE.model_copy(update={"decisions": decisions})
+    return Run(decided, None, ledger, ORIGIN, dry_run=dry_run, selection="all")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def passes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Puts these in the place of the passes over filters and calendars; the accounts of each call."""
+    called: list[list[str]] = []
+
+    def settle_decided(accounts: Sequence[str], room: Room) -> None:
+        with ledger.session() as session:
+            for account in accounts:
+                for problem, _ in store.decisions(ledger, account, room):
+                    store.settle(session, problem.id)
+
+    def sync_filters(access: Any, ledger: Ledger, accounts: Sequence[str], **_: Any) -> FilterCounts:
+        called.append([*accounts])
+        settle_decided(accounts, "sieve")
+        waiting = [name for name in accounts if store.problems(ledger, account=name, room="sieve")]
+        return FilterCounts(problems=len(waiting), waiting=waiting)
+
+    def events(access: Any, ledger: Ledger, accounts: Sequence[str], **_: Any) -> dict[str, Any]:
+        called.append([*accounts])
+        settle_decided(accounts, "calendar")
+        return {}
+
+    monkeypatch.setattr(sync, "sync_filters", sync_filters)
+    monkeypatch.setattr(calendars, "sync_accounts", events)
+    return called
+
+
+def convert(run: Run, **options: bool) -> list[str]:
+    return filters.convert(run, EVERYBODY, **options)
+
+
+def migrate(run: Run) -> list[str]:
+    return calendars.migrate(run, EVERYBODY)
+
+
+def in_force(ledger: Ledger) -> list[tuple[str, str, str, Option]]:
+    return [(each.account, each.state, how.source, how.option) for each, how in store.all_decisions(ledger)]
+
+
+def test_a_filter_that_the_site_file_decides_about_asks_nobody_and_is_converted_again(
+    ledger: Ledger, report: Report, passes: list[list[str]]
+) -> None:
+    report(account="bert", **FILTER)
+    assert convert(run_with(ledger, {"sieve/filter never ran": "apply"})) == []
+    assert passes == [EVERYBODY, ["bert"]]
+    assert in_force(ledger) == [("bert", "settled", "standing", Option.APPLY)]
+    (decided,) = journal.entries(ledger, event="decision")
+    assert (decided.after or {})["decided_by"] == "the site file"
+
+
+def test_an_account_with_another_kind_beside_it_is_asked_about_that_one(
+    ledger: Ledger, report: Report, passes: list[list[str]]
+) -> None:
+    report(account="bert", **FILTER)
+    report(account="bert", **{**FILTER, "kind": "filter not compiling"})
+    assert convert(run_with(ledger, {"sieve/filter never ran": "apply"})) == ["bert"]
+    assert [each.kind for each in store.problems(ledger)] == ["filter not compiling"]
+
+
+def test_without_a_standing_decision_a_person_is_asked(ledger: Ledger, report: Report, passes: list[list[str]]) -> None:
+    report(account="bert", **FILTER)
+    report(account="carl", **EVENT)
+    run = run_with(ledger, {"mailbox/folder-name": "apply"})
+    assert (convert(run), migrate(run)) == (["bert"], ["carl"])
+    assert (passes, in_force(ledger)) == ([EVERYBODY, EVERYBODY], [])
+
+
+def test_a_look_decides_and_puts_nothing_on_new(ledger: Ledger, report: Report, passes: list[list[str]]) -> None:
+    report(account="bert", **FILTER)
+    assert convert(run_with(ledger, {"sieve/filter never ran": "apply"}), only_look=True) == []
+    assert passes == [EVERYBODY]
+    assert in_force(ledger) == [("bert", "decided", "standing", Option.APPLY)]
+
+
+@pytest.mark.parametrize("option", [None, Option.LEAVE_OUT, Option.KEEP_ON_OLD])
+def test_the_filters_of_a_mailbox_that_can_not_be_reached_hold_no_others_back(
+    ledger: Ledger, report: Report, passes: list[list[str]], option: Option | None
+) -> None:
+    found = report(account="bert", room="account", kind="no-mailbox", proposal={"action": "leave out"})
+    if option:
+        record.record(ledger, [record.Choice(found, option)], record.Author("postmaster", "page", ORIGIN))
+    assert convert(run_with(ledger, {})) == []
+    assert passes == [["anna", "carl"]]
+
+
+def test_what_a_standing_decision_did_not_settle_is_asked_of_a_person(
+    ledger: Ledger, report: Report, passes: list[list[str]]
+) -> None:
+    """Decided before on the same facts, and met again: the site file is not believed twice."""
+    run = run_with(ledger, {"sieve/filter never ran": "apply"})
+    report(account="bert", **FILTER)
+    convert(run)
+    with ledger.session() as session:
+        store.reopen_unsettled(session, "bert", ("sieve",), since=datetime(2000, 1, 1))
+    assert convert(run) == ["bert"]
+    with pytest.raises(NeedsPerson, match="the filters of bert still need a person"):
+        convert(run, all_settled=True)
+    assert len(journal.entries(ledger, event="decision")) == 1
+
+
+def test_filters_are_settled_for_those_alone_whose_folders_or_decisions_may_have_changed(
+    ledger: Ledger, report: Report, passes: list[list[str]]
+) -> None:
+    run = run_with(ledger, {})
+
+    def passed(*accounts: str) -> None:
+        with ledger.session() as session:
+            for account in accounts:
+                mailboxes.set_mailbox(session, account, "verified", last_pass_at=now())
+
+    passed("anna", "carl")
+    convert(run, all_settled=True)
+    assert passes.pop() == EVERYBODY, "the phase has never begun"
+    phases.mark(ledger, ORIGIN.phase, "started", ORIGIN)
+    convert(run, all_settled=True)
+    assert passes.pop() == ["bert"], "whose mailbox no pass has looked at"
+    passed("anna", "bert")
+    problem = report(account="carl", **FILTER)
+    with pytest.raises(NeedsPerson):
+        convert(run, all_settled=True)
+    assert passes.pop() == EVERYBODY
+    record.record(ledger, [record.Choice(problem, Option.APPLY)], record.Author("postmaster", "page", ORIGIN))
+    convert(run, all_settled=True)
+    assert passes.pop() == EVERYBODY
+    phases.mark(ledger, ORIGIN.phase, "started", ORIGIN)
+    convert(run, all_settled=True)
+    assert passes.pop() == []
+
+
+def test_an_event_that_the_site_file_decides_about_is_carried_again_at_once(
+    ledger: Ledger, report: Report, passes: list[list[str]]
+) -> None:
+    report(account="carl", **EVENT)
+    assert migrate(run_with(ledger, {"calendar/journal": "apply"})) == []
+    assert passes == [EVERYBODY, ["carl"]]
+    assert in_force(ledger) == [("carl", "settled", "standing", Option.APPLY)]
+
+
+def test_a_dry_run_decides_nothing(ledger: Ledger, report: Report, passes: list[list[str]]) -> None:
+    report(account="bert", **FILTER)
+    report(account="carl", **EVENT)
+    run = run_with(ledger, {"sieve/filter never ran": "apply", "calendar/journal": "apply"}, dry_run=True)
+    assert (convert(run), migrate(run)) == ([], [])
+    assert in_force(ledger) == []

@@ -1,0 +1,110 @@
+"""The forecast of the window: how its parts make up the whole, and who is named as the slowest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from bascule import site
+from bascule.ledger import Ledger, journal, mailboxes, phases
+from bascule.mailbox.forecast import Forecast
+from bascule.tasks import forecast
+from bascule.tasks.forecast import Load, mailbox_seconds, window
+from bascule.tasks.run import Run
+from structlog.testing import capture_logs
+
+
+def load(mailboxes: Mapping[str, float], **others: int) -> Load:
+    values = {"slots": 4, "filters": 0, "filters_at_once": 8, "calendars": 0, "calendars_at_once": 4}
+    return Load(mailboxes, **(values | others))
+
+
+def test_mailboxes_share_the_slots() -> None:
+    many = {str(number): 2.0 for number in range(100)}
+    assert window(load(many)).mailboxes == 50.0
+    assert window(load(many, slots=10)).mailboxes == 20.0
+
+
+def test_no_slots_make_the_slowest_mailbox_faster() -> None:
+    assert window(load({"large": 300.0, "small": 1.0})).mailboxes == 300.0
+
+
+def test_filters_and_calendars_run_beside_the_mailboxes() -> None:
+    small, large = load({"anna": 10.0}, filters=10), load({"anna": 10.0}, filters=10, calendars=1000)
+    assert window(small).seconds == window(load({"anna": 10.0})).seconds
+    assert window(large).seconds - window(large).acts == window(large).calendars > 10.0
+
+
+def test_a_site_without_anybody_has_its_acts() -> None:
+    assert window(load({})).seconds == window(load({})).acts > 0
+
+
+def test_what_has_changed_costs_by_messages_and_by_size() -> None:
+    def seconds(messages: int, octets: int) -> float:
+        return mailbox_seconds(Forecast("anna", False, 5, 1, messages, octets), of_a_pass=0.3)
+
+    assert 0.3 < seconds(0, 0) < seconds(1000, 0) < seconds(1000, 100_000_000)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Twelve accounts; so many new messages have come for each as its number says, a thousandfold."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    names = [f"a{number:02d}" for number in range(12)]
+    with ledger.session() as session:
+        for name in names:
+            for seconds in (40.0, 0.2):  # the first copy, and a later pass
+                mailboxes.finish_mailbox(
+                    session,
+                    name,
+                    "verified",
+                    folders=1,
+                    messages=9,
+                    octets=9,
+                    problems=0,
+                    seconds=seconds,
+                    verified=True,
+                )
+    monkeypatch.setattr("bascule.tasks.accounts.names", lambda run: names)
+    monkeypatch.setattr("bascule.mailbox.job_for", lambda access, account: account)
+    monkeypatch.setattr(
+        forecast,
+        "forecast",
+        lambda jobs, ledger, **_: [Forecast(name, not int(name[1:]), 1, 1, 1000 * int(name[1:]), 0) for name in jobs],
+    )
+    monkeypatch.setenv("BASCULE_MAILBOXES_AT_ONCE", "3")
+    loaded = site.load(Path(__file__).parents[2] / "lab" / "site.yaml")
+    return Run(loaded, None, ledger, journal.Origin("prepare", "run", "forecast"))  # type: ignore[arg-type]
+
+
+def test_the_log_says_the_seconds_what_they_consist_of_and_the_ten_slowest(run: Run) -> None:
+    with capture_logs() as lines:
+        told = forecast.tell(run)
+    line = lines[-1]
+    assert line["event"].startswith(f"forecast: the outage takes about {told['seconds']} seconds (")
+    assert told["seconds"] == pytest.approx(line["acts"] + line["mailboxes"], abs=1)
+    assert line["slots"] == 3
+    assert [*line["slowest"]] == [f"a{number:02d}" for number in range(11, 1, -1)]
+
+
+def test_forecast_and_reality_stand_side_by_side(run: Run) -> None:
+    assert forecast.lines(run.ledger) == []
+    told = forecast.tell(run)["seconds"]
+    (line,) = forecast.lines(run.ledger)
+    assert f"the outage takes about {told} seconds" in line and "a11" in line and "a01" not in line
+    phases.mark(run.ledger, "freeze", "started", run.origin)
+    stopped = {"service": "imap_old", "state": "stopped"}
+    for entry in (
+        journal.Entry("intent", "service", "old: dovecot.service", run.origin, parameters=stopped),
+        journal.Entry("done", "address", "imap.obs.test", run.origin, parameters={"service": "imap"}),
+    ):
+        journal.append(run.ledger, entry)
+    assert forecast.lines(run.ledger)[1] == f"the outage took 0 seconds, people's answers included; forecast: {told}"
+
+
+def test_a_mailbox_in_which_nothing_has_changed_costs_a_look(run: Run) -> None:
+    assert forecast.gather(run).mailboxes["a00"] == forecast.OF_A_LOOK
+
+
+def test_what_the_last_passes_took_is_believed_and_the_first_copy_is_not(run: Run) -> None:
+    expected = forecast.OF_A_PROCESS + 0.2 + 1000 * forecast.OF_A_MESSAGE
+    assert forecast.gather(run).mailboxes["a01"] == pytest.approx(expected)

@@ -1,0 +1,116 @@
+"""The look over all mailboxes: who gets a task, at which place, and what is the evidence of the others."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from bascule import mailbox, site
+from bascule.ledger import Ledger, journal, leases, mailboxes
+from bascule.ledger.base import now
+from bascule.mailbox.look import LookResult
+from bascule.problems.evidence import evidence_lines, not_ready
+from bascule.tasks import look
+from bascule.tasks.run import Run
+
+SITE = site.load(Path(__file__).parents[2] / "lab" / "site.yaml")
+ORIGIN = journal.Origin("transfer", "day", "look_at_mailboxes", "postmaster")
+ALL = ["anna", "bert", "carl", "dora"]
+FLAGS = "something has changed in INBOX"
+SetChanged = Callable[..., None]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Four mailboxes, each verified by a pass."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    for account in ALL:
+        finish_pass(ledger, account)
+    return Run(SITE, None, ledger, ORIGIN)  # type: ignore[arg-type]
+
+
+def finish_pass(ledger: Ledger, account: str) -> None:
+    with ledger.session() as session:
+        mailboxes.finish_mailbox(
+            session, account, "verified", folders=1, messages=9, octets=9, problems=0, seconds=1.0, verified=True
+        )
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> SetChanged:
+    """Say of which mailboxes the servers tell a change."""
+    told: dict[str, str] = {}
+    monkeypatch.setattr(mailbox, "job_for", lambda access, account: account)
+    monkeypatch.setattr(
+        look, "look_over", lambda jobs, ledger, **_: [LookResult(account, told.get(account, "")) for account in jobs]
+    )
+
+    def set_changed(*accounts: str) -> None:
+        told.clear()
+        told.update(dict.fromkeys(accounts, FLAGS))
+
+    return set_changed
+
+
+def test_only_what_has_changed_gets_a_task(run: Run, changed: SetChanged) -> None:
+    changed("bert", "dora")
+    assert look.look(run, ALL) == ["bert", "dora"]
+
+
+def test_journal_page_and_report_name_the_others(run: Run, changed: SetChanged) -> None:
+    changed("bert")
+    look.look(run, ALL)
+    (entry,) = journal.entries(run.ledger, kind="look")
+    assert entry.after == {
+        "unchanged": ["anna", "carl", "dora"],
+        "need a pass": {"bert": FLAGS},
+        "with a task": ["bert"],
+    }
+    states = mailboxes.mailbox_states(run.ledger)
+    assert [account for account in ALL if states[account].is_unchanged] == ["anna", "carl", "dora"]
+    (line,) = [line for line in evidence_lines(run.ledger) if line.startswith("mailboxes in which nothing has changed")]
+    assert line.endswith(": 3 (anna, carl, dora)")
+
+
+def test_a_changed_mailbox_waits_until_a_pass_has_ended(run: Run, changed: SetChanged) -> None:
+    changed("bert")
+    look.look(run, ALL)
+    assert not_ready(run.ledger, ALL, None) == [f"bert: the mailbox is in the state `waiting` ({FLAGS})"]
+    finish_pass(run.ledger, "bert")
+    assert not_ready(run.ledger, ALL, None) == []
+    assert not mailboxes.mailbox_states(run.ledger)["bert"].is_unchanged
+
+
+def test_a_pass_or_a_look_since_the_freeze_is_asked_for(run: Run, changed: SetChanged) -> None:
+    changed()
+    frozen_at = now() + timedelta(microseconds=1)
+    assert not_ready(run.ledger, ["anna", "bert"], frozen_at) == [
+        f"{account}: nobody has looked at the mailbox since the freeze began" for account in ("anna", "bert")
+    ]
+    look.look(run, ["anna"])
+    finish_pass(run.ledger, "bert")
+    assert not_ready(run.ledger, ["anna", "bert"], frozen_at) == []
+
+
+def test_run_again_it_keeps_every_mailbox_at_its_place(run: Run, changed: SetChanged) -> None:
+    """Airflow knows the instances of a mapped task by their places alone."""
+    changed("bert", "dora")
+    look.look(run, ALL)
+    changed("anna", "dora")
+    assert look.look(run, ALL) == ["bert", "dora", "anna"]
+    assert look.look(replace(run, origin=replace(ORIGIN, run="another day")), ALL) == ["anna", "dora"]
+
+
+def test_a_mailbox_that_somebody_works_on_gets_a_task(run: Run, changed: SetChanged) -> None:
+    changed()
+    with leases.lease(run.ledger, "carl", "prepare/night/mailbox.sync[2]"):
+        assert look.look(run, ALL) == ["carl"]
+
+
+def test_a_dry_run_writes_nothing(run: Run, changed: SetChanged) -> None:
+    changed("bert")
+    before = mailboxes.mailbox_states(run.ledger)
+    assert look.look(replace(run, dry_run=True), ALL) == ["bert"]
+    assert mailboxes.mailbox_states(run.ledger) == before
+    assert journal.entries(run.ledger) == []

@@ -1,0 +1,26 @@
+"""Reasons for people: the system's and the servers' words, and no name of Python's."""
+
+import socket
+import ssl
+
+import httpx
+import imapclient
+import pytest
+from bascule.text.reason import reason
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (httpx.ConnectError("[Errno 111] Connection refused"), "Connection refused"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"), "wrong version number"),
+        (imapclient.exceptions.LoginError("b'[AUTHENTICATIONFAILED] wrong'"), "[AUTHENTICATIONFAILED] wrong"),
+        (TimeoutError(), "no answer in time"),
+        (TimeoutError("no output and no end for 120 s"), "no output and no end for 120 s"),
+        (EOFError(), "without a reason"),
+    ],
+)
+def test_a_reason_has_the_words_of_others_and_no_name_of_python_s(error: Exception, words: str) -> None:
+    assert reason(error) == words
