@@ -24,6 +24,7 @@ from bascule.problems.model import Problem
 
 from tests.courier_server import courier
 from tests.cyrus_server import cyrus
+from tests.imap4d_server import Imap4d, imap4d
 from tests.mail_servers import PASSWORD, dovecot, mail_directory
 from tests.mailbox_states import Account, Contents, parse
 from tests.unpacked import PackagesMissing
@@ -36,13 +37,16 @@ class Place:
     server: Any
     separator: str
     prefix: str = ""
+    server_fields: bytes = b""  # as in Account
 
     @property
     def port(self) -> int:
         return int(self.server.port)
 
     def account(self, user: str) -> Account:
-        return Account(self.port, user, self.separator, self.prefix)
+        if isinstance(self.server, Imap4d):
+            return self.server.account(user)
+        return Account(self.port, user, self.separator, self.prefix, self.server_fields)
 
 
 Start = Callable[[Path], "contextlib.AbstractContextManager[Any]"]
@@ -52,6 +56,7 @@ KINDS: dict[str, tuple[Start, str, str]] = {
     "below INBOX": (lambda home: dovecot(home, separator=".", prefix="INBOX."), ".", "INBOX."),
     "mbox": (lambda home: dovecot(home, separator="/", location="mbox:~/folders:INBOX=~/inbox"), "/", ""),
     "courier": (courier, ".", "INBOX."),
+    "imap4d": (imap4d, "/", ""),
     "cyrus": (cyrus, ".", ""),
     "cyrus below INBOX": (lambda home: cyrus(home, alt=False), ".", "INBOX."),
 }

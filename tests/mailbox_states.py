@@ -59,6 +59,7 @@ class Account:
     user: str
     separator: str
     prefix: str = ""
+    server_fields: bytes = b""  # a pattern of header lines that the server puts into messages
 
     def __enter__(self) -> "Account":
         self.client = imaplib.IMAP4("127.0.0.1", self.port)
@@ -143,7 +144,8 @@ class Account:
             flags = re.search(rb"FLAGS \(([^)]*)\)", head)
             when = re.search(rb'INTERNALDATE "([^"]*)"', head)
             assert uid and flags and when
-            found.append((uid[1].decode(), _name(row[1], when[1]), _letters(flags[1].decode())))
+            body = re.sub(self.server_fields, b"", row[1]) if self.server_fields else row[1]
+            found.append((uid[1].decode(), _name(body, when[1]), _letters(flags[1].decode())))
         return found
 
     @staticmethod

@@ -80,10 +80,10 @@ def begin_anew_on_old(sessions: Sessions, folder: FolderState, counts: Counts) -
     old, new = list_from(source.session, source.name), list_from(destination.session, destination.name)
     before = {new_uid: (old_uid, origin) for old_uid, new_uid, origin in folder.map}
     found = {pair.destination.uid: pair for pair in match(source, destination, old, new)}
-    ours = [m for m in new if m.uid not in found and before.get(m.uid, (0, FOUND))[1] != FOUND]
+    known = [message for message in new if message.uid not in found and message.uid in before]
     done = {pair.source.uid for pair in found.values()}
     rest = [message for message in old if message.uid not in done]
-    found |= {pair.destination.uid: pair for pair in _by_header(source, destination, rest, ours)}
+    found |= {pair.destination.uid: pair for pair in _by_header(source, destination, rest, known)}
     removable = []
     assert source.session.selected is not None
     all_listed = len(old) >= source.session.selected.status.messages  # else nobody knows what is of old no more
@@ -111,7 +111,7 @@ def begin_anew_on_old(sessions: Sessions, folder: FolderState, counts: Counts) -
 
 
 def _by_header(source: Side, destination: Side, old: Sequence[Listed], new: Sequence[Listed]) -> Iterator[Match]:
-    """Messages that new has altered have other octets there: they are known by header and date."""
+    """Messages that were the same before, and that one side has altered: they are known by header and date."""
     if not old or not new:
         return
     known: list[dict[int, Identity]] = []

@@ -38,7 +38,7 @@ def remove_late_arrivals(counts: Counts, folder: FolderState, source: Side, dest
     late = [
         pair.destination.uid
         for pair in match(source, destination, sent, unknown)
-        if (pair.source.date, pair.source.flags) == (pair.destination.date, pair.destination.flags)
+        if pair.same_octets and (pair.source.date, pair.source.flags) == (pair.destination.date, pair.destination.flags)
     ]
     if late:
         expunge(destination.session, destination.name, late)

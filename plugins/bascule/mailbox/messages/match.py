@@ -1,23 +1,25 @@
-"""Which messages of the destination are which of the source: same octets, the same date preferred, each used once."""
+"""Which messages of the destination are which of the source: same octets, the same date preferred, each used once.
 
-import hashlib
+Those that differ in nothing but the fields in which a server keeps its own state are the same mail: a copy of it made
+yesterday has other octets than the message has today.
+"""
+
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from bascule.mailbox.imap.fetch import begin_bodies
 from bascule.mailbox.imap.listing import Listed
+from bascule.mailbox.messages.digests import Digest, digests
 from bascule.mailbox.workers import Side
-
-HASHED_AT_ONCE = 500  # messages asked for in one command
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One message on both sides."""
+    """One message on both sides. `same_octets`: else all but the server's own fields."""
 
     source: Listed
     destination: Listed
+    same_octets: bool = True
 
 
 def match(
@@ -39,7 +41,7 @@ def match(
         occurring = {key(message) for message in some}
         rest = [message for message in rest if key(message) in occurring]
         if rest:
-            matches += _pair(some, rest, source_digests.of(some), destination_digests.of(rest))
+            matches += _pair_all(some, rest, source_digests.of(some), destination_digests.of(rest))
     return matches
 
 
@@ -60,15 +62,37 @@ class _Digests:
 
     def __init__(self, side: Side) -> None:
         self._side = side
-        self._known: dict[int, bytes] = {}
+        self._known: dict[int, Digest] = {}
         self._asked: set[int] = set()
 
-    def of(self, some: list[Listed]) -> dict[int, bytes]:
+    def of(self, some: list[Listed]) -> dict[int, Digest]:
         """By UID, of these messages (and of those asked about before), as far as they are still there."""
         asked = [message.uid for message in some if message.uid not in self._asked]
         self._asked.update(asked)
         self._known |= digests(self._side, asked) if asked else {}
         return self._known
+
+
+_Known = dict[int, Digest]  # by UID
+
+
+def _pair_all(
+    on_source: list[Listed], on_destination: list[Listed], source: _Known, destination: _Known
+) -> list[Match]:
+    matches = _pair(on_source, on_destination, _octets(source), _octets(destination))
+    done = {m.source.uid for m in matches}, {m.destination.uid for m in matches}
+    rest = [message for message in on_source if message.uid not in done[0]]
+    candidates = [message for message in on_destination if message.uid not in done[1]]
+    mail = _pair(rest, candidates, _mail(source), _mail(destination)) if rest and candidates else []
+    return matches + [Match(m.source, m.destination, same_octets=False) for m in mail]
+
+
+def _octets(known: _Known) -> dict[int, bytes]:
+    return {uid: digest.octets for uid, digest in known.items()}
+
+
+def _mail(known: _Known) -> dict[int, bytes]:
+    return {uid: digest.mail for uid, digest in known.items()}
 
 
 def _pair(
@@ -92,28 +116,3 @@ def _pair(
         if candidates:
             matches.append(Match(message, candidates.pop(0)))
     return matches
-
-
-def digests(side: Side, uids: list[int]) -> dict[int, bytes]:
-    """SHA-256 of these messages' octets, as far as they are still there. Nothing is held in memory."""
-    side.session.ensure_selected(side.name)
-    hashing = _Hashing()
-    pieces = [uids[i : i + HASHED_AT_ONCE] for i in range(0, len(uids), HASHED_AT_ONCE)]
-    for pending in [begin_bodies(side.session, piece, hashing) for piece in pieces]:
-        side.session.finish(pending)
-    return hashing.found
-
-
-class _Hashing:
-    def __init__(self) -> None:
-        self.found: dict[int, bytes] = {}
-
-    def begin(self, uid: int, size: int) -> None:
-        self._digest = hashlib.sha256()
-
-    def data(self, chunk: bytes) -> None:
-        self._digest.update(chunk)
-
-    def end(self, uid: int) -> None:
-        if uid:
-            self.found[uid] = self._digest.digest()

@@ -14,8 +14,8 @@ from bascule.mailbox.imap.flags import SYSTEM
 from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.imap.store import expunge, search
 from bascule.mailbox.messages.describe import Message, describe, message_subject, repaired_mark
+from bascule.mailbox.messages.digests import digests
 from bascule.mailbox.messages.late_arrivals import note_unanswered
-from bascule.mailbox.messages.match import digests
 from bascule.mailbox.messages.problems import report_message
 from bascule.mailbox.messages.single_copy import NotGiven, SingleCopy
 from bascule.mailbox.problems import Decided
@@ -281,7 +281,7 @@ class MessagesAside:
         for uid in suspects:
             if uid not in old or new_uids[uid] not in new or uid not in on_old:
                 continue
-            if old[uid] != new[new_uids[uid]]:
+            if old[uid].mail != new[new_uids[uid]].mail:
                 self.altered(on_old[uid], "The new server has stored other octets than it was given.")
             elif uid in altered and on_old[uid].date not in (on_new[new_uids[uid]].date, internaldate.UNKNOWN):
                 self.altered_date(on_old[uid], on_new[new_uids[uid]].date)

@@ -46,6 +46,11 @@ def verify_after_copy(
             "the servers tell other sizes than messages have; their octets were compared and are the same",
             folder=folder.name, messages=result.wrong_sizes,
         )  # fmt: skip
+    if result.server_fields:
+        log.warning(
+            "a server keeps its own state (Status, X-UID, ...) in messages, and has changed it since they were copied; "
+            "all else is the same", folder=folder.name, messages=result.server_fields,
+        )  # fmt: skip
     _treat(context, folder, sessions, result, dropped)
     if level == "none":
         return result.new_status, None

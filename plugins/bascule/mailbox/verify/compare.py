@@ -12,7 +12,7 @@ from bascule.mailbox.imap.folders import FolderStatus
 from bascule.mailbox.imap.listing import Listed, Listing
 from bascule.mailbox.imap.syntax import set_between, write_set
 from bascule.mailbox.job import VerifyLevel
-from bascule.mailbox.messages.match import digests
+from bascule.mailbox.messages.digests import digests
 from bascule.mailbox.messages.own_date import own_dates
 from bascule.mailbox.state.uidmap import UidMap
 from bascule.mailbox.workers import Side
@@ -44,6 +44,7 @@ class Verified:
     differences: list[Difference] = field(default_factory=list)
     new_flags: dict[int, Flags] = field(default_factory=dict)  # old UID -> what new says, where flags differ
     wrong_sizes: int = 0  # that servers tell of messages whose octets are the same
+    server_fields: int = 0  # messages that differ in nothing but the fields in which a server keeps its own state
 
 
 def verify_folder(
@@ -80,12 +81,11 @@ def _verify_window(
 ) -> None:
     old_listed, new_listed = both
     present = [(old_listed[o], new_listed.get(n), n, origin) for o, n, origin in pairs if o in old_listed]
-    same_octets = _with_other_size(old, new, present) if level == "attributes" else set()
-    result.wrong_sizes += len(same_octets)
+    same_text = _with_other_size(result, old, new, present) if level == "attributes" else set()
     dateless = [ours.uid for ours, _, _, _ in present if ours.date == internaldate.UNKNOWN]
     own = own_dates(old, dateless) if level != "counts" else {}
     for ours, theirs, new_uid, origin in present:  # the others were removed on old: the next pass carries that
-        size = theirs.size if theirs is not None and ours.uid in same_octets else ours.size
+        size = theirs.size if theirs is not None and ours.uid in same_text else ours.size
         date = own.get(ours.uid, internaldate.UNKNOWN) if ours.date == internaldate.UNKNOWN else ours.date
         as_told = (size, date) == (ours.size, ours.date)
         mine = ours if as_told else replace(ours, size=size, date=date)
@@ -94,8 +94,11 @@ def _verify_window(
         _compare_content(result, old, new, pairs)
 
 
-def _with_other_size(old: Side, new: Side, present: list[tuple[Listed, Listed | None, int, str]]) -> set[int]:
-    """Old UIDs of those that have other sizes on both sides and the same octets: servers tell wrong ones."""
+def _with_other_size(
+    result: Verified, old: Side, new: Side, present: list[tuple[Listed, Listed | None, int, str]]
+) -> set[int]:
+    """Old UIDs of those that have other sizes on both sides and the same text: servers tell wrong ones, or keep their
+    own state in it."""
     other = {
         ours.uid: theirs.uid
         for ours, theirs, _, origin in present
@@ -104,7 +107,11 @@ def _with_other_size(old: Side, new: Side, present: list[tuple[Listed, Listed | 
     if not other:
         return set()
     on_old, on_new = digests(old, list(other)), digests(new, list(other.values()))
-    return {uid for uid, new_uid in other.items() if uid in on_old and on_old[uid] == on_new.get(new_uid)}
+    both = {uid: (on_old[uid], on_new[new]) for uid, new in other.items() if uid in on_old and new in on_new}
+    same = {uid: one.octets == two.octets for uid, (one, two) in both.items() if one.mail == two.mail}
+    result.wrong_sizes += sum(same.values())
+    result.server_fields += len(same) - sum(same.values())
+    return set(same)
 
 
 def _ask_both(old: Side, new: Side, pairs: list[Pair], avoided: Collection[int]) -> Callable[[], BothListed]:
@@ -163,8 +170,12 @@ def _compare_content(result: Verified, old: Side, new: Side, pairs: list[Pair]) 
     new_digests = digests(new, [n for _, n in compared])
     for old_uid, new_uid in compared:
         mine, theirs = old_digests.get(old_uid), new_digests.get(new_uid)
-        if mine is not None and theirs is not None and mine != theirs:
-            result.differences.append(Difference("content", old_uid, new_uid, mine.hex(), theirs.hex()))
+        if mine is None or theirs is None or mine == theirs:
+            continue
+        if mine.mail == theirs.mail:
+            result.server_fields += 1
+        else:
+            result.differences.append(Difference("content", old_uid, new_uid, mine.octets.hex(), theirs.octets.hex()))
 
 
 def _show(flags: Flags) -> str:

@@ -15,7 +15,7 @@ from bascule.mailbox.imap.flags import SYSTEM, Flags
 from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.job import VerifyLevel
 from bascule.mailbox.messages.describe import repaired_mark
-from bascule.mailbox.messages.match import digests
+from bascule.mailbox.messages.digests import digests
 from bascule.mailbox.messages.own_date import own_dates
 from bascule.mailbox.state.flags import Memory
 from bascule.mailbox.state.uidmap import UidMap
@@ -67,6 +67,10 @@ FLAGS = "message(s) have other flags on new, which their owner gave them there"
 ACCEPTED = "message(s) differ as a person has accepted"
 REPAIRED_FORM = "message(s) are on new in the repaired form that was decided"
 SIZES = "message(s) have another size than old tells; their octets were compared and are the same"
+FIELDS = (
+    "message(s) differ in nothing but the fields in which a server keeps its own state (Status, X-UID, ...), which it "
+    "has changed since"
+)
 DATES = "message(s) have no date that can be read on old; new has the one of their own header"
 
 
@@ -162,19 +166,27 @@ class FolderVerification:
             return {}
         other_size = [(mine, theirs) for mine, theirs in pairs if mine.size != theirs.size]
         differing: dict[int, _Altered] = {}
+        own_state: set[int] = set()  # they differ in nothing but a server's own fields
         if self.level == "content":
             for (one, other), (mine, theirs) in zip(places, pairs, strict=True):
-                on_old, on_new = old.traits[one].octets, new.traits[other].octets
-                if on_old != on_new:
-                    differing[mine.uid] = ("content", mine, theirs, on_old.hex(), on_new.hex())
+                on_old, on_new = old.traits[one], new.traits[other]
+                if on_old.mail != on_new.mail:
+                    differing[mine.uid] = ("content", mine, theirs, on_old.octets.hex(), on_new.octets.hex())
+                elif on_old.octets != on_new.octets:
+                    own_state.add(mine.uid)
         elif other_size:
             old_digests = digests(self.old, [mine.uid for mine, _ in other_size])
             new_digests = digests(self.new, [theirs.uid for _, theirs in other_size])
             for mine, theirs in other_size:
-                if mine.uid not in old_digests or old_digests[mine.uid] != new_digests.get(theirs.uid):
+                on_both = old_digests.get(mine.uid), new_digests.get(theirs.uid)
+                if on_both[0] is None or on_both[1] is None or on_both[0].mail != on_both[1].mail:
                     differing[mine.uid] = ("size", mine, theirs, str(mine.size), str(theirs.size))
-        if wrong := sum(1 for mine, _ in other_size if mine.uid not in differing):
+                elif on_both[0] != on_both[1]:
+                    own_state.add(mine.uid)
+        if wrong := sum(1 for mine, _ in other_size if mine.uid not in differing and mine.uid not in own_state):
             self.found.counted[SIZES] += wrong
+        if own_state:
+            self.found.counted[FIELDS] += len(own_state)
         return differing
 
     def _own_dates(self, pairs: list[tuple[Listed, Listed]]) -> dict[int, int]:

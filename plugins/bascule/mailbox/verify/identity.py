@@ -15,20 +15,22 @@ from typing import NamedTuple
 from bascule.mailbox.imap.fetch import Identity, begin_attributes, begin_identities, identity
 from bascule.mailbox.imap.listing import Listed, Listing
 from bascule.mailbox.imap.syntax import set_between
-from bascule.mailbox.messages.match import digests
+from bascule.mailbox.messages.digests import Digest, digests
 from bascule.mailbox.workers import Side
 
 WINDOW = 1000  # messages asked about in one command, and compared at once: it bounds the memory
 NO_HEADER = identity(b"").digest
+NOT_GIVEN = Digest(b"", b"")
 
 Key = Callable[["Contents", int], tuple[object, ...] | None]  # what a message is known by; None: by nothing
 
 
 class Traits(NamedTuple):
-    """What a message is known by. `octets`: their SHA-256, where octets are compared; empty when it is not given."""
+    """What a message is known by. `octets` and `mail`: as in Digest, where they are compared; empty when not given."""
 
     header: bytes
     octets: bytes
+    mail: bytes
     repaired: bytes  # the mark of one that Bascule has repaired
 
 
@@ -70,7 +72,7 @@ class Contents:
         hashed = digests(self.side, list(uids)) if self.octets else {}
         for uid, place in uids.items():
             known = headers.get(uid, Identity(NO_HEADER))
-            self.traits[place] = Traits(known.digest, hashed.get(uid, b""), known.repaired)
+            self.traits[place] = Traits(known.digest, *hashed.get(uid, NOT_GIVEN), known.repaired)
 
     def finish(self, place: int) -> None:
         """This message has been dealt with, and nothing more is held of it."""
@@ -100,7 +102,7 @@ def _by_uid(listing: Listing) -> Listing:
 
 def are_alike(old: Contents, one: int, new: Contents, other: int) -> bool:
     """Whether all that the two messages are known by is the same."""
-    key = _octets_and_date if old.octets else _header_date_size
+    key = _mail_and_date if old.octets else _header_date_size
     mine = key(old, one)
     return mine is not None and mine == key(new, other)
 
@@ -151,6 +153,16 @@ def _octets(contents: Contents, place: int) -> tuple[object, ...] | None:
     return (octets,) if octets else None
 
 
+def _mail_and_date(contents: Contents, place: int) -> tuple[object, ...] | None:
+    mail = contents.traits[place].mail
+    return (mail, contents.at(place).date) if mail else None
+
+
+def _mail(contents: Contents, place: int) -> tuple[object, ...] | None:
+    mail = contents.traits[place].mail
+    return (mail,) if mail else None
+
+
 def _header_date_size(contents: Contents, place: int) -> tuple[object, ...] | None:
     message = contents.at(place)
     return contents.traits[place].header, message.date, message.size
@@ -176,5 +188,5 @@ def _date_and_size(contents: Contents, place: int) -> tuple[object, ...]:
     return message.date, message.size
 
 
-_BY_OCTETS: tuple[Key, ...] = (_octets_and_date, _octets)
+_BY_OCTETS: tuple[Key, ...] = (_octets_and_date, _octets, _mail_and_date, _mail)
 _BY_HEADER: tuple[Key, ...] = (_header_date_size, _header_and_size, _header_and_date, _header)
