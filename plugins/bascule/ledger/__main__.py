@@ -39,8 +39,10 @@ def upgrade() -> int:
 def verify(file: Path, wanted: str = "") -> int:
     """0: every row follows from the one before, and the wanted hash is one of theirs."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        found = journal.check_export(lines)
+        found = journal.check_export(file.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        print(f"{file}: it is no text in UTF-8, as a journal is", file=sys.stderr)
+        return 1
     except (OSError, ValueError) as error:
         print(f"{file}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         return 1
@@ -48,7 +50,10 @@ def verify(file: Path, wanted: str = "") -> int:
         why = "it was edited, or a row is missing before it"
         print(f"{file}: the chain is BROKEN at row {found.broken_at}: {why}", file=sys.stderr)
         return 1
-    if wanted and not any(f'"hash": "{wanted}"' in line for line in lines):
+    if not found.head.number:
+        print(f"{file}: there is no row in it", file=sys.stderr)
+        return 1
+    if wanted and wanted not in found.hashes:
         why = "rows are missing at its end, or it is another journal"
         print(f"{file}: no row has the hash {wanted}: {why}", file=sys.stderr)
         return 1

@@ -5,8 +5,8 @@ Each row's hash covers the row and the hash before it, so that a gap or an edit 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -172,24 +172,38 @@ class Checked:
 
     head: Head
     broken_at: int | None
+    hashes: frozenset[str]  # of all rows that follow
 
 
-def check_export(lines: Iterable[str]) -> Checked:
+def check_export(text: str) -> Checked:
     """The same check of what `export` wrote, without a ledger. Raises ValueError with the line that is none of it."""
-    head = Head(0, "")
+    head, hashes = Head(0, ""), set[str]()
+    lines = text.split("\n")  # `splitlines` would also split where a name has one of Unicode's other line ends
     for number, line in enumerate((line for line in lines if line.strip()), 1):
         try:
-            row, previous, claimed = _row_of(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            row, previous, claimed = _row_of(json.loads(line, object_pairs_hook=_each_once))
+            holds = row.number == head.number + 1 and previous == head.hash and claimed == _hash(row)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ValueError(f"line {number} is no row of a journal") from None
-        if row.number != head.number + 1 or previous != head.hash or claimed != _hash(row):
-            return Checked(head, row.number)
+        if not holds:
+            return Checked(head, row.number, frozenset(hashes))
         head = Head(row.number, claimed)
-    return Checked(head, None)
+        hashes.add(claimed)
+    return Checked(head, None, frozenset(hashes))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError when it says something twice: its hash would cover the last one alone."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 def _row_of(line: dict[str, Any]) -> tuple[JournalRow, str, str]:
-    """(the row, the hash before it and its own one, as the file has them)."""
+    """(the row, the hash before it and its own one, as the file has them). Raises ValueError for more than a row."""
+    if line.keys() != WRITTEN or line["origin"].keys() != _names(Origin) or not isinstance(line["number"], int):
+        raise ValueError("it has other keys: no hash covers them")
     origin, texts = line["origin"], {key: line[key] for key in ("event", "kind", "subject", "note")}
     states = {key: None if line[key] is None else _text(line[key]) for key in ("parameters", "before", "after")}
     row = JournalRow(
@@ -197,6 +211,13 @@ def _row_of(line: dict[str, Any]) -> tuple[JournalRow, str, str]:
         task=origin["task"], asked_by=origin["asked_by"], previous_hash=line["previous_hash"], **texts, **states,
     )  # fmt: skip
     return row, line["previous_hash"], line["hash"]
+
+
+def _names(of: type) -> set[str]:
+    return {each.name for each in fields(of)}
+
+
+WRITTEN = _names(Entry) | {"previous_hash", "hash"}  # what `export` writes of each row
 
 
 def _text(value: dict[str, Any]) -> str:
