@@ -1,5 +1,6 @@
 """Words, numbers and times as the reader writes them: gettext's catalogues by Babel, in the site's time zone."""
 
+import contextlib
 import gettext
 import io
 import re
@@ -23,14 +24,16 @@ LOCALE_OF = {"en": "en_GB", "fr": "fr_FR"}
 
 
 def chosen(accepted: str, site_languages: Sequence[str]) -> str:
-    """The language for a browser that sends this Accept-Language; the site's first one where it wants no other."""
+    """The language for a browser that sends this Accept-Language; the site's first one where it wants no other.
+
+    RFC 9110, 12.5.4: letters count the same in both cases, and a weight of 0 is what it does not take.
+    """
     wanted = []
-    for part in accepted.split(",")[:20]:
-        tag, _, weight = part.strip().partition(";q=")
-        try:
-            wanted.append((-float(weight or 1), tag))
-        except ValueError:
-            continue
+    for part in accepted.lower().split(",")[:20]:
+        tag, _, weight = "".join(part.split()).partition(";q=")
+        with contextlib.suppress(ValueError):
+            if 0 < (of := float(weight or 1)) <= 1:
+                wanted.append((-of, tag))
     preferred = [tag for _, tag in sorted(wanted, key=lambda pair: pair[0])]
     return negotiate_locale(preferred, LANGUAGES, sep="-") or site_languages[0]
 

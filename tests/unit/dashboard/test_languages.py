@@ -71,6 +71,10 @@ def test_the_browsers_language_is_taken_else_the_sites_first() -> None:
     assert language.chosen("de", ["fr", "en"]) == "fr"
     assert language.chosen("", ["fr", "en"]) == "fr"
     assert language.chosen("en;q=nonsense,;;", ["fr"]) == "fr"
+    assert language.chosen("FR-ca", ["en"]) == "fr"
+    assert language.chosen("FR", ["en"]) == "fr"
+    assert language.chosen("en;q=0.1, fr; q=0.9", ["en"]) == "fr"
+    assert language.chosen("fr;q=0, fr-CA;q=nan, fr-FR;q=inf", ["en"]) == "en"
 
 
 def test_numbers_and_lengths_are_written_as_the_reader_does() -> None:
