@@ -62,6 +62,22 @@ def test_a_host_that_is_not_in_hosts_is_named_with_its_key() -> None:
     assert "isolation.old.refused_from names the host 'nowhere'" in text
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("languages", [], "languages: "),
+        ("languages", ["fr", "fr"], "languages: names something twice"),
+        ("languages", ["de"], "languages"),
+        ("timezone", "Europe", "timezone: no time zone is called 'Europe'"),
+        ("timezone", "", "timezone: no time zone is called ''"),
+        ("notify", {"mail": ["Postmaster <postmaster@obs.test>"]}, "notify.mail.0: must be a mail address"),
+        ("notify", {"mail": ["postmaster@obs.test\nBcc: all@obs.test"]}, "notify.mail.0: must be a mail address"),
+    ],
+)
+def test_what_would_only_fail_later_is_told_at_once(key: str, value: object, told: str) -> None:
+    assert told in errors_of(text_with(**{key: value}))
+
+
 def test_a_broken_template_is_named() -> None:
     assert "is no Jinja2 template" in errors_of(text_with(directory__destination__after="{{ account"))
 

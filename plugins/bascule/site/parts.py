@@ -13,6 +13,8 @@ from bascule.site.values import (
     HostName,
     IpInterface,
     IpNetwork,
+    Languages,
+    MailAddress,
     Port,
     Security,
     Template,
@@ -296,7 +298,7 @@ class GatesPart(Part):
 class NotifyPart(Part):
     """Who is told when a question waits, a phase begins, ends or fails, a hold is overdue."""
 
-    mail: list[str] = []  # addresses
+    mail: list[MailAddress] = []
     smtp: ConnectionId = "smtp_default"  # of Airflow's SMTP provider
     chats: list[ConnectionId] = []  # connections whose password is a URL of Apprise
     about: list[Literal["questions", "phases", "failures", "holds"]] = ["questions", "phases", "failures", "holds"]
@@ -335,7 +337,7 @@ class Site(Part):
     name: Annotated[str, like(r"[a-z][a-z0-9-]*", "small letters, digits and hyphens, such as observatory")]
     domain: HostName
     timezone: Annotated[str, AfterValidator(known_zone)]
-    languages: list[Literal["en", "fr"]] = ["en"]
+    languages: Languages = ["en"]
     postmaster: str
     hosts: dict[str, HostPart]
     services: ServicesPart

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory of them, such as Europe
         raise ValueError(f"no time zone is called {name!r}; write one as in Europe/Paris") from None
     return name
 
@@ -37,6 +37,12 @@ def like(pattern: str, right: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _each_once(values: list[str]) -> list[str]:
+    if len({*values}) != len(values):
+        raise ValueError("names something twice")
+    return values
+
+
 def _absolute(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError("must be an absolute path")
@@ -57,5 +63,9 @@ ConnectionId = Annotated[str, like(r"[A-Za-z0-9_.-]+", "the id of an Airflow con
 Url = Annotated[str, like(r"https?://[^\s]+", "an address that begins with https:// or http://")]
 IpInterface = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_interface(text)))]
 IpNetwork = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
+MailAddress = Annotated[
+    str, like(r"[^\s@,<>]+@[^\s@,<>]+", "a mail address and nothing else, such as postmaster@example.org")
+]
+Languages = Annotated[list[Literal["en", "fr"]], Field(min_length=1), AfterValidator(_each_once)]
 Security = Literal["tls", "starttls", "plain"]
 Side = Literal["old", "new"]
