@@ -88,9 +88,10 @@ def _ids(cell: str) -> Iterator[int]:
     """The other way round. Raises ValueError on what `numbers` never writes."""
     for run in cell.strip().split("+"):
         match = re.fullmatch(r"([0-9]{1,15})(?:\.\.([0-9]{1,15}))?", run)
-        if match is None:
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
             raise ValueError(cell)
-        yield from range(int(match[1]), int(match[2] or match[1]) + 1)
+        yield from range(first, last + 1)
 
 
 def version(question: Question) -> str:

@@ -68,6 +68,8 @@ def read(data: bytes, header: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     columns = [cell.strip() for cell in found[0][1]]
     if missing := [name for name in header if name not in columns]:
         raise BadTable(f"line 1: the column(s) {', '.join(missing)} are missing")
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+        raise BadTable(f"line 1: the column(s) {', '.join(twice)} stand there more than once: leave one of each")
     if long := [number for number, row in found[1:] if any(cell.strip() for cell in row[len(columns) :])]:
         raise BadTable("\n".join(f"line {number}: {_too_many(delimiter)}" for number in long))
     return [

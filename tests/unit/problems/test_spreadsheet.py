@@ -112,6 +112,10 @@ def test_a_line_against_what_was_decided_meanwhile_is_refused(ledger: Ledger, re
     [
         (b"", "empty"),
         (b"a,b\r\n1,2\r\n", "columns? ?.*missing|missing"),
+        (
+            b"id,version,account,decision,name,text,decision\r\n",
+            "decision stand there more than once",
+        ),
         ("id,é".encode("latin-1"), "not UTF-8"),
     ],
 )
@@ -271,3 +275,12 @@ def test_ids_that_no_list_has_are_refused(ledger: Ledger, report: Report, writte
     report()
     with pytest.raises(AnswerRefused, match="line 2: "):
         spreadsheet.read(ledger, edited(ledger, {"decision": "apply", "id": written}))
+
+
+def test_a_line_about_no_problem_at_all_is_refused(ledger: Ledger, report: Report) -> None:
+    """Also with the account and the version that a question without problems would have."""
+    report()
+    version = spreadsheet.version(spreadsheet.Question(()))
+    with pytest.raises(AnswerRefused, match=r"line 2: there is no problem '2\.\.1'"):
+        edit = {"decision": "apply", "id": "2..1", "account": "0 accounts", "version": version}
+        spreadsheet.read(ledger, edited(ledger, edit))
