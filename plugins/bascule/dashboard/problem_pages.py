@@ -15,7 +15,7 @@ from bascule.dashboard.room import Room
 from bascule.problems import spreadsheet
 
 Number = Annotated[int, Query(ge=0, le=1_000_000)]
-NOTHING = {"decided": 0, "released": 0, "untold": 0}
+NOTHING = {"decided": None, "released": 0, "untold": 0}
 MOST_FIELDS = 5_000  # of one form
 
 
@@ -25,7 +25,7 @@ def add(app: APIRouter, room: Room) -> None:
     @app.get("/problems")
     def show(
         request: Request, kind: Words = "", account: Words = "", page: PageNumber = 1,
-        decided: Number = 0, released: Number = 0, untold: Number = 0,
+        decided: Number | None = None, released: Number = 0, untold: Number = 0,
     ) -> Response:  # fmt: skip
         told = {"decided": decided, "released": released, "untold": untold}
         return shown(room, request, "problems", {"told": told, **problems.values(room, request, kind, account, page)})
@@ -47,7 +47,7 @@ def add(app: APIRouter, room: Room) -> None:
     async def take(request: Request) -> Response:
         async with request.form(max_files=1, max_fields=10) as form:
             file = form.get("file")
-            data = await file.read(problems.LARGEST_FILE) if isinstance(file, UploadFile) else b""
+            data = await file.read(problems.LARGEST_FILE + 1) if isinstance(file, UploadFile) else b""
             name = (file.filename or "") if isinstance(file, UploadFile) else ""
             return await run_in_threadpool(_take, room, request, form, name, data)
 
@@ -68,7 +68,7 @@ def _answer(
 ) -> Response:
     """The page again: with what was typed and why it can't be taken, or with what is left."""
     if isinstance(outcome, Refused):
-        number = int(page) if page.isdecimal() and len(page) < 7 else 1
+        number = max(1, int(page)) if page.isdecimal() and len(page) < 7 else 1
         values = problems.values(room, request, kind, account, number, outcome)
         return shown(room, request, "problems", {"told": NOTHING, **values}, 422)
     where = {key: value for key, value in (("kind", kind), ("account", account)) if value}

@@ -161,6 +161,8 @@ def decide(room: Room, request: Request, visitor: Visitor, typed: Typed) -> dict
 def take_file(room: Room, request: Request, visitor: Visitor, name: str, data: bytes) -> dict[str, int] | Refused:
     """Record what a spreadsheet decides, all of it or nothing; then let the waiting tasks go on."""
     nothing = Typed(Option.APPLY)
+    if len(data) > LARGEST_FILE:
+        return Refused(nothing, [f"{name}: the file is larger than {LARGEST_FILE:,} bytes: take it in parts"], {})
     try:
         choices = spreadsheet.read(room.ledger, data)
     except AnswerRefused as error:

@@ -5,6 +5,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from bascule.dashboard import problems
 from bascule.dashboard.visitor import DAYS, Visitor, token
 from bascule.ledger import Ledger, journal
 from bascule.problems import spreadsheet, store
@@ -182,6 +183,61 @@ def test_the_table_goes_out_and_comes_back(client: TestClient, ledger: Ledger) -
     good = client.post("problems.csv", data=csrf, files={"file": ("x.csv", "\n".join(filled))}, follow_redirects=False)
     assert good.headers["location"].startswith("problems?decided=2")
     assert (journal.entries(ledger, event="decision")[0].after or {})["source"] == "csv"
+
+
+def upload(client: TestClient, data: bytes | str) -> Response:
+    csrf = {"token": fields(client.get("problems").text)["token"]}
+    return client.post("problems.csv", data=csrf, files={"file": ("x.csv", data)})
+
+
+def test_a_table_that_decides_nothing_is_said(client: TestClient, ledger: Ledger) -> None:
+    report(ledger, "anna")
+
+    assert (
+        "No line of the file decides about anything"
+        in Read(upload(client, client.get("problems.csv").content).text).text
+    )
+    assert "No line of the file" not in client.get("problems").text
+
+
+def test_a_table_that_is_too_large_is_not_cut(
+    client: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands behind the cut would be lost silently."""
+    report(ledger, "anna")
+    monkeypatch.setattr(problems, "LARGEST_FILE", 2000)
+    refused = upload(client, client.get("problems.csv").content + b"\r\n" * 2000)
+
+    assert refused.status_code == 422 and "the file is larger than 2,000 bytes" in Read(refused.text).text
+
+
+def test_of_very_many_bad_lines_the_rest_is_counted(client: TestClient, ledger: Ledger) -> None:
+    report(ledger, "anna")
+    lines = ["id,version,account,decision,name,text", *(f"{number},v,anna,apply,," for number in range(1000, 1060))]
+    text = Read(upload(client, "\n".join(lines)).text).text
+
+    assert "x.csv: line 51: there is no problem '1049'" in text and "and 10 more" in text
+
+
+def test_what_waits_stands_before_what_is_counted(ledger: Ledger, site: Site) -> None:
+    report(ledger, "anna")
+    page = client_of(ledger, site, language="fr").get("problems").text
+    order = [page.index(each) for each in ('id="open"', 'id="deciding"', 'id="csv-title"', 'id="counts"')]
+
+    assert order == sorted(order)
+    assert "est en anglais" in page and "is in English" not in client_of(ledger, site).get("problems").text
+
+
+def test_the_live_part_says_what_is_open_now(ledger: Ledger, site: Site) -> None:
+    def open_now() -> str:
+        page = client_of(ledger, site).get("problems", headers={"x-bascule-live": "1"}).text
+        return Read(page[page.index('id="open" data-live') :].partition("</div>")[0]).text
+
+    before = open_now()
+    report(ledger, "anna")
+
+    assert "Nothing is open." in before
+    assert "Folder name that the new server can't take 1" in open_now()
 
 
 def test_the_live_part_leaves_the_form_alone(client: TestClient, ledger: Ledger) -> None:
