@@ -28,7 +28,7 @@ HEADERS = {
 }
 
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-Words = Annotated[str, Query(max_length=255)]
+Words = Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")]  # no database compares anything with a NUL
 
 
 def shown(room: Room, request: Request, name: str, values: dict[str, Any], status: int = 200) -> Response:

@@ -5,7 +5,9 @@ from typing import Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, StreamingResponse
+from starlette.exceptions import HTTPException as Refusal  # what Starlette itself raises, of which FastAPI's is one
 
 from bascule.dashboard import links, mailboxes, metrics, problem_pages, record, today
 from bascule.dashboard.answers import FILES, HEADERS, PageNumber, Words, shown
@@ -14,7 +16,9 @@ from bascule.dashboard.visitor import Door, check_program
 from bascule.ledger import Ledger, LedgerError, journal
 from bascule.site import Site, SiteError
 from bascule.text.logs import get_logger
-from bascule.views import filters, pages
+from bascule.views import filters, language, pages
+from bascule.views.language import Reader
+from bascule.views.words import WORDS
 
 log = get_logger(__name__)
 
@@ -37,6 +41,8 @@ def make_app(open_ledger: Callable[[], Ledger], read_site: Callable[[], Site], d
     room = Room(open_ledger, read_site, door)
     whole.add_exception_handler(LedgerError, _out_of_order)
     whole.add_exception_handler(SiteError, _out_of_order)
+    for refusal in (Refusal, RequestValidationError):
+        whole.add_exception_handler(refusal, _refused)
 
     @whole.get("/metrics")
     def give_metrics(request: Request) -> Response:
@@ -105,6 +111,25 @@ def make_app(open_ledger: Callable[[], Ledger], read_site: Callable[[], Site], d
 
     whole.include_router(app)
     return whole
+
+
+# Why there is no page, where nothing better is known than the status.
+REFUSED = {
+    401: "log in to Airflow, then load this page anew",
+    403: "Airflow's rights do not let you see this",
+    404: "there is no such page",
+    422: "this address asks for something that no page knows",
+}
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """A sentence for the person who is refused, as a page."""
+    status = error.status_code if isinstance(error, Refusal) else 422
+    chosen = language.chosen(request.headers.get("accept-language", ""), ["en"])
+    own = str(getattr(error, "detail", ""))
+    sentence = own if own in WORDS else REFUSED.get(status, own)
+    headers = {**HEADERS, **(getattr(error, "headers", None) or {}), "Cache-Control": "no-store"}
+    return Response(pages.refused(sentence, Reader.of(chosen, "UTC")), status, headers, media_type="text/html")
 
 
 def _out_of_order(request: Request, error: Exception) -> Response:

@@ -26,6 +26,11 @@ def render(name: str, reader: Reader, values: Mapping[str, Any]) -> str:
     return template.render(reader=reader, **_of(reader), **values)
 
 
+def refused(sentence: str, reader: Reader) -> str:
+    """The page that says why this person does not get what was asked for."""
+    return render("refused.html.j2", reader, {"sentence": sentence})
+
+
 def out_of_order(what: str, reason: str) -> str:
     """The page that says why there is no other one."""
     return _environment("en").get_template("out_of_order.html.j2").render(what=what, reason=reason)

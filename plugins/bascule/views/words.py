@@ -90,4 +90,18 @@ WORDS = {
     "Leave these out": _("Leave these out"),
     "I repaired it by hand, look again": _("I repaired it by hand, look again"),
     "Keep this mailbox on the old server": _("Keep this mailbox on the old server"),
+    # Why somebody is refused.
+    "log in to Airflow, then load this page anew": _("log in to Airflow, then load this page anew"),
+    "Airflow's rights do not let you see this": _("Airflow's rights do not let you see this"),
+    "there is no such page": _("there is no such page"),
+    "this address asks for something that no page knows": _("this address asks for something that no page knows"),
+    "this form was sent from another site": _("this form was sent from another site"),
+    "this form is not one of this page: load the page anew": _("this form is not one of this page: load the page anew"),
+    "this form is too old, or was opened by somebody else: load the page anew": _(
+        "this form is too old, or was opened by somebody else: load the page anew"
+    ),
+    "you may not decide: `gates.reviewers` of the site file and Airflow's rights say who may": _(
+        "you may not decide: `gates.reviewers` of the site file and Airflow's rights say who may"
+    ),
+    "no decision was chosen": _("no decision was chosen"),
 }

@@ -168,9 +168,24 @@ def test_a_broken_journal_is_said(client: TestClient, ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("question", ["mailboxes?page=0", "mailboxes?page=x", "record?page=-1", "account", "filters",
                                       f"mailboxes?account={'a' * 300}", f"filters?account={'a' * 300}",
-                                      "problems?decided=-1", "?scene=night"])  # fmt: skip
-def test_a_senseless_question_is_refused(client: TestClient, question: str) -> None:
-    assert client.get(f"./{question}").status_code == 422
+                                      "problems?decided=-1", "?scene=night", "account?name=%00",
+                                      "filters?account=a%00", "problems?kind=%00"])  # fmt: skip
+def test_a_senseless_question_is_refused_in_a_sentence(client: TestClient, question: str) -> None:
+    answer = client.get(f"./{question}")
+
+    assert answer.status_code == 422
+    assert "Refused: this address asks for something that no page knows." in Read(answer.text).text
+
+
+def test_whoever_is_refused_reads_why_in_their_language(ledger: Ledger, site: Site) -> None:
+    english, french = (client_of(ledger, site, language=language) for language in ("en", "fr"))
+
+    assert "Refused: there is no such page." in Read(english.get("nowhere").text).text
+    assert "Refusé : il n'y a pas de telle page." in Read(french.get("static/app.py").text).text
+    assert "Refused: this form is not one of this page" in Read(english.post("problems").text).text
+    assert [english.get("nowhere").status_code, english.post("problems").status_code] == [404, 403]
+    with TestClient(for_airflow()) as nobody:
+        assert "Refused: log in to Airflow" in Read(nobody.get("/").text).text
 
 
 def test_hostile_names_stay_text(client: TestClient, ledger: Ledger) -> None:
