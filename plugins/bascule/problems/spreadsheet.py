@@ -95,8 +95,9 @@ def _ids(cell: str) -> Iterator[int]:
 
 
 def version(question: Question) -> str:
-    """A mark of the problems' facts: a line that was written about other facts is refused."""
-    facts = [[each.kind, each.subject, each.facts] for each in question.problems]
+    """A mark of the problems' facts, in whatever order they are: what was written about other facts is refused."""
+    in_order = sorted(question.problems, key=lambda each: each.id)
+    facts = [[each.kind, each.subject, each.facts] for each in in_order]
     text = json.dumps(facts[0] if len(facts) == 1 else facts, sort_keys=True, default=str)
     return f"v{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 

@@ -76,6 +76,21 @@ def test_a_bad_name_is_refused_as_everywhere_and_what_was_typed_stays(client: Te
     assert got.text.count(" checked") == 2
 
 
+def test_many_of_one_cause_are_decided_whoever_was_met_first(client: TestClient, ledger: Ledger) -> None:
+    with ledger.session() as session:
+        for account in ("bert", "anna", "carl"):
+            store.report(session, Problem(
+                account, "mailbox", "message-refused", f"INBOX, {account}", "Refused.", facts={"message_id": account},
+                proposal=Proposal(Action.REPAIR), cause="bare newlines",
+            ))  # fmt: skip
+    form = fields(client.get("problems").text)
+    sent = {**form, "about": "1..3", "option": Option.APPLY.value}
+
+    assert (
+        client.post("problems", data=sent, follow_redirects=False).headers["location"].startswith("problems?decided=3")
+    )
+
+
 @pytest.mark.parametrize("option", [Option.LEAVE_OUT, Option.LOOK_AGAIN, Option.KEEP_ON_OLD])
 def test_every_button_does_what_it_says(client: TestClient, ledger: Ledger, option: Option) -> None:
     number = report(ledger, "anna")

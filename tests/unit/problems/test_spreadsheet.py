@@ -254,6 +254,15 @@ def test_one_cause_is_one_line_over_the_site_and_decides_about_all(ledger: Ledge
     assert spreadsheet.as_table(spreadsheet.open_questions(ledger)).endswith("1 open problem(s) of 1 account(s)")
 
 
+def test_many_of_one_cause_are_decided_whoever_was_met_first(ledger: Ledger, report: Report) -> None:
+    """Passes meet accounts in any order, so that the list, by account, has another one than the numbers."""
+    for account in ("bert", "anna", "dora", "carl"):
+        report("INBOX/1", account, facts={"size": len(account)}, **CAUSE)
+        report(f"INBOX/{account}", account, **CAUSE)
+    choices = spreadsheet.read(ledger, edited(ledger, {"decision": "apply"}))
+    assert len(choices) == 8
+
+
 def test_a_line_of_many_is_refused_when_one_of_them_has_changed(ledger: Ledger, report: Report) -> None:
     problem = report("INBOX/1", **CAUSE)
     report("INBOX/2", **CAUSE)
