@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bascule import site
 from bascule.ledger import Ledger, journal, mailboxes, phases
-from bascule.mailbox.forecast import Forecast
+from bascule.mailbox.forecast import Forecast, count_gaps
 from bascule.tasks import forecast
 from bascule.tasks.forecast import Load, mailbox_seconds, window
 from bascule.tasks.run import Run
@@ -16,6 +16,24 @@ from structlog.testing import capture_logs
 def load(mailboxes: Mapping[str, float], **others: int) -> Load:
     values = {"slots": 4, "filters": 0, "filters_at_once": 8, "calendars": 0, "calendars_at_once": 4}
     return Load(mailboxes, **(values | others))
+
+
+@pytest.mark.parametrize(
+    ("uids", "expected", "uidnext", "gaps"),
+    [
+        ([1, 2, 3], 0, 4, 0),
+        ([5, 6], 0, 7, 0),  # a first copy begins where old does, by the command that gives UIDVALIDITY
+        ([5, 6], 5, 7, 0),
+        ([5, 6], 3, 7, 1),
+        ([9, 5, 6], 5, 10, 1),  # in no order
+        ([5, 7, 9], 5, 20, 3),
+        ([], 5, 5, 0),
+        ([], 5, 9, 1),
+        ([], 0, 9, 0),
+    ],
+)
+def test_gaps_are_counted(uids: list[int], expected: int, uidnext: int, gaps: int) -> None:
+    assert count_gaps(uids, expected, uidnext) == gaps
 
 
 def test_mailboxes_share_the_slots() -> None:
@@ -39,10 +57,10 @@ def test_a_site_without_anybody_has_its_acts() -> None:
 
 
 def test_what_has_changed_costs_by_messages_and_by_size() -> None:
-    def seconds(messages: int, octets: int) -> float:
-        return mailbox_seconds(Forecast("anna", False, 5, 1, messages, octets), of_a_pass=0.3)
+    def seconds(messages: int, octets: int, gaps: int = 0) -> float:
+        return mailbox_seconds(Forecast("anna", False, 5, 1, messages, octets, gaps=gaps), of_a_pass=0.3)
 
-    assert 0.3 < seconds(0, 0) < seconds(1000, 0) < seconds(1000, 100_000_000)
+    assert 0.3 < seconds(0, 0) < seconds(1000, 0) < seconds(1000, 100_000_000) < seconds(1000, 100_000_000, gaps=200)
 
 
 @pytest.fixture

@@ -204,6 +204,7 @@ class FolderSync:
 
     def _count(self, changes: Changes, sessions: Sessions) -> None:
         """Dry run: what would be done."""
+        KeptUids(self.context, self.folder, sessions).foresee(changes)
         if self.folder.new is not None:
             self._users_changes(sessions).apply(changes, dry_run=True)
         new_messages = changes.old.unmapped

@@ -2,11 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from bascule.ledger import Ledger, mailboxes
-from bascule.ledger.mailboxes import FolderRow
+from bascule.ledger.mailboxes import CHANGED, FolderRow
 from bascule.mailbox.imap.errors import MailboxFailed, Refused, TransientError
 from bascule.mailbox.imap.fetch import list_from
 from bascule.mailbox.imap.folders import FolderList, list_folders
@@ -18,7 +18,11 @@ from bascule.mailbox.state.folder import last_on_old, name_hash
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the next pass over one mailbox has to do. `looks`: folders in which something has changed."""
+    """What the next pass over one mailbox has to do. `looks`: folders in which something has changed.
+
+    `gaps`: commands that leave out UIDs between the new messages, where UIDs are kept. `changed_uids`: folders of which
+    a pass has found that they can't be kept -> why.
+    """
 
     account: str
     unchanged: bool
@@ -27,6 +31,8 @@ class Forecast:
     new_messages: int
     new_bytes: int
     trouble: str = ""
+    gaps: int = 0
+    changed_uids: Mapping[str, str] = field(default_factory=dict)
 
 
 def forecast(
@@ -81,7 +87,8 @@ def _forecast(job: MailboxJob, rows: dict[str, FolderRow]) -> Forecast:
 
 def _compare(session: Session, job: MailboxJob, old: FolderList, rows: dict[str, FolderRow]) -> Forecast:
     folders = [folder for folder in old.folders.values() if folder.status is not None]
-    looks = messages = octets = 0
+    looks = messages = octets = gaps = 0
+    wanted = job.doveadm is not None and job.options.uids != "new"
     for folder in folders:
         row = rows.get(name_hash(folder.encoded))
         if folder.status is None or (row is not None and row.finished and last_on_old(row) == folder.status):
@@ -92,5 +99,19 @@ def _compare(session: Session, job: MailboxJob, old: FolderList, rows: dict[str,
         if folder.status.messages and folder.status.uidnext > first:
             new = list_from(session, folder.encoded, first)
             messages, octets = messages + len(new), octets + new.octets()
+            if wanted and (row is None or row.uids != CHANGED):
+                gaps += count_gaps(new.uids(), first if known else 0, folder.status.uidnext)
     gone = set(rows) - {name_hash(encoded) for encoded in old.folders}
-    return Forecast(job.account, not looks and not gone, len(folders), looks, messages, octets)
+    changed = {row.old_name: row.uids_reason for row in rows.values() if row.uids == CHANGED}
+    return Forecast(
+        job.account, not looks and not gone, len(folders), looks, messages, octets, gaps=gaps, changed_uids=changed
+    )
+
+
+def count_gaps(uids: Iterable[int], expected: int, uidnext: int) -> int:
+    """How often a UID is not the next one, up to `uidnext`. `expected`: what comes first; 0: whatever does."""
+    gaps = 0
+    for uid in [*sorted(uids), uidnext]:
+        gaps += 0 < expected < uid
+        expected = uid + 1
+    return gaps

@@ -34,6 +34,7 @@ LEAST, MOST = 0.6, 1.8  # of the seconds that are told: by how much machines dif
 KIND = "forecast"  # in the journal
 OF_A_PASS = 0.5  # over a mailbox in which nothing has changed
 OF_A_MESSAGE, OF_A_MEGABYTE = 0.004, 0.1
+OF_A_GAP = 0.005  # between the UIDs of new messages, where they are kept: a command to new
 OF_A_FILTER, OF_A_CALENDAR = 0.3, 0.5
 
 
@@ -78,7 +79,8 @@ def mailbox_seconds(changed: Forecast, of_a_pass: float) -> float:
     """What the window's pass over one mailbox will take, with its process; a look, where nothing has changed."""
     if changed.unchanged:
         return OF_A_LOOK
-    return OF_A_PROCESS + of_a_pass + changed.new_messages * OF_A_MESSAGE + changed.new_bytes / 1e6 * OF_A_MEGABYTE
+    by_message = changed.new_messages * OF_A_MESSAGE + changed.gaps * OF_A_GAP
+    return OF_A_PROCESS + of_a_pass + by_message + changed.new_bytes / 1e6 * OF_A_MEGABYTE
 
 
 def gather(run: Run) -> Load:

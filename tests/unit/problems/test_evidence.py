@@ -1,10 +1,13 @@
 """What the final report names, however many they are, and what the gate says when it names fewer."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from bascule.ledger import Ledger, calendars, filters, journal
 from bascule.ledger.calendars import ShareRow
+from bascule.ledger.mailboxes import CHANGED, KEPT, FolderRow
+from bascule.mailbox.folders.uids import BOTH_GAVE, OWN_MAIL
 from bascule.problems import evidence, record
 from bascule.problems.evidence import AT_THE_GATE, evidence_lines
 from bascule.problems.model import Option, Problem
@@ -36,12 +39,19 @@ def much(ledger: Ledger, report: Report) -> Ledger:
         calendars.save_share(
             ledger, ShareRow(account=name, old_href="/x", who="p", roles=[], state="by_hand", words=words)
         )
+        folder(ledger, name, "INBOX", uids=CHANGED, uids_reason=OWN_MAIL)
     after = {"accounts": MANY, "messages": 1, "fetch_anew": NAMES}
     journal.append(ledger, journal.Entry("note", "pop3", "uidls", ORIGIN, after=after))
     return ledger
 
 
+def folder(ledger: Ledger, account: str, name: str, **given: object) -> None:
+    with ledger.session() as session:
+        session.add(FolderRow(account=account, old_name=name, old_hash=name, new_name=name, **given))
+
+
 NAMED = [
+    "downloaded anew: {}: INBOX",
     "left out for {}: message-refused: INBOX/{}:",
     "left out for {}: unreadable: Conseil {} (/dav/{}.ics, work.ics, {}):",
     "kept on old: kept-{}, by postmaster",
@@ -68,7 +78,7 @@ def test_the_gate_says_how_many_it_does_not_name_and_where_all_of_them_stand(muc
     cut = [line for line in lines if evidence.REST in line]
     left_out = f"and {2 * MANY - AT_THE_GATE} more; all {2 * MANY} stand in this task's log, and in the final report"
     assert left_out in cut
-    assert cut.count(f"and 2 more; all {MANY} stand in this task's log, and in the final report") == 4
+    assert cut.count(f"and 2 more; all {MANY} stand in this task's log, and in the final report") == 5
     assert [line for line in cut if line.startswith("open problems: ") and "and 2 more" in line]
     assert [line for line in cut if line.startswith("POP3: ") and "and 2 more" in line]
 
@@ -78,3 +88,25 @@ def test_problems_of_one_cause_are_one_line(ledger: Ledger, report: Report) -> N
         report(f"INBOX/{uid}", kind="message-refused", proposal={"action": "repair"}, cause="NUL", facts={"uid": uid})
     (line,) = evidence.problem_lines(ledger)
     assert "3 of one cause: INBOX/0, INBOX/1, INBOX/2" in line
+
+
+def test_whose_mail_programs_download_what_anew_why_and_since_when(ledger: Ledger) -> None:
+    ended = datetime(2026, 6, 27, 4, 30, tzinfo=UTC)
+    for name in ("INBOX", "Sent", "Work"):
+        folder(ledger, "anna", name, uids=KEPT)
+    folder(ledger, "bert", "INBOX", uids=CHANGED, uids_reason=OWN_MAIL)
+    folder(ledger, "bert", "Réunions", uids=CHANGED, uids_reason=OWN_MAIL)
+    folder(ledger, "cleo", "INBOX", uids=CHANGED, uids_reason=BOTH_GAVE, uids_ended_at=ended)
+    folder(ledger, "cleo", "not looked at yet", uids="")
+    assert evidence.uids_lines(ledger) == [
+        "UIDs: mail programs notice nothing of the move in 3 of 6 folders",
+        f"UIDs: mail programs download 2 folder(s) of 1 account(s) anew: {OWN_MAIL}",
+        "downloaded anew: bert: INBOX, Réunions",
+        f"UIDs: mail programs download 1 folder(s) of 1 account(s) anew: {BOTH_GAVE}",
+        "downloaded anew: cleo: INBOX (since 2026-06-27 04:30 UTC)",
+    ]
+
+
+def test_where_no_pass_has_looked_nothing_is_told_of_uids(ledger: Ledger) -> None:
+    folder(ledger, "anna", "INBOX", uids="")
+    assert evidence.uids_lines(ledger) == []

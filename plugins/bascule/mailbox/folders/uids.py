@@ -57,6 +57,12 @@ class KeptUids:
         if obstacle and obstacle != NOT_WANTED:
             log.info("UIDs are not kept", folder=self.folder.name, reason=obstacle)
 
+    def foresee(self, changes: Changes) -> None:
+        """Dry run: say why they will not be kept, as far as both servers show it."""
+        obstacle = next(self._obstacles(changes.old.status, changes), "")
+        if obstacle not in ("", NOT_WANTED) and not self.folder.row.uids:
+            log.info("UIDs would not be kept", folder=self.folder.name, reason=obstacle)
+
     def _obstacles(self, old: FolderStatus, changes: Changes) -> Iterator[str]:
         new = changes.new.status
         if self.context.job.options.uids == "new":
