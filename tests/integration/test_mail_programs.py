@@ -3,6 +3,7 @@
 The table of docs/adopt.md is what `uids: new` and `uids: keep` show here.
 """
 
+import poplib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from bascule.mailbox import MailboxJob, Options, sync_mailbox
 
 from tests.kept_uids import deliver, flag, lay_out, remove
 from tests.mail_programs import Fetchmail, Mbsync, Mutt, Offlineimap, Refused, Service, service
-from tests.mail_servers import Dovecot, dovecot, free_port, mail_directory
+from tests.mail_servers import PASSWORD, Dovecot, dovecot, free_port, mail_directory
 
 INBOX, ARCHIVES = list(range(3, 83, 2)), list(range(103, 123))
 POP3 = """
@@ -109,3 +110,32 @@ def test_programs_with_a_cache(servers: tuple[Dovecot, Dovecot, int, int], tmp_p
             "fetchmail",
         }
         assert move.refused == {"offlineimap"}
+
+
+def uidls(port: int, user: str) -> list[bytes]:
+    client = poplib.POP3("127.0.0.1", port)
+    client.user(user)
+    client.pass_(PASSWORD)
+    listed = client.uidl()[1]
+    client.quit()
+    return listed
+
+
+@pytest.mark.parametrize("location", ["sdbox:~/sdbox", "mdbox:~/mdbox", "maildir:~/Maildir"])
+def test_uidls_of_pop3_follow_by_themselves(
+    servers: tuple[Dovecot, Dovecot, int, int], ledger: Ledger, location: str
+) -> None:
+    old, _, old_pop, _ = servers
+    user, new_pop = f"pop-{location.partition(':')[0]}", free_port()
+    lay_out(old, user, "", INBOX, uidvalidity=77)
+    with (
+        mail_directory() as home,
+        dovecot(home / "new", separator="/", location=location, extra=POP3.format(port=new_pop)) as new,
+    ):
+        job = MailboxJob(user, old.server(user), new.server(user), doveadm=new.doveadm(user))
+        sync_mailbox(job, ledger)
+        remove(old, user, "5")
+        deliver(old, user, "on the day")
+        sync_mailbox(job, ledger)
+        assert uidls(new_pop, user) == uidls(old_pop, user)
+        assert len(uidls(new_pop, user)) == len(INBOX)

@@ -27,6 +27,7 @@ from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
 from tests.mailbox_cases import Pair
 
 HIGHEST = 2**32 - 1
+FORMATS = ["sdbox:~/sdbox", "mdbox:~/mdbox", "maildir:~/Maildir"]
 FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
 
 
@@ -35,7 +36,7 @@ def old(servers: tuple[Dovecot, Dovecot]) -> Dovecot:
     return servers[0]
 
 
-@pytest.fixture(scope="module", params=["sdbox:~/sdbox", "mdbox:~/mdbox", "maildir:~/Maildir"])
+@pytest.fixture(scope="module", params=FORMATS)
 def new(request: pytest.FixtureRequest) -> Iterator[Dovecot]:
     with mail_directory() as home, dovecot(home / "new", separator="/", location=request.param) as server:
         yield server
@@ -172,16 +173,21 @@ def test_they_end_when_new_has_given_one_that_old_gives_to_another_message(
     assert sync_mailbox(job(old, sdbox, user), ledger).copied == 0
 
 
+@pytest.mark.parametrize(("in_gap", "reason"), [(False, kept_uids.PUT_INTO), (True, kept_uids.NOT_THE_SAME)])
 def test_a_message_that_comes_while_the_folder_is_copied(
-    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch, in_gap: bool, reason: str
 ) -> None:
+    """It takes the UID of old's next message, or one of a message that was removed on old, as only the lists show."""
     lay_out(old, user, "", [1, 2, 5, 6, 9], uidvalidity=77)
     leave_out = KeptUids.leave_out
 
     def between(self: KeptUids, uid: int) -> None:
-        leave_out(self, uid)
+        if not in_gap:
+            leave_out(self, uid)
         if uid == 5:
             deliver(sdbox, user, "between")
+        if in_gap:
+            leave_out(self, uid)
 
     monkeypatch.setattr(KeptUids, "leave_out", between)
     result = sync_mailbox(job(old, sdbox, user), ledger)
@@ -189,7 +195,7 @@ def test_a_message_that_comes_while_the_folder_is_copied(
     after = shown(sdbox, user)
     assert after.uidvalidity != 77
     assert sorted(after.messages.values()) == ["1", "2", "5", "6", "9", "between"]
-    assert rows(ledger, user)["INBOX"].uids_reason == kept_uids.PUT_INTO
+    assert rows(ledger, user)["INBOX"].uids_reason == reason
 
 
 def test_a_folder_with_mail_of_its_own_gets_other_uids_and_says_so(
@@ -234,6 +240,15 @@ def test_both_lists_are_compared_whatever_the_copy_believes(
         sync_mailbox(work, ledger)
     assert rows(ledger, user)["INBOX"].uids_reason == kept_uids.NOT_THE_SAME
     assert shown(sdbox, user).uidvalidity != 77
+
+
+def test_new_must_count_on_from_where_old_stands(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(old, user, "", [1, 2], uidvalidity=77, uidnext=9)
+    monkeypatch.setattr(KeptUids, "complete", lambda *_: None)
+    sync_mailbox(job(old, sdbox, user), ledger)
+    assert rows(ledger, user)["INBOX"].uids_reason == kept_uids.NOT_THE_SAME
 
 
 def test_verify_compares_them(old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str) -> None:
@@ -289,11 +304,16 @@ STEP = 1 if FULL else 9
 GAPS = {"": [2, 3, 7, 9, 10], "Other": [], "Third": [5, 800]}
 
 
-@pytest.fixture(scope="module")
-def pair(old: Dovecot, sdbox: Dovecot) -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=FORMATS if FULL else FORMATS[:1])
+def pair(request: pytest.FixtureRequest, old: Dovecot) -> Iterator[Pair]:
     faults = Faults()
-    with relay(old.port, faults) as old_port, relay(sdbox.port, faults) as new_port:
-        yield Pair(old, sdbox, old_port, new_port, faults, keeps_uids=True)
+    with (
+        mail_directory() as home,
+        dovecot(home / "new", separator="/", location=request.param) as new,
+        relay(old.port, faults) as old_port,
+        relay(new.port, faults) as new_port,
+    ):
+        yield Pair(old, new, old_port, new_port, faults, keeps_uids=True)
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["connection lost", "task killed"])

@@ -1,14 +1,16 @@
 """Each reason for which a folder does not have old's UIDs on new: nobody can mix up anything, and it is told by name."""
 
 import imaplib
+import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.mailboxes import CHANGED, KEPT, FolderRow
-from bascule.mailbox import MailboxJob, sync_mailbox
+from bascule.mailbox import MailboxJob, TransientError, sync, sync_mailbox
 from bascule.mailbox.doveadm import opener
 from bascule.mailbox.folders import uids
 from bascule.mailbox.forecast import forecast
@@ -86,6 +88,22 @@ def test_where_new_can_not_keep_them_all_mail_is_there_and_the_reason_is_told(
     assert sorted(after.messages.values()) == ["2", "3", "7"]
     assert row_of(ledger, user).uids == CHANGED
     assert reason in row_of(ledger, user).uids_reason
+
+
+def test_a_doveadm_service_that_starts_again_is_waited_for(
+    servers: tuple[Dovecot, Dovecot], ledger: Ledger, user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = servers
+    lay_out(old, user, "", [2, 4], uidvalidity=77)
+    work = job(servers, user)
+    monkeypatch.setattr(sync, "FIRST_PAUSE", 0.0)
+    with socket.socket(socket.AF_UNIX) as nobody_listens:
+        nobody_listens.bind(str(tmp_path / "doveadm-server"))
+        starting = opener(LocalHost("new"), user, base_dir=str(tmp_path))  # type: ignore[arg-type]
+        with pytest.raises(TransientError, match="Connection refused"):
+            sync_mailbox(replace(work, doveadm=starting), ledger)
+    sync_mailbox(work, ledger)
+    assert shown(new, user) == shown(old, user)
 
 
 def test_uids_so_high_that_new_mail_would_find_none(
@@ -177,9 +195,7 @@ def test_a_folder_that_is_renamed_on_old_keeps_them(
     assert row_of(ledger, user, "Renamed").uids == KEPT
 
 
-def test_verify_finds_a_message_under_another_uid(
-    servers: tuple[Dovecot, Dovecot], ledger: Ledger, user: str
-) -> None:
+def test_verify_finds_a_message_under_another_uid(servers: tuple[Dovecot, Dovecot], ledger: Ledger, user: str) -> None:
     old, new = servers
     lay_out(old, user, "", [2, 4], uidvalidity=77)
     work = job(servers, user)

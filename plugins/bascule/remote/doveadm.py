@@ -5,6 +5,7 @@ a millisecond or two, where a process `doveadm` costs fifty. All that is done he
 on what comes from either side.
 """
 
+import errno
 import os
 import select
 import socket
@@ -49,11 +50,15 @@ def pass_on(server):
 
 
 def serve(request):
-    """Say that the socket is open, {"done": {}}, or why it is not, {"failed": one sentence}; then pass on."""
+    """Say that the socket is open, {"done": {}}, or why it is not, {"failed": one sentence}; then pass on.
+
+    A socket at which nobody listens is Dovecot's while it starts again: {"later": one sentence}.
+    """
     try:
         server = open_socket(request)
     except OSError as error:
-        print(ascii({"failed": f"{error.filename}: {error.strerror}"}), flush=True)
+        outcome = "later" if error.errno == errno.ECONNREFUSED else "failed"
+        print(ascii({outcome: f"{error.filename}: {error.strerror}"}), flush=True)
         return
     print(ascii({"done": {}}), flush=True)
     pass_on(server)

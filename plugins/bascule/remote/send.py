@@ -41,7 +41,7 @@ def send(
 def converse(remote: RemoteHost, program: Literal["doveadm"], request: Mapping[str, Any]) -> Conversation:
     """Let the program's `serve` treat what is written to it from now on, as root, until the conversation is closed.
 
-    Raises ProgramFailed when it can't, or AccessError when the host can't be reached.
+    Raises ProgramFailed when it can't, or AccessError when the host can't be reached or what it needs there is not up.
     """
     text = f"{_source(program)}\n\nserve({dict(request)!a})\n".encode()
     conversation = remote.converse(["python3", "-c", FROM_INPUT, str(len(text))])
@@ -61,6 +61,8 @@ def _done(remote: RemoteHost, output: str) -> dict[str, Any]:
         outcome, found = "", output
     if outcome == "done":
         return found
+    if outcome == "later":
+        raise AccessError(f"from {remote.name}: {found}")
     if outcome == "failed":
         raise ProgramFailed(f"from {remote.name}: {found}")
     raise ProgramFailed(f"{remote.name} answered with what is no answer: {output[:200]!r}")
