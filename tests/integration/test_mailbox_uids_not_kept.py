@@ -1,4 +1,4 @@
-"""Each reason for which a folder does not have old's UIDs on new: nobody can mix up anything, and it is told by name."""
+"""Each reason for which a folder has not old's UIDs on new: nobody can mix up anything, and it is told by name."""
 
 import imaplib
 import socket
