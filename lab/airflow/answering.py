@@ -12,7 +12,7 @@ import httpx
 import yaml
 from bascule.problems.rest import asker
 
-from lab.airflow.processes import Rest
+from lab.airflow.processes import Home, Rest
 from lab.hosts import driver
 from lab.paths import Instance
 from lab.shell import LabError
@@ -69,8 +69,11 @@ class Answerer:
 
     def look(self) -> None:
         """Answer what has waited long enough; call it again and again."""
+        photographed = Home(self._instance).pictures_wanted.exists()
         for question in self._rest.questions():
             ti = question["task_instance"]
+            if photographed and ti.get("rendered_map_index"):
+                continue
             # A lost answer is asked anew in another try.
             first_seen = self._seen.setdefault(f"{ti['id']} {ti.get('try_number')}", time.monotonic())
             if time.monotonic() - first_seen >= THINKING_SECONDS and (rule := self._rule(question)) is not None:

@@ -57,6 +57,11 @@ class Home:
         return self.path / "processes.log"
 
     @property
+    def pictures_wanted(self) -> Path:
+        """While this file is there, nobody answers for a mailbox: pictures are taken of questions that wait."""
+        return self.path / "pictures_wanted"
+
+    @property
     def ledger_url(self) -> str:
         if self._of_the_cluster.exists():
             return self._of_the_cluster.read_text()

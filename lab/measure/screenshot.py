@@ -1,6 +1,7 @@
 """Pictures of Airflow's UI and of the control room with the day in it: `make screenshots` while a demo is up.
 
-Begun while the day goes on, it shows the control room when a question waits, and the rest when the day is done.
+Begun while the day goes on, it shows the control room when a question waits (nobody answers for a mailbox until it is
+taken), and the rest when the day is done.
 
 Debian's Chromium, headless, driven by playwright; it is given nothing but the UI on 127.0.0.1.
 """
@@ -44,7 +45,6 @@ ROOM = {
     "record": "record",
     "evidence": "evidence",
     "filters": "filters?account={filter}",
-    "report": "report.html",
 }
 ASKS = {"problems": "[data-question]", "today": "#needs .asking", "account": "#account .ask"}
 FILTER = next(account for account, _, _, _, trouble in FIXED if trouble == "filter that never matches")
@@ -56,28 +56,41 @@ class NoPicture(Exception):
     """Raised when a picture can't be taken; the text says what is missing."""
 
 
-def take_all(base: str, password: str, folder: Path) -> list[Path]:
-    """Take every picture of the Airflow at `base`; return the files. Raises NoPicture."""
+def take_all(base: str, password: str, folder: Path, wanted: Path) -> list[Path]:
+    """Take every picture of the Airflow at `base`; return the files. `wanted`: see Home. Raises NoPicture."""
     rest = Rest(base, USER, password)
     rest.wait_until_healthy()
     folder.mkdir(parents=True, exist_ok=True)
     day = last_run(rest, "migrate")
     with opened_browser() as browser:
         page = logged_in(browser, base, password)
-        taken = take_room(page, base, folder, lambda: rest.run_state("migrate", day) not in ENDED)
+        with unanswered(wanted):
+            taken = take_room(page, base, folder, lambda: rest.run_state("migrate", day) not in ENDED)
         while rest.run_state("migrate", day) not in ENDED:
             time.sleep(POLL_SECONDS)
         runs = {dag: last_run(rest, dag) for dag in VIEWS}
         for dag, run in runs.items():
             open_run(page, base, dag, run, VIEWS[dag])
             taken.append(save(page, folder / f"{dag}.png"))
+        page.goto(f"{base}/bascule/report.html")
+        taken += in_every_form(page, "report", folder)
+        page.set_viewport_size(SIZE)  # type: ignore[arg-type]
         open_control_room(page, base)
         taken.append(save(page, folder / "control-room.png"))
     return taken
 
 
+@contextmanager
+def unanswered(wanted: Path) -> Iterator[None]:
+    wanted.touch()
+    try:
+        yield
+    finally:
+        wanted.unlink()
+
+
 def take_room(first: Page, base: str, folder: Path, goes_on: Callable[[], bool]) -> list[Path]:
-    """Every page of the control room, on a desk and on a phone, by day and by night.
+    """Every page of the control room.
 
     While the day goes on, a question is waited for, and the pages stay as they were then.
     """
@@ -87,16 +100,18 @@ def take_room(first: Page, base: str, folder: Path, goes_on: Callable[[], bool])
         page.add_init_script("setInterval = () => 0")  # it looks for nothing new
     while not _opened(pages, base) and goes_on():
         time.sleep(POLL_SECONDS)
-    taken = []
-    for name, page in pages.items():
-        for width, height in WIDTHS.items():
-            for theme in THEMES:
-                page.set_viewport_size({"width": width, "height": height})
-                page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-                for asked in page.locator(ASKS[name]).all()[:1] if name in ASKS else ():
-                    asked.scroll_into_view_if_needed()
-                taken.append(save(page, folder / f"{name}-{width}-{theme}.png"))
-    return taken
+    return [picture for name, page in pages.items() for picture in in_every_form(page, name, folder)]
+
+
+def in_every_form(page: Page, name: str, folder: Path) -> Iterator[Path]:
+    """The page on a desk and on a phone, by day and by night."""
+    for width, height in WIDTHS.items():
+        for theme in THEMES:
+            page.set_viewport_size({"width": width, "height": height})
+            page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+            for asked in page.locator(ASKS[name]).all()[:1] if name in ASKS else ():
+                asked.scroll_into_view_if_needed()
+            yield save(page, folder / f"{name}-{width}-{theme}.png")
 
 
 def _opened(pages: dict[str, Page], base: str) -> bool:
@@ -188,7 +203,7 @@ def main() -> int:
     home = Home(Instance(asked.instance))
     try:
         port = json.loads((home.path / "environment.json").read_text())["port"]
-        for path in take_all(f"http://127.0.0.1:{port}", home.password(), asked.folder):
+        for path in take_all(f"http://127.0.0.1:{port}", home.password(), asked.folder, home.pictures_wanted):
             print(f"{path} ({path.stat().st_size // 1000} kB)")
     except FileNotFoundError:
         print(

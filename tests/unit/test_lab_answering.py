@@ -1,5 +1,6 @@
 """The prepared answers of the demo: which question they fit, and what they write into its form."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 
 from lab.airflow import answering
 from lab.airflow.answering import TIMES, Answerer, Rule, read_rules
+from lab.airflow.processes import Home
 from lab.demo import ANSWERS
+from lab.paths import Instance
 from lab.shell import LabError
 
 
@@ -46,15 +49,40 @@ def test_a_value_is_written_into_the_field_whose_title_ends_so() -> None:
 
 
 def test_what_an_accounts_own_answer_does_not_settle_is_answered_by_the_next_rule(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     given: list[str] = []
     asked = question("egarcon")
     rest: Any = SimpleNamespace(questions=lambda: [asked], answer=lambda _, option, values: given.append(option))
     monkeypatch.setattr(answering, "THINKING_SECONDS", 0)
     own, others = Rule("transfer", "mailbox.sync", "own", account="egarcon"), Rule("transfer", "mailbox.sync", "others")
-    answerer = Answerer(rest, [own, others], SimpleNamespace())  # type: ignore[arg-type]
+    answerer = Answerer(rest, [own, others], Instance("test", tmp_path))
     for number in range(TIMES + 1):
         asked["task_instance"]["id"], asked["subject"] = f"try {number}", "2 problem(s)"
         answerer.look()
     assert given == ["own"] * TIMES + ["others"]
+
+
+def test_a_mailboxs_question_waits_while_its_picture_is_taken_and_a_gates_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[str] = []
+    mailbox, gate = question("egarcon"), question("", "go_no_go", "cutover")
+    for number, asked in enumerate((mailbox, gate)):
+        asked["task_instance"]["id"], asked["subject"] = str(number), "a question"
+    open_ones = [mailbox, gate]
+    rest: Any = SimpleNamespace(
+        questions=lambda: list(open_ones),
+        answer=lambda asked, option, _: (given.append(option), open_ones.remove(asked)),
+    )
+    monkeypatch.setattr(answering, "THINKING_SECONDS", 0)
+    instance = Instance("test", tmp_path)
+    answerer = Answerer(rest, [Rule("transfer", "mailbox.sync", "leave"), Rule("cutover", "go_no_go", "go")], instance)
+    wanted = Home(instance).pictures_wanted
+    wanted.parent.mkdir(parents=True)
+    wanted.touch()
+    answerer.look()
+    assert given == ["go"]
+    wanted.unlink()
+    answerer.look()
+    assert given == ["go", "leave"]
