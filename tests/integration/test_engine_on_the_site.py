@@ -50,4 +50,4 @@ def test_an_account_that_can_not_be_reached_gives_status_1_and_says_so(lab: Lab,
     done = bascule(ledger_url, "survey", "--site", str(SITE_FILE), "--account", "nobody-of-that-name", "--json")
     assert done.returncode == 1
     (told,) = json.loads(done.stdout)["mailboxes"]
-    assert "nobody-of-that-name" in told["trouble"]
+    assert "nobody-of-that-name" in told["reason"]

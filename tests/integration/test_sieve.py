@@ -337,8 +337,8 @@ def test_what_comes_out_compiles_without_a_new_warning_or_is_a_problem(case: Cas
     plan = planning.make("main", original, replace(CONTEXT, extensions=compiler.extensions), compiler.check)
     if script_problem.problem(plan, ACCOUNT) is not None:
         return
-    assert plan.keeping is not None
-    verdict = compiler.check(plan.keeping)
+    assert plan.faithful is not None
+    verdict = compiler.check(plan.faithful)
     assert verdict.accepted
     before = compiler.check(original).warnings
     ours = [words for words in verdict.warnings if "included personal script" not in words]
@@ -390,7 +390,7 @@ def test_what_is_edited_without_asking_acts_the_same(
     monkeypatch.setattr("bascule.sieve.differential_test.recent_messages", lambda *_: SAMPLE)
     context = replace(CONTEXT, extensions=compiler.extensions)
     plan = planning.make("main", planning.write(case.text), context, compiler.check)
-    if plan.keeping is None:
+    if plan.faithful is None:
         pytest.skip("the new server lacks an extension of this filter")
     Proof(SharedHost(pair.access.remote("new")), pair.old).compare(ACCOUNT, plan, {}, context)
     assert bool(plan.not_compared) == (case.name in NOT_RUN_BY_PIGEONHOLE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bascule.calendars.dav import limits, xml
-from bascule.calendars.dav.model import Collection, Content, Found, Kind, Listing, NotCarried, Told
+from bascule.calendars.dav.model import Collection, Content, Found, Items, Kind, Listing, NotCarried
 from bascule.calendars.exported_items import Item, digest, items
 from bascule.calendars.ical.syntax import CARDS, Component, folded, narrow, read, written
 from bascule.calendars.ical.values import unescaped
@@ -63,11 +63,11 @@ class Folder:
         found, _ = self._read(collection)
         return (_content(href, found[href]) for href in hrefs if href in found)
 
-    def told(self, collection: str, kind: Kind) -> Told:
+    def read_all(self, collection: str, kind: Kind) -> Items:
         """What the files of one collection say, for a verification: not taken apart."""
         files = {self._name(path): self._objects(path, kind) for path in _files(self._place(collection)[0], kind)}
         objects = [each for found, _ in files.values() for each in found]
-        return Told(objects, [f"{name}: {each}" for name, (_, words) in files.items() for each in words])
+        return Items(objects, [f"{name}: {each}" for name, (_, words) in files.items() for each in words])
 
     def _entries(self) -> list[Path]:
         try:

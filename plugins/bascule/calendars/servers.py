@@ -14,7 +14,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from bascule.calendars.dav.client import Session
 from bascule.calendars.dav.discovery import located
-from bascule.calendars.dav.model import Content, Found, Kind, Listing, Told, normal
+from bascule.calendars.dav.model import Content, Found, Items, Kind, Listing, normal
 from bascule.calendars.dav.writers import Writers
 from bascule.calendars.exported_files import Folder
 from bascule.hosts import tls
@@ -32,7 +32,7 @@ class Source(Protocol):
     def collections(self, home: str, kind: Kind) -> Found: ...
     def listing(self, collection: str) -> Listing: ...
     def contents(self, collection: str, kind: Kind, hrefs: Sequence[str]) -> Iterator[Content]: ...
-    def told(self, collection: str, kind: Kind) -> Told: ...
+    def read_all(self, collection: str, kind: Kind) -> Items: ...
 
 
 S_co = TypeVar("S_co", bound=Source, covariant=True)

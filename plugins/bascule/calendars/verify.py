@@ -95,7 +95,7 @@ class Comparison:
         self.done = Verification()
 
     def run(self) -> Verification:
-        old, new = self.old.told(self.row.old_href, self.kind), self.new.told(self.row.new_href, self.kind)
+        old, new = self.old.read_all(self.row.old_href, self.kind), self.new.read_all(self.row.new_href, self.kind)
         self.done.not_compared += [*old.not_read, *(f"on new, {words}" for words in new.not_read)]
         before, after = _by_uid(old.objects), _by_uid(new.objects)
         self.done.compared, explained = sum(map(len, before.values())), self._explained()

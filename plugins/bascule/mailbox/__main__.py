@@ -264,14 +264,14 @@ def _survey(asked: argparse.Namespace, ledger: Ledger) -> int:
         print(json.dumps({"mailboxes": [asdict(one) for one in forecasts]}))
     else:
         for one in forecasts:
-            state = one.trouble or (
+            state = one.reason or (
                 "unchanged" if one.unchanged else f"{one.new_messages} new message(s), {one.new_bytes} bytes, "
                 f"changes in {one.looks} of {one.folders} folder(s), {one.gaps} gap(s) between UIDs"
             )  # fmt: skip
             print(harmless(f"{one.account}: {state}"))
             for folder, reason in one.changed_uids.items():
                 print(harmless(f"  {folder}: other UIDs on new, mail programs download it once more: {reason}"))
-    return FAILED if any(one.trouble for one in forecasts) else DONE
+    return FAILED if any(one.reason for one in forecasts) else DONE
 
 
 class _Progress:

@@ -30,7 +30,7 @@ class Forecast:
     looks: int
     new_messages: int
     new_bytes: int
-    trouble: str = ""
+    reason: str = ""
     gaps: int = 0
     changed_uids: Mapping[str, str] = field(default_factory=dict)
 

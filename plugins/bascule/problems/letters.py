@@ -23,8 +23,8 @@ WORDS = 300  # characters of one name in a letter
 
 
 @dataclass(frozen=True)
-class Told:
-    """One thing that is told: `sort` is renamed, repaired, left_out, otherwise or kept_on_old."""
+class Outcome:
+    """What became of one thing. `sort`: renamed, repaired, left_out, otherwise or kept_on_old."""
 
     account: str
     sort: str
@@ -35,22 +35,22 @@ class Told:
     reasons: Mapping[str, str] = field(default_factory=dict)  # why, in the owner's words, by language
 
 
-def told(ledger: Ledger) -> list[Told]:
+def outcomes(ledger: Ledger) -> list[Outcome]:
     """Everything that was decided and settled, by account; what is kept on old is told once for each mailbox."""
     kept = store.kept_on_old(ledger)
     found = [
-        Told(account, "kept_on_old", "Mailbox kept on the old server", account, "", by.decided_by)
+        Outcome(account, "kept_on_old", "Mailbox kept on the old server", account, "", by.decided_by)
         for account, by in kept.items()
     ]
     for problem, decision in store.all_decisions(ledger):
         if problem.state != "settled" or not kind_of(problem).owner:
             continue
         if problem.account not in kept and decision.option is not Option.LOOK_AGAIN:
-            found.append(_told(problem, decision))
+            found.append(_outcome(problem, decision))
     return sorted(found, key=lambda each: each.account)
 
 
-def _told(problem: Problem, decision: Decision) -> Told:
+def _outcome(problem: Problem, decision: Decision) -> Outcome:
     kind = kind_of(problem)
     sort, value = "otherwise", problem.explanation
     if rules.leaves_out(decision) and kind.leave_out != "as it is":
@@ -59,7 +59,7 @@ def _told(problem: Problem, decision: Decision) -> Told:
         sort, value = "renamed", new_name
     elif rules.applies(decision, Action.REPAIR):
         sort = "repaired"
-    return Told(problem.account, sort, kind.name, _subject(problem), _line(value), decision.decided_by, kind.owner)
+    return Outcome(problem.account, sort, kind.name, _subject(problem), _line(value), decision.decided_by, kind.owner)
 
 
 def _subject(problem: Problem) -> str:
@@ -82,7 +82,7 @@ def message_id(site: Site, account: str) -> str:
     return f"<bascule-letter-{mark}@{site.domain}>"
 
 
-def letter(site: Site, account: str, things: Sequence[Told]) -> bytes:
+def letter(site: Site, account: str, things: Sequence[Outcome]) -> bytes:
     """The letter in the site's languages, ready to be appended."""
     made = EmailMessage(policy=email.policy.SMTP)
     texts = [_render(f"letter.{language}.txt.j2", site, account, things) for language in site.languages]
@@ -96,12 +96,12 @@ def letter(site: Site, account: str, things: Sequence[Told]) -> bytes:
     return made.as_bytes()
 
 
-def helpdesk_text(site: Site, things: Sequence[Told], sent: Collection[str]) -> str:
+def helpdesk_text(site: Site, things: Sequence[Outcome], sent: Collection[str]) -> str:
     """The list for the helpdesk, to be read."""
     return _render("helpdesk.txt.j2", site, "", things, sent=sent)
 
 
-def helpdesk_csv(things: Sequence[Told], sent: Collection[str]) -> str:
+def helpdesk_csv(things: Sequence[Outcome], sent: Collection[str]) -> str:
     """The same as a table for a spreadsheet."""
     rows = [
         [each.account, each.sort, each.kind, each.subject, each.value, each.decided_by, _yes(each.account in sent)]
@@ -114,7 +114,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _render(name: str, site: Site, account: str, things: Sequence[Told], **more: object) -> str:
+def _render(name: str, site: Site, account: str, things: Sequence[Outcome], **more: object) -> str:
     # Plain text: nothing to escape but control characters, which `_line` has made visible.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

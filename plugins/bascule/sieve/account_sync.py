@@ -84,11 +84,11 @@ class AccountPass:
             self._prove(active, plans, context)
         result.scripts = len(plans) + len(originals.unreadable)
         result.converted = sum(plan.changed for plan in plans.values())
-        standing = {name: self._carry(plan) for name, plan in plans.items()}
-        self.on_new.activate(self._active(originals), originals.doubt, standing)
+        now_on_new = {name: self._carry(plan) for name, plan in plans.items()}
+        self.on_new.activate(self._active(originals), originals.doubt, now_on_new)
         if active is not None:
             self._carry_vacation_record(active)
-        self._write_down(plans, standing)
+        self._write_down(plans, now_on_new)
 
     def _fetch(self) -> OldScripts:
         found = old_scripts.read(self.old, self.account, self.active_files)
@@ -147,11 +147,11 @@ class AccountPass:
     def _plans(self, originals: OldScripts, context: Context) -> dict[str, Plan]:
         """What becomes of each script; those that won't stand on new are missed by the ones that include them."""
         plans = self._made(originals, context)
-        lost = {name for name, plan in plans.items() if plan.keeping is None and self._stays_away(plan)}
+        lost = {name for name, plan in plans.items() if plan.faithful is None and self._stays_away(plan)}
         if not lost:
             return plans
-        standing = {name: text for name, text in (context.scripts or {}).items() if name not in lost}
-        return self._made(originals, replace(context, scripts=standing))
+        now_on_new = {name: text for name, text in (context.scripts or {}).items() if name not in lost}
+        return self._made(originals, replace(context, scripts=now_on_new))
 
     def _made(self, originals: OldScripts, context: Context) -> dict[str, Plan]:
         return {
@@ -186,12 +186,12 @@ class AccountPass:
         """Bring one script over; return what stands on the new server under its name as it should, else None."""
         asked = script_problem.problem(plan, self.account)
         target, settled = script_problem.choose(plan, self.questions.ask(asked))
-        standing = None
+        now_on_new = None
         if target is not None:
-            standing = self.on_new.put(plan, target)
-        if asked is not None and settled and (standing is not None or target is None):
+            now_on_new = self.on_new.put(plan, target)
+        if asked is not None and settled and (now_on_new is not None or target is None):
             self.questions.settle(asked)
-        return standing
+        return now_on_new
 
     def _carry_vacation_record(self, plan: Plan) -> None:
         """Who got an answer from old gets none from new; where that can't be had, the page says so."""
@@ -206,11 +206,11 @@ class AccountPass:
             plan.vacation = f"some may get a second answer: the old server's record could not be carried over ({error})"
             log.warning("record of vacation answers not carried over", account=self.account, why=str(error))
 
-    def _write_down(self, plans: Mapping[str, Plan], standing: Mapping[str, bytes | None]) -> None:
+    def _write_down(self, plans: Mapping[str, Plan], now_on_new: Mapping[str, bytes | None]) -> None:
         """The pages that changed, and the end of the look: problems that were not met again are gone."""
         pages = {}
         for name, plan in plans.items():
-            page = planning.page(plan, standing[name])
+            page = planning.page(plan, now_on_new[name])
             if name not in self.known or self.known[name].report != page:
                 pages[name] = page
         waiting = store.problems(self.ledger, account=self.account, room="sieve", states=("open", "decided"))

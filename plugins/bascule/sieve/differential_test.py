@@ -60,8 +60,8 @@ class Proof:
     def _compare(
         self, account: str, plan: Plan, others: Mapping[str, Plan], context: Context, messages: list[Message]
     ) -> None:
-        repaired = plan.repaired if plan.repaired != plan.keeping else None
-        variants = {"old": plan.original, "new": plan.keeping, "repaired": repaired}
+        repaired = plan.repaired if plan.repaired != plan.faithful else None
+        variants = {"old": plan.original, "new": plan.faithful, "repaired": repaired}
         scripts = {name: data for name, data in variants.items() if data is not None}
         did = self._run(scripts, others, context, messages)
         numbers = range(len(messages))
@@ -126,7 +126,7 @@ class Proof:
             files[f"{name}/active.sieve"] = script
             files[f"{name}/dovecot.conf"] = _configuration(f"{place}/{name}", settings).encode()
             for plan in others.values():
-                other = plan.original if name == "old" else plan.keeping or plan.original
+                other = plan.original if name == "old" else plan.faithful or plan.original
                 if _is_file_name(plan.name):
                     files[f"{name}/scripts/{plan.name}.sieve"] = other
             for included, text in (_global_scripts(context, name) or {}).items():
@@ -162,9 +162,9 @@ def _is_file_name(name: str) -> bool:
 
 def version(plan: Plan, others: Mapping[str, Plan], context: Context) -> str:
     """What a comparison stands on: it is not made again while this stays the same."""
-    parts = [plan.original, plan.keeping or b"", plan.repaired or b""]
+    parts = [plan.original, plan.faithful or b"", plan.repaired or b""]
     for one in _included(plan, others):
-        parts += [one.name.encode(), one.original, one.keeping or b""]
+        parts += [one.name.encode(), one.original, one.faithful or b""]
     if INCLUDE in plan.original:
         for texts in (context.old_global_scripts, context.global_scripts):
             parts += [write(part) for item in sorted((texts or {}).items()) for part in item]
@@ -173,9 +173,9 @@ def version(plan: Plan, others: Mapping[str, Plan], context: Context) -> str:
 
 def _may_differ(plan: Plan, others: Mapping[str, Plan], context: Context) -> bool:
     """Whether the old and the new filter differ, or what they may include."""
-    if plan.keeping != plan.original or plan.repaired not in (None, plan.keeping):
+    if plan.faithful != plan.original or plan.repaired not in (None, plan.faithful):
         return True
-    if any(one.keeping != one.original for one in _included(plan, others)):
+    if any(one.faithful != one.original for one in _included(plan, others)):
         return True
     return INCLUDE in plan.original and context.old_global_scripts != context.global_scripts
 

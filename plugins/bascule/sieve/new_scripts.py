@@ -179,7 +179,7 @@ class NewScripts:
         if not self.dry_run and (known is None or known.put != digest(target)):
             self.puts[name] = target
 
-    def activate(self, old_active: str | None, doubt: str, standing: Mapping[str, bytes | None]) -> None:
+    def activate(self, old_active: str | None, doubt: str, now_on_new: Mapping[str, bytes | None]) -> None:
         """The script that is active on old becomes active on new, unless somebody has chosen otherwise there.
 
         `doubt`: why it can't be known that none is active on old; then nothing is switched off without a decision.
@@ -188,7 +188,7 @@ class NewScripts:
         if old_active == self.active:
             self._remember_active(old_active, ours)
             return
-        if old_active is not None and standing.get(old_active) is None:
+        if old_active is not None and now_on_new.get(old_active) is None:
             return
         if (self.active != ours or doubt) and not self._may_replace_active(old_active, doubt):
             return

@@ -26,14 +26,14 @@ SHOWN = 20  # places of a filter that are told one by one
 class Plan:
     """One script's way to the new server.
 
-    `keeping`: the script with its old behaviour; `repaired`: with every repair proposed; each None where the new server
+    `faithful`: the script with its old behaviour; `repaired`: with every repair proposed; None where new
     refuses it. `target`: what shall stand on the new server now (None: nothing).
     """
 
     name: str
     original: bytes
     conversion: Conversion | None = None
-    keeping: bytes | None = None
+    faithful: bytes | None = None
     repaired: bytes | None = None
     server_words: str = ""
     repaired_words: str = ""
@@ -60,7 +60,7 @@ class Plan:
     @property
     def changed(self) -> bool:
         """Whether the script that keeps the behaviour differs from the original."""
-        return self.keeping is not None and self.keeping != self.original
+        return self.faithful is not None and self.faithful != self.original
 
 
 def read(data: bytes) -> str:
@@ -102,19 +102,19 @@ def _compile(plan: Plan, conversion: Conversion, context: Context, check: Check)
     verdict = check(write(conversion.text))
     plan.server_words = verdict.words
     if verdict.accepted:
-        plan.keeping = write(conversion.text)
+        plan.faithful = write(conversion.text)
         certain = tuple(finding for finding in conversion.findings if finding.rule != "not-compiling")
         plan.conversion = replace(conversion, findings=certain)  # the server knows better
         plan.warnings = _unexplained(plan, verdict, context)
     proposed = write(conversion.proposed)
-    if proposed == plan.keeping:
+    if proposed == plan.faithful:
         plan.repaired = proposed
     elif proposed != write(conversion.text):
         verdict = check(proposed)
         plan.repaired_words = verdict.words
         plan.repaired = proposed if verdict.accepted else None
     if plan.as_sieve is not None:
-        plan.keeping = None
+        plan.faithful = None
 
 
 def place_of(error: Exception) -> str:
@@ -184,8 +184,8 @@ def clean(words: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else " " for c in words.replace("\r\n", "\n")).strip()
 
 
-def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:
-    """What the account's page shows of this script; `standing` is what is on the new server now."""
+def page(plan: Plan, now_on_new: bytes | None) -> dict[str, Any]:
+    """What the account's page shows of this script; `now_on_new` is what is on the new server now."""
     conversion = plan.conversion
     edits = []
     for edit in conversion.edits if conversion else ():
@@ -194,8 +194,8 @@ def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:
                       "before": clean(conversion.source[edit.start : edit.end]), "after": clean(edit.text)})  # type: ignore[union-attr]  # fmt: skip
     return {
         "before": clean(read(plan.original)),
-        "after": clean(read(plan.keeping)) if plan.keeping is not None else None,
-        "proposed": clean(read(plan.repaired)) if plan.repaired not in (None, plan.keeping) else None,
+        "after": clean(read(plan.faithful)) if plan.faithful is not None else None,
+        "proposed": clean(read(plan.repaired)) if plan.repaired not in (None, plan.faithful) else None,
         "edits": edits,
         "findings": first_places(plan) if conversion is None or conversion.findings else [],
         "server_words": clean(plan.server_words),
@@ -206,5 +206,5 @@ def page(plan: Plan, standing: bytes | None) -> dict[str, Any]:
         "not_compared": plan.not_compared,
         "vacation": plan.vacation,
         "answers_again": plan.answers_again,
-        "on_new": clean(read(standing)) if standing is not None else None,
+        "on_new": clean(read(now_on_new)) if now_on_new is not None else None,
     }

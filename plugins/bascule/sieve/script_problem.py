@@ -37,7 +37,7 @@ def problem(plan: Plan, account: str) -> Problem | None:
     kind = _kind(plan)
     if kind is None:
         return None
-    words = plan.server_words if plan.keeping is None or not plan.warnings else "\n".join(plan.warnings)
+    words = plan.server_words if plan.faithful is None or not plan.warnings else "\n".join(plan.warnings)
     facts: dict[str, Any] = {
         "original": digest(plan.original),
         "findings": first_places(plan),
@@ -63,7 +63,7 @@ def problem(plan: Plan, account: str) -> Problem | None:
 def _proposal(plan: Plan) -> Proposal:
     if plan.fault:
         return Proposal(Action.REPAIR, text=clean(read(plan.original)))
-    if plan.repaired in (None, plan.keeping):
+    if plan.repaired in (None, plan.faithful):
         return Proposal(Action.LEAVE_AS_IT_IS)
     return Proposal(Action.REPAIR, text=read(plan.repaired or b""))
 
@@ -107,7 +107,7 @@ def _kind(plan: Plan) -> str | None:
         FROM_PROCMAIL: plan.as_sieve is not None,
         NEVER_RAN: NEVER_RAN in rules,
         NEVER_MATCHES: NEVER_MATCHES in rules,
-        NOT_COMPILING: plan.keeping is None,
+        NOT_COMPILING: plan.faithful is None,
         NEEDS_A_LOOK: bool(rules),
         WARNING: bool(plan.warnings),
         BEHAVIOUR: bool(plan.behaviour),
@@ -141,11 +141,11 @@ def choose(plan: Plan, known: tuple[Problem, Decision] | None) -> tuple[bytes | 
     proposal that was taken as it was is made anew (a folder may have been renamed since); an edited text stands.
     """
     if known is None or known[1].option is Option.LOOK_AGAIN:
-        return plan.keeping, False
+        return plan.faithful, False
     mended = text_of(known[1], plan.original)
     if mended is not None and plan.repaired is not None and as_proposed(*known):
         mended = plan.repaired
-    return (plan.keeping if mended is None else mended), True
+    return (plan.faithful if mended is None else mended), True
 
 
 def as_proposed(problem: Problem, decision: Decision) -> bool:

@@ -89,8 +89,8 @@ def gather(run: Run) -> Load:
     jobs = [mailbox.job_for(run.access, account) for account in chosen if account not in kept]
     found = forecast(jobs, run.ledger, connections=CONNECTIONS)
     for each in found:
-        if each.trouble:
-            log.warning("no forecast of a mailbox", account=each.account, reason=each.trouble)
+        if each.reason:
+            log.warning("no forecast of a mailbox", account=each.account, reason=each.reason)
     of_a_pass = _of_a_pass(found, mailboxes.mailbox_states(run.ledger))
     return Load(
         mailboxes={each.account: mailbox_seconds(each, of_a_pass) for each in found},

@@ -9,7 +9,7 @@ from bascule.hosts.connections import AccessError
 from bascule.ledger import leases
 from bascule.ledger import letters as sent_letters
 from bascule.problems import letters, post
-from bascule.problems.letters import Told
+from bascule.problems.letters import Outcome
 from bascule.problems.table import with_mark
 from bascule.tasks import accounts
 from bascule.tasks.run import Run, TryAgain
@@ -24,7 +24,7 @@ def tell_owners(run: Run) -> dict[str, int]:
     Returns {"letters": n now, "accounts": n with something to tell}. Raises TryAgain when some could not be written.
     """
     chosen = set(accounts.names(run))
-    things = [each for each in letters.told(run.ledger) if each.account in chosen]
+    things = [each for each in letters.outcomes(run.ledger) if each.account in chosen]
     try:
         count = _write_to_all(run, things) if run.site.letters.owners else 0
     finally:
@@ -32,9 +32,9 @@ def tell_owners(run: Run) -> dict[str, int]:
     return {"letters": count, "accounts": len({each.account for each in things})}
 
 
-def _write_to_all(run: Run, things: Sequence[Told]) -> int:
+def _write_to_all(run: Run, things: Sequence[Outcome]) -> int:
     """Write to everybody who has not been written to; who can't be reached stops nobody else's letter."""
-    by_account: dict[str, list[Told]] = {}
+    by_account: dict[str, list[Outcome]] = {}
     for each in things:
         if each.sort != "kept_on_old":  # they don't read their mail on new
             by_account.setdefault(each.account, []).append(each)
@@ -55,7 +55,7 @@ def _write_to_all(run: Run, things: Sequence[Told]) -> int:
     return len(waiting)
 
 
-def _deliver(run: Run, account: str, things: Sequence[Told]) -> None:
+def _deliver(run: Run, account: str, things: Sequence[Outcome]) -> None:
     """One letter, under the mailbox's lease. Raises AccessError and LeaseHeld."""
     new = mailbox.job_for(run.access, account).new
     message_id = letters.message_id(run.site, account)
@@ -65,7 +65,7 @@ def _deliver(run: Run, account: str, things: Sequence[Told]) -> None:
     log.info("letter", account=account, things=len(things), outcome="written" if appended else "was there already")
 
 
-def write_helpdesk_list(run: Run, things: Sequence[Told]) -> None:
+def write_helpdesk_list(run: Run, things: Sequence[Outcome]) -> None:
     """The helpdesk's list, as text in the log, as text and CSV beside the reports."""
     sent = sent_letters.sent(run.ledger)
     text = letters.helpdesk_text(run.site, things, sent)

@@ -136,7 +136,7 @@ def test_a_folder_gives_each_file_or_names_it(
             contents = list(folder.contents(collection.href, kind, list(listing.etags)))  # type: ignore[arg-type]
             assert {content.href for content in contents} == set(listing.etags)
             given_files |= {content.where.split(",")[0] for content in contents}
-            folder.told(collection.href, kind)  # type: ignore[arg-type]
+            folder.read_all(collection.href, kind)  # type: ignore[arg-type]
     for name, octets in files:
         whole = re.search(rb"(?i)BEGIN:VCALENDAR", narrow(octets)) and name.lower().endswith(("ics", "ical"))
         assert name in named | given_files or (whole and begun(narrow(octets)) == 0), (name, octets)

@@ -94,7 +94,7 @@ def test_any_cell_reads_back_as_it_was(cell: str) -> None:
 def test_a_letter_shows_it_in_one_line_and_has_no_header_of_it(ledger: Ledger, report: Report, text: str) -> None:
     problem = hostile_problem(report, text)
     record_settled(ledger, problem)
-    raw = letters.letter(site.load(SITE), "anna", letters.told(ledger))
+    raw = letters.letter(site.load(SITE), "anna", letters.outcomes(ledger))
     made = email.message_from_bytes(raw, policy=email.policy.default)
     body = made.get_content()
     assert not DANGEROUS.search(body.replace("\r", ""))

@@ -87,7 +87,7 @@ def compared(host: Host, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 
 def test_a_mapped_folder_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = compared(Host(), Plan("a", b"old", keeping=b"new", repaired=b"new"), monkeypatch)
+    plan = compared(Host(), Plan("a", b"old", faithful=b"new", repaired=b"new"), monkeypatch)
     assert (plan.behaviour, plan.repaired_behaviour) == ([], [])
     assert plan.proved
 
@@ -95,7 +95,7 @@ def test_a_mapped_folder_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> No
 def test_another_folder_is_a_difference_with_the_message_named(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     host.new = "B"
-    plan = compared(host, Plan("a", b"old", keeping=b"new", repaired=b"new"), monkeypatch)
+    plan = compared(host, Plan("a", b"old", faithful=b"new", repaired=b"new"), monkeypatch)
     (difference,) = plan.behaviour
     assert difference == {
         "message": "<1@x> | x",
@@ -105,21 +105,21 @@ def test_another_folder_is_a_difference_with_the_message_named(monkeypatch: pyte
 
 
 def test_what_the_repair_would_do_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = compared(Host(), Plan("a", b"old", keeping=b"new", repaired=b"repaired"), monkeypatch)
+    plan = compared(Host(), Plan("a", b"old", faithful=b"new", repaired=b"repaired"), monkeypatch)
     assert plan.behaviour == []
     assert plan.repaired_behaviour[0]["after"] == ["store message in folder: C"]
 
 
 def test_the_directory_is_removed_and_no_program_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
-    compared(host, Plan("a", b"old", keeping=b"new"), monkeypatch)
+    compared(host, Plan("a", b"old", faithful=b"new"), monkeypatch)
     assert host.commands[-1] == ["rm", "-rf", "--", "/tmp/x"]
     assert Proof(host, None)._settings_of_new() == "  sieve_extensions = +vnd.x\n"  # type: ignore[arg-type]
 
 
 def test_an_unchanged_filter_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
-    compared(host, Plan("a", b"old", keeping=b"old", repaired=b"old"), monkeypatch)
+    compared(host, Plan("a", b"old", faithful=b"old", repaired=b"old"), monkeypatch)
     assert host.commands == []
 
 
@@ -167,12 +167,12 @@ def test_a_host_that_cannot_run_filters_is_no_proof(monkeypatch: pytest.MonkeyPa
     host = Host()
     monkeypatch.setattr("tests.unit.sieve.test_behaviour._told", lambda _: "sieve-test: not found\n")
     with pytest.raises(AccessError, match="sieve-test"):
-        compared(host, Plan("a", b"old", keeping=b"new"), monkeypatch)
+        compared(host, Plan("a", b"old", faithful=b"new"), monkeypatch)
 
 
 def test_an_old_form_that_cannot_run_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "tests.unit.sieve.test_behaviour._told", lambda folder: _ok(folder) if folder != "INBOX.A" else ""
     )
-    plan = compared(Host(), Plan("a", b"old", keeping=b"new"), monkeypatch)
+    plan = compared(Host(), Plan("a", b"old", faithful=b"new"), monkeypatch)
     assert (plan.behaviour, bool(plan.not_compared), bool(plan.proved)) == ([], True, True)

@@ -14,7 +14,17 @@ from lxml import etree
 from bascule.calendars import ical_compare
 from bascule.calendars.dav import xml
 from bascule.calendars.dav.http import DavError, DavNonsense, DavRefused, Requests
-from bascule.calendars.dav.model import Collection, Content, Found, Kind, Listing, NotCarried, Told, normal, unreadable
+from bascule.calendars.dav.model import (
+    Collection,
+    Content,
+    Found,
+    Items,
+    Kind,
+    Listing,
+    NotCarried,
+    normal,
+    unreadable,
+)
 from bascule.calendars.ical import syntax
 from bascule.calendars.ical.values import told
 from bascule.text.logs import get_logger
@@ -128,14 +138,14 @@ class Session(Requests):
                 yield Content(answer.href, answer.text("{DAV:}getetag"), text)
         yield from (found for href in left if (found := self._readable(href)))
 
-    def told(self, collection: str, kind: Kind) -> Told:
+    def read_all(self, collection: str, kind: Kind) -> Items:
         """What all items say, for a verification."""
         hrefs = list(self.etags(collection))
         found = {content.href: content.item for content in self.contents(collection, kind, hrefs)}
         unread = [
             f"{href}: the server doesn't give it, or it can't be read" for href in hrefs if found.get(href) is None
         ]
-        return Told([item for item in found.values() if item is not None], unread)
+        return Items([item for item in found.values() if item is not None], unread)
 
     def _readable(self, href: str) -> Content | None:
         """One item, or None when the server refuses it: one must not hold back the others."""

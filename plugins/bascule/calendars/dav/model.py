@@ -116,7 +116,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Told:
+class Items:
     """All calendars and cards of a collection as they are read from their own octets, and what can't be read."""
 
     objects: list[Component]
