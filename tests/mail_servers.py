@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -135,9 +136,17 @@ WITH_US = ("setpriv", "--pdeathsig", "TERM")  # before a server's command: it en
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the kernel gives to connections.
+
+    One of these could be taken by a connection before the server has it, and even by the one that tries whether it is
+    there: TCP lets a socket connect to itself. Drawn by lot, so that processes beside us draw others.
+    """
+    first_of_connections = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.SystemRandom().randrange(10_000, first_of_connections)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Servers that Debian does not let be installed beside Dovecot: their packages are only unpacked."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -23,19 +24,24 @@ def unpacked(name: str, packages: Sequence[str]) -> Path:
     """
     root = VAR / name
     done = root / f".unpacked-{'-'.join(packages)[:80]}"
-    if done.exists():
-        return root
-    if not shutil.which("apt-get"):
-        raise PackagesMissing("no apt-get on this machine")
     archives = root / "packages"
     archives.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a worker beside us may run what lies there already
+        if not done.exists():
+            _unpack(packages, archives, root)
+            done.touch()
+    return root
+
+
+def _unpack(packages: Sequence[str], archives: Path, root: Path) -> None:
+    if not shutil.which("apt-get"):
+        raise PackagesMissing("no apt-get on this machine")
     fetched = subprocess.run(["apt-get", "download", "-q", *packages], cwd=archives, capture_output=True, check=False)
     if fetched.returncode:
         raise PackagesMissing(fetched.stderr.decode(errors="replace")[-300:])
     for archive in archives.glob("*.deb"):
         subprocess.run(["dpkg", "-x", str(archive), str(root)], check=True)
-    done.touch()
-    return root
 
 
 def environment(root: Path) -> dict[str, str]:
