@@ -133,6 +133,7 @@ class AccountPass:
             old_extensions=self.old.extensions,
             redirects=self.new.redirects,
             old_redirects=self.old.redirects,
+            notify_methods=self.new.notify_methods,
             own_addresses=self.addresses,
             old_hosts=self.old_hosts,
             scripts={name: planning.read(data) for name, data in originals.texts.items()},

@@ -127,6 +127,12 @@ class ManageSieve:
         return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
 
     @property
+    def notify_methods(self) -> frozenset[str] | None:
+        """By what the server can notify, as schemes of URIs (RFC 5804 section 1.7); None: it says nothing."""
+        said = self.capabilities.get("NOTIFY")
+        return None if said is None else frozenset(said.lower().split())
+
+    @property
     def modified_utf7(self) -> bool | None:
         """Whether the server reads folders' names in scripts as modified UTF-7: Cyrus does, Pigeonhole doesn't."""
         name = self.capabilities.get("IMPLEMENTATION", "").lower()

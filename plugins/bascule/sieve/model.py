@@ -22,6 +22,7 @@ class Context:
     their place. `scripts`: all personal scripts of the account with their texts, `global_scripts` those that everybody
     on the new server may include, `old_global_scripts` on the old one (None: unknown). `redirects`: how many addresses
     the new server lets one script send a message to, `old_redirects` the old one (None: unknown).
+    `notify_methods`: the ways in which the new server notifies (None: unknown).
     """
 
     folders: FolderMap = field(default_factory=FolderMap)
@@ -30,6 +31,7 @@ class Context:
     old_extensions: frozenset[str] | None = None
     redirects: int | None = None
     old_redirects: int | None = None
+    notify_methods: frozenset[str] | None = None
     own_addresses: frozenset[str] = frozenset()
     old_hosts: Mapping[str, str] = field(default_factory=dict)
     scripts: Mapping[str, str] | None = None

@@ -20,6 +20,7 @@ class Server:
     refuses: str = ""  # a response code with which PUTSCRIPT is refused
     breaks_at: int = 0
     redirects: int | None = None
+    notify_methods: frozenset[str] | None = None
     modified_utf7: bool | None = False
     procmail: str | None = None
     refused: dict[str, str] = field(default_factory=dict)  # a script that is not given, and why

@@ -8,7 +8,8 @@ import shutil
 import pytest
 from bascule.sieve.convert import convert
 from bascule.sieve.language import needed
-from bascule.sieve.syntax import SieveSyntaxError, parse
+from bascule.sieve.rules.expressions import expression_error
+from bascule.sieve.syntax import SieveSyntaxError, parse, quote
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,40 @@ ROWS = [
     ('require "encoded-character"; redirect "${hex:61}";', NO),
     ('require "encoded-character"; redirect "${hex:61 40 62}";', YES), ('if header "a" "${unicode:D800}" {}', YES),
     ('require "encoded-character"; if false { redirect "${unicode:D800}"; }', YES),
+    # Regular expressions: every kind of error that the compiler tells.
+    *((f'if header :regex "a" {quote(text)} {{}}', NO) for text in (
+        "(", "a(b", "[", "[a", "[]", "[^]", "[[:a", "*a", "(*a)", "a|+b", "^*", "$?", "(?i)a", "{", "a{", "a{1", "a{x}",
+        "a{}", "a{2,1}", "a{99999}", "\\", "\\1", "(a\\1)", "[z-a]", "[a-[:digit:]]", "[[:foo:]]", "[[:ALPHA:]]",
+    )),
+    *((f'if header :regex "a" {quote(text)} {{}}', YES) for text in (
+        "a)", "", "a||b", "()", "()*", "a**", "a?*", "a}", "a{,3}", "a{2,}", "a{1}{2}", "(a)\\1", "\\d", "[]a]", "[a-]",
+        "[-a]", "[[.x.]]", "[[=a=]]", "[[:alpha:]]", "[Z-_]", "\\(", "a\\{", "^$",
+    )),
+    ('if header :regex "a" ["ok", "("] {}', NO), ('if hasflag :regex "(" {}', NO), ('if body :regex "(" {}', NO),
+    ('deleteheader :regex "X-A" "(";', NO), ('set "x" ""; if header :regex "a" "(${x}" {}', YES),
+    ('if header :contains "a" "(" {}', YES),
+    # Parts of matches.
+    ('set "a" "${32}";', YES), ('set "a" "${33}";', NO), ('if header "a" "x${99}" { set "a" ""; }', NO),
+    ('set "b" ""; if header "a" ["y", "x${99}"] {}', NO), ('set "a" "${009}";', YES),
+    ('set "a" "${99999999999999999999}";', NO), ('if false { set "a" "${99}"; }', YES), ('if header "a" "${99}" {}',
+    YES),
+    # Notifications.
+    ('notify "mailto:a@b.c,,d@e.f";', NO), ('notify "mailto:a@b.c,";', NO), ('notify "mailto:a@b.c?subject=a b";', NO),
+    ('notify "mailto:a@b.c?x=é";', NO), ('notify "mailto:a%2";', NO), ('notify "mailto:a@b.c?subject=%zz";', NO),
+    ('notify "mailto:a@b.c?subject=%00";', NO), ('notify "mailto:a@b.c?subject=x?y";', NO), ('notify "mailto:";', YES),
+    ('notify "mailto:a@b.c?";', YES), ('notify "mailto:?to=a@b.c&body=x%0d%0ay";', YES),
+    ('notify "mailto:a@b.c?subject=(x),:y&x=$!\'*+;@";', YES),
+    # Everybody's variables.
+    ('set "a" "b"; global "a";', NO), ('set "A" "b"; global ["c", "a"];', NO), ('set "a" "b"; global "b";', YES),
+    ('global "a"; set "a" "b"; global "a";', YES), ('if header "x" "${a}" {} global "a";', NO),
+    ('if true { set "a" "b"; } global "a";', NO), ('if false { set "a" "b"; } global "a";', YES),
+    ('if anyof (true, string "${a}" "") {} global "a";', YES), ('set "b" "${global.a}"; global "a";', YES),
+    ('keep :flags "${a}"; set "b" ""; global "a";', NO), ('import "a"; export "b"; global "a";', YES),
+    ('keep; import "a";', NO), ('global "a"; export "b";', NO), ('if true { import "a"; }', NO),
+    ('set "global.a.b" "c";', NO), ('set "x" "${global.a.b}"; global "y";', NO),
+    # Extensions that nobody has.
+    ('require "frob"; keep;', NO), ('require "Fileinto"; keep;', NO), ('require ""; keep;', NO),
+    ('require ["fileinto", "regexp"]; keep;', NO), ('require "comparator-"; keep;', NO),
     # Extensions of which the second took the place of the first.
     ('require ["imap4flags", "imapflags"]; keep;', NO), ('require ["imapflags", "imap4flags"]; mark;', NO),
     ('require "imapflags"; mark;', YES), ('require ["enotify", "notify"]; keep;', NO),
@@ -127,4 +162,53 @@ def test_no_address_that_compiles_is_called_wrong(pigeonhole: Pigeonhole, addres
     except SieveSyntaxError:
         return
     if said:
+        assert "error" in pigeonhole.compiled(script), said
+
+
+PARTS = [
+    "a", "b", "(", ")", "[", "]", "*", "+", "?", "{", "}", "|", "^", "$", "\\", "1", "2", ",", "-", ".", ":", "[:",
+    "alpha", ":]", "=", "Z", "_", "{1}", "{2,3}", "[a-z]", "[^", "é", "<", "w",
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=4000 if FULL else 60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(st.sampled_from(PARTS), max_size=7).map("".join), min_size=1, max_size=12))
+def test_of_regular_expressions_those_are_called_wrong_that_the_compiler_refuses(
+    pigeonhole: Pigeonhole, expressions: list[str]
+) -> None:
+    right = [one for one in expressions if not expression_error(one)]
+    tests = "".join(f'if header :regex "a" {quote(one)} {{}}\n' for one in right)
+    assert "invalid regular expression" not in pigeonhole.compiled(f'require "regex";\n{tests}')
+    for wrong in set(expressions) - set(right):
+        assert "error" in pigeonhole.compiled(f'require "regex"; if header :regex "a" {quote(wrong)} {{}}'), wrong
+
+
+URI_PARTS = [
+    "a@b.c",
+    "a",
+    "@",
+    ",",
+    "?",
+    "&",
+    "=",
+    "to=",
+    "cc=",
+    "subject=",
+    "X-A=",
+    "%20",
+    "%",
+    "%4",
+    "é",
+    " ",
+    ":",
+    "/",
+    ".",
+]
+
+
+@settings(deadline=None, max_examples=4000 if FULL else 60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(URI_PARTS), max_size=7).map("".join))
+def test_no_notification_that_compiles_is_called_wrong(pigeonhole: Pigeonhole, rest: str) -> None:
+    script = f'require "enotify"; notify {quote("mailto:" + rest)};'
+    if said := refused(script):
         assert "error" in pigeonhole.compiled(script), said

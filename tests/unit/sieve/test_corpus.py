@@ -15,8 +15,8 @@ from tests.unit.sieve.reading import BUSY_SECONDS, CONTEXT, Case, cases, hostile
 
 # A new server with next to nothing, and a folder that is left out.
 STRICT = replace(
-    CONTEXT, extensions=frozenset({"fileinto"}), redirects=0, global_scripts={}, old_global_scripts={},
-    left_out=frozenset({"INBOX.Travail"}),
+    CONTEXT, extensions=frozenset({"fileinto"}), notify_methods=frozenset(), redirects=0, global_scripts={},
+    old_global_scripts={}, left_out=frozenset({"INBOX.Travail"}),
 )  # fmt: skip
 CRLF = [case for case in cases("rules", "editors", "dialects") if case.kind != "refused"]
 

@@ -35,6 +35,13 @@ def test_the_extensions_are_those_that_are_offered_after_the_login() -> None:
         assert opened.extensions == {"fileinto", "reject"}
 
 
+def test_the_ways_of_notifying_are_those_that_it_names() -> None:
+    with client(CAPABILITY=CAPABILITIES) as (opened, _):
+        assert opened.notify_methods is None
+    with client(CAPABILITY=b'"NOTIFY" "mailto XMPP"\r\n' + CAPABILITIES) as (opened, _):
+        assert opened.notify_methods == {"mailto", "xmpp"}
+
+
 def test_scripts_in_every_form_of_string() -> None:
     with client(LISTSCRIPTS=b'"a b" ACTIVE\r\n{5}\r\n"q"\xc3\xa9\r\n"c\\"\\\\"\r\nOK "done"\r\n') as (opened, _):
         assert opened.scripts() == {"a b": True, '"q"é': False, 'c"\\': False}

@@ -42,6 +42,17 @@ def test_an_extension_without_words_is_told_rather_than_cut() -> None:
     assert rules_of(text, Context(extensions=OFFERED)) == (text, ["extension-unavailable"])
 
 
+def test_a_notification_by_a_way_that_the_new_server_lacks_is_told() -> None:
+    text = (
+        'require ["enotify", "variables"];\nset "m" "";\nnotify "xmpp:a@b.c";\nnotify "${m}";\nnotify "MailTo:a@b.c";\n'
+    )
+    conversion = convert(text, Context(notify_methods=frozenset({"mailto"})))
+    (finding,) = conversion.findings
+    assert (finding.rule, conversion.place(finding.offset)) == ("notify-method", (3, 8))
+    assert finding.message == "the new server sends no notifications by 'xmpp' (it has: mailto)"
+    assert rules_of(text, Context()) == (text, [])
+
+
 @pytest.mark.parametrize(
     ("text", "kept"),
     [

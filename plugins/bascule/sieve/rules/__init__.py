@@ -16,7 +16,7 @@ from bascule.sieve.rules.headers import header_names, stray_colons
 from bascule.sieve.rules.includes import included_scripts
 from bascule.sieve.rules.invisible import invisible_characters
 from bascule.sieve.rules.leftovers import procmail_leftovers
-from bascule.sieve.rules.notify import old_notify
+from bascule.sieve.rules.notify import missing_methods, old_notify
 from bascule.sieve.rules.redirects import too_many_redirects
 from bascule.sieve.rules.vendor import vendor_words
 
@@ -33,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     compared_names,
     imapflags,
     old_notify,
+    missing_methods,
     vendor_words,
     retired_addresses,
     retired_texts,

@@ -1,7 +1,9 @@
 """`require`: extensions renamed, missing, superfluous, and those that the new server lacks."""
 
+import difflib
+
 from bascule.sieve.language import asked_for, needed, required, strings, table
-from bascule.sieve.model import Edit, Report
+from bascule.sieve.model import Edit, Report, shown
 from bascule.sieve.reach import reached
 from bascule.sieve.rules.lists import remove_items
 from bascule.sieve.syntax import Node, String, StringList, comments, quote
@@ -21,6 +23,7 @@ def requires(report: Report) -> None:
     lines.add_what_rules_need()
     lines.ask_for_missing()
     lines.ask_for_unavailable()
+    lines.ask_for_unknown()
     lines.tell_of_asked_for()
 
 
@@ -150,6 +153,21 @@ class _RequireLines:
             if id(string) not in dropped and self._lacks(name):
                 message = f"the new server has no `{name}`, which this filter requires"
                 self.report.ask(string.start, "extension-unavailable", message)
+
+    def ask_for_unknown(self) -> None:
+        """Where no server is asked: what nobody has registered. Vendors have more of their own."""
+        if self.report.context.extensions is not None:
+            return
+        rules = table("rules")
+        there = [*rules["known_extensions"], *rules["without_words"], *rules["other_extensions"], *REPLACED]
+        mended = {edit.start for finding in self.report.findings for edit in finding.repair}
+        for _, string in self.required:
+            name = self.new_name(string.value)
+            if name in there or name.startswith(("vnd.", "x-", "comparator-i;")) or string.start in mended:
+                continue
+            near = difflib.get_close_matches(name[:50].lower(), there, n=1)
+            hint = f"; is `{near[0]}` meant?" if near else ""
+            self.report.ask(string.start, "not-compiling", f"there is no extension {shown(name)}{hint}")
 
     def tell_of_asked_for(self) -> None:
         """What stands behind `ihave` acts only where the server has the extension, and nobody hears of it."""

@@ -11,6 +11,7 @@ from typing import Any
 from bascule.sieve.language import asked_for, description, enabled, slot, slots, table, tag_of
 from bascule.sieve.model import Report
 from bascule.sieve.reach import reached
+from bascule.sieve.rules.global_variables import late_declarations
 from bascule.sieve.rules.values import value_errors
 from bascule.sieve.syntax import Argument, Node, Number, String, StringList, Tag
 
@@ -29,6 +30,8 @@ def words_in_place(report: Report) -> None:
     for siblings in [script.commands, *(node.block for node in nodes if node.block)]:
         for offset, message in _order([node for node in siblings if id(node) in on], top=siblings is script.commands):
             report.ask(offset, RULE, message)
+    for offset, message in late_declarations(script, nodes):
+        report.ask(offset, RULE, message)
     for node in nodes:
         about = description(node)
         if about is None:
@@ -57,6 +60,8 @@ def _order(siblings: list[Node], *, top: bool) -> Iterator[tuple[int, str]]:
     for node in siblings:
         if node.name == "require" and (not top or before not in ("", "require")):
             yield node.start, "`require` can stand only at the beginning of the script"
+        if node.name in ("import", "export") and (not top or before not in ("", "require", "import", "export")):
+            yield node.start, f"`{node.name}` can stand only at the beginning of the script, behind `require`"
         if node.name in ("elsif", "else") and before not in ("if", "elsif"):
             yield node.start, f"`{node.name}` stands behind no `if`"
         before = node.name

@@ -3,9 +3,11 @@
 import re
 from urllib.parse import quote as percent
 
-from bascule.sieve.language import enabled, strings
+from bascule.sieve.language import all_roles, enabled, strings
 from bascule.sieve.model import Report, shown
+from bascule.sieve.reach import reached
 from bascule.sieve.rules.addresses import moved
+from bascule.sieve.rules.uris import scheme
 from bascule.sieve.rules.variables import VARIABLE
 from bascule.sieve.syntax import Argument, Node, String, Tag, comments, quote
 
@@ -36,6 +38,21 @@ def old_notify(report: Report) -> None:
             _leave_out(report, node, "`denotify` may cancel this notification, and has no counterpart in `enotify`")
         else:
             _Rewriting(report, node, conflict).rewrite()
+
+
+def missing_methods(report: Report) -> None:
+    """A way of notifying that the new server does not have makes its compiler refuse the whole filter."""
+    methods = report.context.notify_methods
+    if methods is None:
+        return
+    has_variables, on = "variables" in enabled(report.script), {id(node) for node in reached(report.script)}
+    for role in all_roles(report.script, "method"):
+        for string in role.strings() if not role.node.is_test and id(role.node) in on else []:
+            method = scheme(string.value)
+            if method and method not in methods and not (has_variables and VARIABLE.search(string.value)):
+                has = ", ".join(sorted(methods)) or "none"
+                message = f"the new server sends no notifications by {shown(method)} (it has: {has})"
+                report.ask(string.start, "notify-method", message)
 
 
 def _leave_out(report: Report, node: Node, why: str) -> None:

@@ -1,20 +1,20 @@
-"""Values that no server compiles where they stand: addresses, names of variables, relations, characters by number."""
+"""Values that no server compiles where they stand: addresses, expressions, names of variables, relations, numbers."""
 
 import re
 from collections.abc import Callable, Iterator
-from urllib.parse import unquote
 
 from bascule.sieve.language import Role, enabled, roles, strings, table
 from bascule.sieve.model import shown
-from bascule.sieve.rules.addresses import URI_FIELDS
 from bascule.sieve.rules.encoded_characters import no_character, value_of
+from bascule.sieve.rules.expressions import expression_error
+from bascule.sieve.rules.uris import mailto_error, scheme
 from bascule.sieve.rules.variables import VARIABLE
 from bascule.sieve.syntax import Node, Number, Script, Tag
 
 LARGEST = (1 << 64) - 1  # a number of Pigeonhole's; Cyrus has less
 NAME = re.compile(r"(?:(?P<namespace>[A-Za-z_][A-Za-z0-9_]*+)\.)?+[A-Za-z_][A-Za-z0-9_.]*+")
+MOST_MATCHED = 32  # parts of a match, ${1} to ${32}, in Pigeonhole; RFC 5229 section 3.2 asks for nine
 NAMESPACES = {"global": "include", "env": "vnd.dovecot.environment"}  # and the extension that has it
-SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:")
 # One address (RFC 5322 section 3.4) as loosely as Pigeonhole reads it: dots anywhere, any words before it.
 _BLANK = r"(?:[ \t\r\n]++|\((?:[^()\\]++|\\.)*+\))*+"
 _QUOTED = r"\"(?:[^\"\\]++|\\.)*+\""
@@ -33,8 +33,9 @@ def value_errors(script: Script, node: Node, *, every_extension_is_known: bool) 
         found = no_character(string.value) if "encoded-character" in names else ""
         if found:
             yield string.start, f"{shown(found)} is no character of Unicode"
-        for name in VARIABLE.findall(string.value) if "variables" in names and every_extension_is_known else []:
-            if message := _namespace(name, names):
+        for name in VARIABLE.findall(string.value) if "variables" in names else []:
+            message = _part_of_match(name) or (_namespace(name, names) if every_extension_is_known else "")
+            if message:
                 yield string.start, message
     for role in roles(node):
         check = _CHECKS.get(role.name)
@@ -59,15 +60,19 @@ def _address(role: Role, value: str, varies: bool) -> str:
 
 
 def _method(role: Role, value: str, varies: bool) -> str:
-    """A notification's URI (RFC 5435 section 3.8), and the addresses in one of `mailto:`."""
+    """A notification's URI, and what stands in one of `mailto:`."""
     if varies or role.node.is_test:
         return ""
-    if not SCHEME.match(value):
+    method = scheme(value)
+    if not method:
         return f"{shown(value)} is no URI: `mailto:` or another method must stand before it"
-    fields = URI_FIELDS.findall(value) if value[:7].lower() == "mailto:" else []
-    addresses = [one for field in fields for one in re.split("[:=]", field, maxsplit=1)[1].split(",") if one]
-    wrong = next((one for one in map(unquote, addresses) if not ADDRESS.fullmatch(one)), None)
-    return f"{shown(wrong)} is not one address" if wrong is not None else ""
+    return mailto_error(value, ADDRESS) if method == "mailto" else ""
+
+
+def _key(role: Role, value: str, varies: bool) -> str:
+    is_expression = any(isinstance(argument, Tag) and argument.name == "regex" for argument in role.node.arguments)
+    message = expression_error(value) if is_expression and not varies else ""
+    return f"{shown(value)} is no regular expression: {message}" if message else ""
 
 
 def _relation(role: Role, value: str, varies: bool) -> str:
@@ -83,11 +88,18 @@ def _variable(role: Role, value: str, varies: bool) -> str:
     return "" if NAME.fullmatch(value) else f"{shown(value)} can't be a variable's name"
 
 
+def _part_of_match(name: str) -> str:
+    if not name.isdigit() or int(name[:30]) <= MOST_MATCHED:
+        return ""
+    return f"${{{name[:30]}}} is no part of a match: the last one is ${{{MOST_MATCHED}}}"
+
+
 def _namespace(name: str, extensions: frozenset[str]) -> str:
     found = NAME.fullmatch(name)
     space = found["namespace"] if found else None
     if space is None or NAMESPACES.get(space.lower()) in extensions:
-        return ""
+        below = space is not None and space.lower() == "global" and name.count(".") > 1
+        return f"{shown(name)}: `global.` is followed by one name without a dot" if below else ""
     return f"there are no variables {shown(f'{space}.')} here"
 
 
@@ -109,7 +121,7 @@ def _header(role: Role, value: str, varies: bool) -> str:
 _CHECKS: dict[str, Callable[[Role, str, bool], str]] = {
     "redirect": _address, "own-address": _address, "method": _method, "relation": _relation,
     "importance": _importance, "variable": _variable, "script": _script, "envelope": _envelope_part,
-    "header": _header,
+    "header": _header, "key": _key, "flags": _key,
 }  # fmt: skip
 
 
