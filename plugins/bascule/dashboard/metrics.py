@@ -51,12 +51,14 @@ def _of_the_outage(day: Day) -> Iterator[str]:
 
 
 def _queue(day: Day) -> int | None:
-    """How many messages `watch_queues` has seen last; None before it has begun."""
+    """How many messages `watch_queues` has seen last; None where nobody knows: no metric is better than a wrong 0."""
     watched = next((task for phase in day.phases for task in phase.tasks if task.name == "watch_queues"), None)
-    if watched is None or not watched.tries:
+    if watched is None or watched.state not in ("waiting", "done"):
         return None
     number = watched.sentence.partition(" ")[0]
-    return int(number) if watched.state == "waiting" and number.isdecimal() else 0
+    if watched.state == "done":
+        return 0
+    return int(number) if number.isdecimal() else None
 
 
 def _metric(name: str, told: str, values: Iterable[tuple[Labels, float]]) -> Iterator[str]:

@@ -67,6 +67,14 @@ def test_the_queue_is_as_drain_saw_it_last(
     assert value(read(ledger, site), "queue_messages") == queue
 
 
+@pytest.mark.parametrize("state", ["running", "again", "failed"])
+def test_a_queue_that_nobody_has_seen_is_not_told_to_be_empty(tmp_path: Path, site: Site, state: TaskState) -> None:
+    ledger = made(tmp_path, "done", 12)
+    task_log.note(ledger, Try(Origin("drain", RUN, "watch_queues"), 2), state, "mx can't be reached")
+
+    assert ("bascule_queue_messages", frozenset()) not in read(ledger, site)
+
+
 def test_an_empty_ledger_has_its_zeros(ledger: Ledger, site: Site) -> None:
     found = read(ledger, site)
 
