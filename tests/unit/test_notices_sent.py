@@ -1,9 +1,14 @@
 """Notices as a mail server and a webhook get them: by real connections on the loopback, once each."""
 
+import contextlib
 import json
+import re
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +20,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from bascule.checks.preflight import notices as preflight
+from bascule.hosts import notices
 from bascule.hosts.connections import Connection
 from bascule.ledger.journal import Origin
 from bascule.ledger.task_log import Try
@@ -189,6 +195,68 @@ def test_one_address_that_is_refused_keeps_no_other_from_being_told_once(
     assert "nobody@obs.test" in capsys.readouterr().out
     (found, _) = preflight.ways(both.access)
     assert found.level == "failure" and "no such user" in found.sentence
+
+
+@pytest.fixture
+def hanging() -> Iterator[Callable[[bytes], Connection]]:
+    """Starts a server that says this again and again, octet by octet and slowly, and never anything whole."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def drip(octets: bytes) -> None:
+        accepted, _ = listening.accept()
+        with accepted, contextlib.suppress(OSError):
+            while not over.wait(0.02):
+                accepted.sendall(octets)
+
+    def start(octets: bytes) -> Connection:
+        threading.Thread(target=drip, args=(octets,), daemon=True).start()
+        extra = {"disable_ssl": True, "disable_tls": True}
+        return Connection("smtp_default", "127.0.0.1", listening.getsockname()[1], "", "", extra)
+
+    yield start
+    over.set()
+    listening.close()
+
+
+@pytest.mark.parametrize("says", [b"", b"2"])
+def test_who_hangs_holds_up_no_phase(
+    run: Run, hook: Hook, hanging: Any, says: bytes, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(notices, "SECONDS", 0.5)
+    connect(run, hanging(says), hook)
+    began = time.monotonic()
+    phase.begin(run)
+
+    assert time.monotonic() - began < notices.ANSWER_SECONDS
+    assert "`smtp_default` does not answer within 0.5 seconds" in capsys.readouterr().out
+    assert [each["message"] for each in hook.got] == ["https://flow.example/bascule/"]
+
+
+@pytest.mark.parametrize(("login", "host", "told"), [
+    ("bascule", "127.0.0.1", "is not all ASCII"),
+    ("", "a" * 64 + ".test", "label too long|label empty or too long"),
+])  # fmt: skip
+def test_what_no_protocol_can_take_stops_nothing(
+    run: Run, sink: Any, hook: Hook, login: str, host: str, told: str,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    _, connection = sink("plain")
+    connect(run, replace(connection, login=login, password="été", host=host), hook)
+    phase.begin(run)
+
+    assert re.search(told, capsys.readouterr().out)
+    assert len(hook.got) == 1
+    assert re.search(told, next(each.sentence for each in preflight.ways(run.access)))
+
+
+def test_an_airflow_that_gives_no_connection_stops_nothing(run: Run) -> None:  # noqa: F811
+    def gone(conn_id: str) -> Connection:
+        raise RuntimeError("API_SERVER_ERROR")
+
+    run.access.connections.get = gone  # type: ignore[method-assign]
+    phase.begin(run)
 
 
 def test_a_chat_that_speaks_html_gets_hostile_names_as_text(run: Run, hook: Hook) -> None:  # noqa: F811

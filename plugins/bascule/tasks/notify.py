@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from bascule.hosts import notices
-from bascule.hosts.connections import AccessError, Connections
+from bascule.hosts.connections import Connections
 from bascule.ledger import Ledger, task_log
 from bascule.ledger.notices import claim, give_back
 from bascule.ledger.task_log import TaskState, Try
 from bascule.site import NotifyPart
 from bascule.text.harmless import harmless
 from bascule.text.logs import get_logger
+from bascule.text.reason import reason
 from bascule.views import names
 from bascule.views.language import Reader
 from bascule.views.words import WORDS
@@ -43,9 +44,9 @@ def _once(ledger: Ledger, what: str, way: str, send: Callable[[], None]) -> None
     try:
         send()
         log.info("told", what=what, way=way)
-    except AccessError as error:
+    except Exception as error:  # also what Airflow answers about a connection: a task never fails of its notice
         give_back(ledger, what, way)
-        log.warning("people could not be told", what=what, way=way, reason=str(error))
+        log.warning("people could not be told", what=what, way=way, reason=reason(error))
 
 
 def _ways(part: NotifyPart, connections: Connections) -> Iterator[tuple[str, Callable[[str, str], None]]]:
