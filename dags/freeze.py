@@ -2,12 +2,13 @@
 
 from airflow.sdk import dag
 from bascule.operators.params import FREEZE_DOC, phase_settings
-from bascule.operators.tasks import ApplyChange, BeginPhase, EmptyOldQueue, FinishPhase, RequeueMail
+from bascule.operators.tasks import ApplyChange, BeginPhase, EmptyOldQueue, FinishPhase, Forecast, RequeueMail
 
 
 @dag(**phase_settings(FREEZE_DOC))
 def freeze():
     begin = BeginPhase(task_id="begin")
+    forecast = Forecast(task_id="forecast")
     stop_imap_on_new = ApplyChange(
         task_id="stop_imap_on_new", change="service", parameters={"service": "imap_new", "state": "stopped"}
     )
@@ -51,6 +52,7 @@ def freeze():
     finish = FinishPhase(task_id="finish")
 
     begin >> [stop_imap_on_new, stop_reception_on_new] >> change_destination >> create_aliases >> reroute >> stop_proxy
+    begin >> forecast >> stop_proxy
     # From here on nobody reads: what can be done before, or beside it, is.
     stop_proxy >> stop_imap_on_old >> [stop_backup_on_old, isolate_old]
     isolate_old >> restart_imap_on_old >> [verify_isolation, empty_old_queue]

@@ -129,7 +129,13 @@ def test_only_mailboxes_that_need_a_pass_get_a_task(phase: str) -> None:
 def test_what_needs_no_cut_is_done_before_the_cut_or_beside_it() -> None:
     dag = dag_of("freeze")
     cut = dag.get_task("stop_imap_proxy_virtual_machine")
-    before = {"begin", "stop_imap_on_new", "stop_mail_reception_on_new", "change_mail_destination_in_directory"}
+    before = {
+        "begin",
+        "forecast",
+        "stop_imap_on_new",
+        "stop_mail_reception_on_new",
+        "change_mail_destination_in_directory",
+    }
     assert cut.get_flat_relative_ids(upstream=True) == before | {"create_aliases_on_mx", "reroute_mail_queued_at_mx"}
     beside = {"isolate_imap_on_new", "start_imap_on_new_for_the_copy"}
     assert not cut.get_flat_relative_ids(upstream=False) & beside

@@ -1,11 +1,13 @@
 """The forecast of the window: how its parts make up the whole, and who is named as the slowest."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from bascule import site
-from bascule.ledger import Ledger, journal, mailboxes, phases
+from bascule.ledger import Ledger, journal, mailboxes, phases, task_log
+from bascule.ledger.task_log import Try
 from bascule.mailbox.forecast import Forecast, count_gaps
 from bascule.tasks import forecast
 from bascule.tasks.forecast import Load, mailbox_seconds, window
@@ -13,9 +15,8 @@ from bascule.tasks.run import Run
 from structlog.testing import capture_logs
 
 
-def load(mailboxes: Mapping[str, float], **others: int) -> Load:
-    values = {"slots": 4, "filters": 0, "filters_at_once": 8, "calendars": 0, "calendars_at_once": 4}
-    return Load(mailboxes, **(values | others))
+def load(mailboxes: Mapping[str, float], slots: int = 4, filters: float = 0, calendars: float = 0) -> Load:
+    return Load(mailboxes, slots, filters, calendars)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_no_slots_make_the_slowest_mailbox_faster() -> None:
 
 
 def test_filters_and_calendars_run_beside_the_mailboxes() -> None:
-    small, large = load({"anna": 10.0}, filters=10), load({"anna": 10.0}, filters=10, calendars=1000)
+    small, large = load({"anna": 10.0}, filters=10), load({"anna": 10.0}, filters=10, calendars=100)
     assert window(small).seconds == window(load({"anna": 10.0})).seconds
     assert window(large).seconds - window(large).acts == window(large).calendars > 10.0
 
@@ -102,6 +103,29 @@ def test_the_log_says_the_seconds_what_they_consist_of_and_the_ten_slowest(run: 
     assert told["seconds"] == pytest.approx(line["acts"] + line["mailboxes"], abs=1)
     assert line["slots"] == 3
     assert [*line["slowest"]] == [f"a{number:02d}" for number in range(11, 1, -1)]
+
+
+def test_calendars_and_filters_take_what_they_took_lately_and_not_what_the_first_copy_did(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = datetime(2026, 11, 1)
+    clock = [began]
+    monkeypatch.setattr(task_log, "now", lambda: clock[0])
+
+    def took(task: str, number: int, seconds: int) -> None:
+        this = Try(journal.Origin("prepare", f"run {number}", task), 1)
+        task_log.note(run.ledger, this, "running")
+        clock[0] += timedelta(seconds=seconds)
+        task_log.note(run.ledger, this, "done")
+
+    took("copy_calendars", 0, 900)
+    assert forecast.gather(run).calendars < 900
+    for number, seconds in enumerate((500, 60, 3, 80), start=1):
+        took("copy_calendars", number, seconds)
+    for number, seconds in enumerate((70, 20)):
+        took("look_at_filters", number, seconds)
+    load = forecast.gather(run)
+    assert (load.calendars, load.filters) == (80, 20)
 
 
 def test_forecast_and_reality_stand_side_by_side(run: Run) -> None:

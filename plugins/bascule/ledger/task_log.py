@@ -76,6 +76,14 @@ def count(ledger: Ledger, origin: Origin, name: str, state: TaskState) -> int:
         return session.scalar(sa.select(sa.func.count()).where(*of_run, of_task)) or 0
 
 
+def lengths(ledger: Ledger, phase: str, task: str) -> list[float]:
+    """Seconds that the good tries of a task took, in all runs of the phase, the oldest first."""
+    good = (TaskRow.phase == phase, TaskRow.task == task, TaskRow.state == "done")
+    query = sa.select(TaskRow.began_at, TaskRow.ended_at).where(*good).order_by(TaskRow.id)
+    with ledger.reading() as session:
+        return [(ended - began).total_seconds() for began, ended in session.execute(query) if ended]
+
+
 def _has_rows(ledger: Ledger, origin: Origin) -> bool:
     """Whether a try of this task is noted: then its later ones are too."""
     of_task = (TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.task == origin.task)

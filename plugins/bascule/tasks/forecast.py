@@ -1,7 +1,8 @@
 """How long the window will be: from what has changed since the last passes, and from what those took.
 
-`gather` asks old and the ledger, `window` calculates; neither waits for people, whose questions are only counted. The
-journal keeps each forecast, so that the day's first pages show it and the final report sets it beside what came.
+`gather` asks old and the ledger, `window` calculates; neither waits for people, whose questions are only counted. It is
+made by `prepare`, and again when `freeze` begins, which knows what has come since. The journal keeps each forecast, so
+that the day's pages show it and the final report sets it beside what came.
 """
 
 import os
@@ -12,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from bascule import mailbox
-from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, phases
+from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, phases, task_log
 from bascule.ledger.mailboxes import MailboxStatus
 from bascule.mailbox.forecast import Forecast, forecast
 from bascule.problems import store
@@ -40,14 +41,12 @@ OF_A_FILTER, OF_A_CALENDAR = 0.3, 0.5
 
 @dataclass(frozen=True)
 class Load:
-    """What the window has to do. `mailboxes`: account -> seconds; `filters`: scripts; `calendars`: collections."""
+    """What the window has to do, in seconds: `mailboxes` by account, so many at once as there are `slots`."""
 
     mailboxes: Mapping[str, float]
     slots: int
-    filters: int
-    filters_at_once: int
-    calendars: int
-    calendars_at_once: int
+    filters: float
+    calendars: float
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,8 @@ def window(load: Load) -> Window:
     return Window(
         acts=TASKS_IN_OUTAGE * OF_A_TASK,
         mailboxes=max(sum(each) / load.slots, max(each, default=0.0)),
-        filters=load.filters * OF_A_FILTER / load.filters_at_once,
-        calendars=load.calendars * OF_A_CALENDAR / load.calendars_at_once,
+        filters=load.filters,
+        calendars=load.calendars,
     )
 
 
@@ -92,14 +91,22 @@ def gather(run: Run) -> Load:
         if each.reason:
             log.warning("no forecast of a mailbox", account=each.account, reason=each.reason)
     of_a_pass = _of_a_pass(found, mailboxes.mailbox_states(run.ledger))
+    of_filters = len(filters.filters(run.ledger)) * OF_A_FILTER / run.site.filters.parallel
+    of_calendars = calendars.count_collections(run.ledger) * OF_A_CALENDAR / run.site.calendars.parallel
     return Load(
         mailboxes={each.account: mailbox_seconds(each, of_a_pass) for each in found},
         slots=int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or SLOTS),
-        filters=len(filters.filters(run.ledger)),
-        filters_at_once=run.site.filters.parallel,
-        calendars=calendars.count_collections(run.ledger),
-        calendars_at_once=run.site.calendars.parallel,
+        filters=_as_lately(run.ledger, "look_at_filters", of_filters),
+        calendars=_as_lately(run.ledger, "copy_calendars", of_calendars),
     )
+
+
+def _as_lately(ledger: Ledger, task: str, otherwise: float) -> float:
+    """The longest of the last tries of a task of `prepare`, some of which may have been for few accounts only.
+
+    The very first one is none to go by: it copied everything.
+    """
+    return max(task_log.lengths(ledger, "prepare", task)[1:][-3:], default=otherwise)
 
 
 def _of_a_pass(found: Iterable[Forecast], states: Mapping[str, MailboxStatus]) -> float:

@@ -97,7 +97,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `prepare` forecast last: seconds of the outage, and by what."""
+    """What was forecast last: seconds of the outage, and by what."""
 
     seconds: int
     parts: dict[str, int]
@@ -288,7 +288,7 @@ def _outage(phases: Sequence[Phase]) -> Span | None:
 
 
 def forecast(ledger: Ledger) -> Forecast | None:
-    """The last forecast that `prepare` has noted."""
+    """The last forecast that was noted."""
     notes = journal.entries(ledger, kind="forecast")
     if not notes or notes[-1].at is None:
         return None
