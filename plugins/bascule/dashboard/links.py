@@ -62,4 +62,5 @@ def answered(room: Room, request: Request, ask: Callable[[Airflow], str]) -> str
 
 def _task(phase: str, run: str, task: str, index: int) -> str:
     mapped = f"/mapped/{index}" if index >= 0 else ""
-    return f"{AIRFLOW}/dags/{quote(phase)}/runs/{quote(run)}/tasks/{quote(task)}{mapped}"
+    phase, run, task = (quote(each, safe="") for each in (phase, run, task))
+    return f"{AIRFLOW}/dags/{phase}/runs/{run}/tasks/{task}{mapped}"

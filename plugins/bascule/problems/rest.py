@@ -88,10 +88,7 @@ class Airflow:
 
     def answer(self, question: Question, option: str) -> bool:
         """Answer a question, its form as it stands; False when somebody else has answered it already."""
-        path = (
-            f"/api/v2/dags/{question.dag}/dagRuns/{question.run}/taskInstances/{question.task}/{question.index}"
-            "/hitlDetails"
-        )
+        path = f"{_task_path(question.dag, question.run, question.task, question.index)}/hitlDetails"
         values = {key: field.get("value") for key, field in question.fields.items()}
         try:
             self._ask("PATCH", path, json={"chosen_options": [option], "params_input": values})
@@ -112,9 +109,8 @@ class Airflow:
 
     def account_of(self, dag: str, run: str, task: str, index: int) -> str:
         """The account that a mapped task works on; empty when Airflow knows none. Raises AirflowRefused."""
-        path = f"/api/v2/dags/{quote(dag)}/dagRuns/{quote(run)}/taskInstances/{quote(task)}/{index}"
         try:
-            return str(self._ask("GET", path).get("rendered_map_index") or "")
+            return str(self._ask("GET", _task_path(dag, run, task, index)).get("rendered_map_index") or "")
         except httpx.HTTPStatusError as error:
             if error.response.status_code == 404:
                 return ""
@@ -130,7 +126,15 @@ class Airflow:
         if answer.status_code == 403:
             raise AirflowRefused(f"{self.user} may not do this in Airflow: `gates` of the site file names who may")
         answer.raise_for_status()
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError:
+            raise AirflowRefused(f"what answers at {self.base} is not Airflow's API: {answer.text[:80]!r}") from None
+
+
+def _task_path(dag: str, run: str, task: str, index: int) -> str:
+    dag, run, task = (quote(each, safe="") for each in (dag, run, task))
+    return f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/{index}"
 
 
 def _question(each: dict[str, Any]) -> Question:

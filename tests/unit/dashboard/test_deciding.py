@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bascule.dashboard import problems
+from bascule.dashboard.app import make_app
 from bascule.dashboard.visitor import DAYS, Visitor, token
 from bascule.ledger import Ledger, journal
 from bascule.problems import spreadsheet, store
@@ -17,6 +18,7 @@ from httpx import Response
 from lab.measure.control_room import PaperDoor
 from tests.unit.dashboard.conftest import client_of
 from tests.unit.dashboard.reading import Read
+from tests.unit.dashboard.test_links import Door
 
 NAME = "Budget 2018"
 HOSTILE = '"><img src=x onerror=alert(1)>\u202egnp.exe ' + "x" * 5000
@@ -170,6 +172,17 @@ def _days_ago(days: int):  # type: ignore[no-untyped-def]
     from datetime import UTC, datetime, timedelta
 
     return (datetime.now(UTC) - timedelta(days=days)).date()
+
+
+def test_decisions_stand_though_something_else_answers_for_airflow(ledger: Ledger, site: Site) -> None:
+    """A proxy's login page with status 200, for example."""
+    number = report(ledger, "anna")
+    app = make_app(lambda: ledger, lambda: site, Door("<html>Log in</html>"))
+    with TestClient(app, "http://room") as client:
+        got = answer(client, number)
+
+    assert got.headers["location"] == "problems?decided=1&untold=1"
+    assert states(ledger) == ["decided"]
 
 
 def test_a_hostile_name_goes_back_as_it_was(client: TestClient, ledger: Ledger) -> None:

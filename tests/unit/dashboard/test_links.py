@@ -82,6 +82,8 @@ class Door(PaperDoor):
 
     def _answered(self, request: httpx.Request) -> httpx.Response:
         self.asked = request.url.raw_path.decode()
+        if isinstance(self.answer, str):
+            return httpx.Response(200, text=self.answer)
         if isinstance(self.answer, int):
             return httpx.Response(self.answer, json={})
         return httpx.Response(200, json=self.answer)
@@ -103,6 +105,15 @@ def test_the_button_of_one_account_leads_to_its_page(ledger: Ledger, site: Site)
                          "/taskInstances/mailbox.sync/12"  # fmt: skip
 
 
+def test_no_address_leads_out_of_the_tasks(ledger: Ledger, site: Site) -> None:
+    door = Door({"rendered_map_index": "anna"})
+    led(ledger, site, door, "/task?phase=transfer&run=../../../../api/v2/version%23&task=..%2F..%3F&index=1")
+
+    assert door.asked.startswith(
+        "/api/v2/dags/transfer/dagRuns/..%2F..%2F..%2F..%2Fapi%2Fv2%2Fversion%23/taskInstances/"
+    )
+
+
 TASK = {
     "dag_id": "transfer",
     "dag_run_id": "r",
@@ -118,7 +129,8 @@ def test_an_account_leads_to_its_task(ledger: Ledger, site: Site) -> None:
     assert led(ledger, site, door, "/log?account=anna") == "../dags/transfer/runs/r/tasks/mailbox.sync/mapped/4"
 
 
-@pytest.mark.parametrize("door", [PaperDoor(), Door(404), Door(403), Door(500), Door({"task_instances": []})])
+@pytest.mark.parametrize("door", [PaperDoor(), Door(404), Door(403), Door(500), Door({"task_instances": []}),
+                                  Door("<html>Log in</html>")])  # fmt: skip
 def test_without_an_answer_of_airflow_there_is_a_page_all_the_same(
     tmp_path: Path, ledger: Ledger, site: Site, door: PaperDoor
 ) -> None:
