@@ -84,7 +84,7 @@ def headline(day: Day, found: progress.Mailboxes, reader: Reader) -> str:
 
 
 def _how_far(day: Day, reader: Reader) -> str:
-    if day.is_over:
+    if day.is_over and not day.way_back:
         return reader.text("The day is done.")
     phase = day.running
     if phase is None:

@@ -119,8 +119,14 @@ class Day:
     go: journal.Entry | None = None
 
     @property
+    def way_back(self) -> Phase | None:
+        """Breaks off whatever went before it, once it has begun."""
+        return next((phase for phase in self.phases if phase.span and phase.name == "rollback"), None)
+
+    @property
     def running(self) -> Phase | None:
-        return next((phase for phase in self.phases if phase.span and phase.state != "done"), None)
+        begun = [self.way_back] if self.way_back else [phase for phase in self.phases if phase.span]
+        return next((phase for phase in begun if phase.state != "done"), None)
 
     @property
     def forecast_span(self) -> Span | None:
@@ -131,7 +137,8 @@ class Day:
 
     @property
     def is_over(self) -> bool:
-        return self.scene == "day" and any(phase.name == "drain" and phase.state == "done" for phase in self.phases)
+        last = self.way_back or self.phases[-1]
+        return self.scene == "day" and last.state == "done"
 
 
 @dataclass

@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from bascule.dashboard.app import for_airflow, make_app
 from bascule.dashboard.mailboxes import ROWS_AT_ONCE
 from bascule.dashboard.room import Fresh
-from bascule.ledger import Ledger, LedgerError, filters, journal
+from bascule.ledger import Ledger, LedgerError, filters, journal, phases
 from bascule.ledger.mailboxes import set_mailbox
 from bascule.mailbox.folders.uids import OWN_MAIL
 from bascule.problems import store
@@ -18,8 +19,9 @@ from bascule.site import Site, SiteError
 from fastapi.testclient import TestClient
 
 from lab.measure.control_room import PaperDoor, app_of
+from lab.measure.made_day import Moment
 from lab.paths import CHECKOUT
-from tests.unit.dashboard.conftest import client_of
+from tests.unit.dashboard.conftest import client_of, made
 from tests.unit.dashboard.reading import Read, cells
 
 ORIGIN = journal.Origin("transfer", "run-1", "mailbox.sync[3]", "lead")
@@ -74,6 +76,22 @@ def test_a_day_that_is_done_says_how_long_the_outage_was(done: Ledger, site: Sit
     assert "The day is done." in text
     assert "The outage took" in text
     assert "Nothing waits for anybody, and nothing has failed." in text
+
+
+@pytest.mark.parametrize("moment", ["transfer", "done"])
+def test_a_way_back_is_what_runs_and_then_what_has_run(tmp_path: Path, site: Site, moment: Moment) -> None:
+    """Whatever it broke off, and also when the day was done before."""
+    ledger = made(tmp_path, moment, 12)
+    origin = journal.Origin("rollback", "run-2", "undo_cutover", "lead")
+    told = []
+    for mark in ("started", "finished"):
+        phases.mark(ledger, "rollback", mark, origin)
+        page = client_of(ledger, site).get("./").text
+        told.append((Read(page).text, 'class="now"' in page))
+
+    (runs, with_now), (is_over, without_now) = told
+    assert "Way back runs." in runs and "The day is done." not in runs and with_now
+    assert "Way back is finished." in is_over and " runs." not in is_over and not without_now
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(in_transfer: Ledger, site: Site) -> None:
