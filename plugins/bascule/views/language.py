@@ -12,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -107,10 +107,19 @@ class Reader:
         return moment.replace(tzinfo=UTC).astimezone(self.zone)
 
     def clock(self, moment: datetime | None, seconds: bool = True) -> str:
-        """The time of day."""
+        """The time of day; in the hour that comes twice, when the clock is set back, with the name of its time."""
         if moment is None:
             return ""
-        return self.here(moment).strftime("%H:%M:%S" if seconds else "%H:%M")
+        here = self.here(moment)
+        twice = here.utcoffset() != here.replace(fold=1 - here.fold).utcoffset()
+        return here.strftime(("%H:%M:%S" if seconds else "%H:%M") + (" %Z" if twice else ""))
+
+    def tick(self, moment: datetime) -> str:
+        """The time below an axis; at midnight the day that begins."""
+        here = self.here(moment)
+        if here.hour or here.minute:
+            return here.strftime("%H:%M")
+        return format_skeleton("MMMd", here.date(), locale=self.locale)
 
     def day(self, moment: datetime) -> str:
         return format_date(self.here(moment).date(), format="medium", locale=self.locale)

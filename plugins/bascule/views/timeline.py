@@ -9,6 +9,7 @@ from bascule.views.progress import Curve
 
 TICKS = 8  # at most
 STEPS = [timedelta(minutes=m) for m in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080)]
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LEAST = 0.25  # percent: what is shorter can't be seen
 
 
@@ -29,16 +30,18 @@ class Axis:
         return min(left, 100 - LEAST), max(LEAST, round(self.at(span.ended or now) - left, 2))
 
     def ticks(self, zone: tzinfo) -> list[datetime]:
-        """Round moments of the reader's clock."""
+        """Round moments of the reader's clock, also in a night in which it is set."""
         length = self.end - self.begin
         step = next((step for step in STEPS if length / step <= TICKS), STEPS[-1])
         midnight = self.begin.replace(tzinfo=UTC).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        first = midnight.astimezone(UTC).replace(tzinfo=None)
-        count = -((first - self.begin) // step)  # steps after midnight, rounded up
         found = []
-        while (moment := first + step * count) <= self.end:
-            found.append(moment)
-            count += 1
+        for count in range((length + DAY) // step + 2):
+            # Hours are counted on the clock on the wall; less than one as time passes, since an hour may come twice.
+            on_the_wall = midnight + step * count
+            passed = (midnight.astimezone(UTC) + step * count).replace(tzinfo=None)
+            moment = on_the_wall.astimezone(UTC).replace(tzinfo=None) if step > HOUR else passed
+            if self.begin <= moment <= self.end:
+                found.append(moment)
         return found
 
 

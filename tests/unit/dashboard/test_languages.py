@@ -1,15 +1,17 @@
 """Every word of the pages, the report and the notices is there in French."""
 
 import ast
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from bascule import changes
 from bascule.mailbox.folders import uids
 from bascule.problems import record
 from bascule.tasks import forecast, look
-from bascule.views import language, names
+from bascule.views import language, names, timeline
 from bascule.views.words import WORDS
 
 from lab.paths import CHECKOUT
@@ -75,6 +77,35 @@ def test_the_browsers_language_is_taken_else_the_sites_first() -> None:
     assert language.chosen("FR", ["en"]) == "fr"
     assert language.chosen("en;q=0.1, fr; q=0.9", ["en"]) == "fr"
     assert language.chosen("fr;q=0, fr-CA;q=nan, fr-FR;q=inf", ["en"]) == "en"
+
+
+PARIS = language.Reader.of("en", "Europe/Paris")
+BACK = datetime(2026, 10, 25, 0, 30)  # UTC: half an hour before the clock in Paris is set back from three to two
+
+
+@pytest.mark.parametrize(
+    ("begin", "hours", "shown"),
+    [
+        (
+            datetime(2026, 10, 24, 22),
+            3.5,
+            ["25 Oct", "00:30", "01:00", "01:30", "02:00", "02:30", "02:00", "02:30"],
+        ),
+        (datetime(2026, 10, 24, 4), 40, ["06:00", "12:00", "18:00", "25 Oct", "06:00", "12:00", "18:00"]),
+        (datetime(2026, 3, 29, 0), 12, ["03:00", "04:00", "06:00", "08:00", "10:00", "12:00", "14:00"]),
+        (datetime(2026, 6, 27, 4, 10), 240, ["29 Jun", "1 Jul", "3 Jul", "5 Jul", "7 Jul"]),
+    ],
+)
+def test_an_axis_has_round_times_also_when_the_clock_is_set(begin: datetime, hours: float, shown: list[str]) -> None:
+    along = timeline.Axis(begin, begin + timedelta(hours=hours))
+
+    assert [PARIS.tick(each) for each in along.ticks(PARIS.zone)] == shown
+
+
+def test_times_of_an_hour_that_comes_twice_are_told_apart() -> None:
+    assert [PARIS.clock(BACK + timedelta(hours=n)) for n in (-1, 0, 1, 2)] == [
+        "01:30:00", "02:30:00 CEST", "02:30:00 CET", "03:30:00",
+    ]  # fmt: skip
 
 
 def test_numbers_and_lengths_are_written_as_the_reader_does() -> None:
