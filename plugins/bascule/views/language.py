@@ -114,7 +114,7 @@ class Reader:
         twice = here.utcoffset() != here.replace(fold=1 - here.fold).utcoffset()
         return here.strftime(("%H:%M:%S" if seconds else "%H:%M") + (" %Z" if twice else ""))
 
-    def tick(self, moment: datetime) -> str:
+    def on_axis(self, moment: datetime) -> str:
         """The time below an axis; at midnight the day that begins."""
         here = self.here(moment)
         if here.hour or here.minute:

@@ -76,6 +76,7 @@ def _of(reader: Reader) -> dict[str, Any]:
         "size": reader.size,
         "share": reader.share,
         "clock": reader.clock,
+        "on_axis": reader.on_axis,
         "moment": reader.moment,
         "duration": reader.duration,
         "word": word,

@@ -99,7 +99,7 @@ BACK = datetime(2026, 10, 25, 0, 30)  # UTC: half an hour before the clock in Pa
 def test_an_axis_has_round_times_also_when_the_clock_is_set(begin: datetime, hours: float, shown: list[str]) -> None:
     along = timeline.Axis(begin, begin + timedelta(hours=hours))
 
-    assert [PARIS.tick(each) for each in along.ticks(PARIS.zone)] == shown
+    assert [PARIS.on_axis(each) for each in along.ticks(PARIS.zone)] == shown
 
 
 def test_times_of_an_hour_that_comes_twice_are_told_apart() -> None:
