@@ -19,7 +19,7 @@ from bascule.hosts.login import Endpoint, Login
 from bascule.mailbox.imap.server import Server
 
 from tests.imap_front import login_front
-from tests.mail_servers import PASSWORD
+from tests.mail_servers import PASSWORD, WITH_US
 from tests.mailbox_states import Account, date, text
 
 FIELDS = rb"(?m)^(?:X-UID|X-IMAPbase|Status):.*\r\n"  # what it puts into messages
@@ -94,7 +94,7 @@ def imap4d(home: Path) -> Iterator[Imap4d]:
         if not config.exists():
             config.write_text(_CONFIG.format(home=own))
         return subprocess.Popen(
-            [program, "--test", "--inetd", f"--config-file={config}"],
+            [*WITH_US, program, "--test", "--inetd", f"--config-file={config}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=own,
         )  # fmt: skip
 

@@ -1,15 +1,18 @@
 """GNU mailutils' imap4d as source: what it tells of a message changes (octets, sizes), and UIDVALIDITY with it."""
 
+import re
 import time
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from bascule.ledger import Ledger
-from bascule.mailbox import sync
+from bascule.mailbox import Options, folder_sync, sync
 from bascule.mailbox.verify.folder import FIELDS as SAME_BUT_FOR_FIELDS
 
 from tests.imap4d_server import FIELDS
 from tests.imap_places import Box, Places
+from tests.imap_relay import relayed
 from tests.mailbox_cases import CASES, Case
 from tests.mailbox_states import parse
 
@@ -89,3 +92,35 @@ def test_what_was_removed_on_new_comes_back_with_the_next_uidvalidity(box: Box) 
     box.sync()
     assert box.read_new() == parse("INBOX: a b c")
     box.settled()
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_a_file_that_is_written_anew_between_list_and_copy_gives_no_message_the_flags_of_another(
+    box: Box, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program on the old host removes the first message: each UID is another one's now, under another UIDVALIDITY.
+
+    With two pairs of sessions the second one copies by it, else the verification would compare by it.
+    """
+    monkeypatch.setattr(sync, "SECOND_PAIR_FROM", 1)
+    monkeypatch.setattr(folder_sync, "MESSAGES_PER_UNIT", 1)
+    box.options = Options(connections=pairs)
+    box.fill("INBOX: a b/S c/F d e; Sent: f")
+    inbox = box.old.server.home / box.user / "inbox"
+    opened = count(1)
+
+    def write_anew(line: bytes) -> bytes:
+        if re.search(rb'EXAMINE "?INBOX', line) and next(opened) == 2:
+            before = uidvalidity(box)
+            inbox.write_bytes(b"From " + inbox.read_bytes().split(b"\nFrom ", 1)[1])
+            while uidvalidity(box) == before:
+                time.sleep(0.05)
+        return line
+
+    with relayed(box.old.port, commands=write_anew) as box.old_port:
+        box.sync()
+    assert next(opened) > 3
+    assert box.read_new() == parse("INBOX: b/S c/F d e; Sent: f")
+    box.old_port = 0
+    box.settled()
+    assert not box.problems()

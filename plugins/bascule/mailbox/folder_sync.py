@@ -31,6 +31,7 @@ from bascule.mailbox.imap.flags import Flags
 from bascule.mailbox.imap.folders import FolderStatus
 from bascule.mailbox.imap.listing import Listed, Selection
 from bascule.mailbox.messages.apply import ChangesOfUsers
+from bascule.mailbox.messages.as_listed import select_as_listed
 from bascule.mailbox.messages.bulk_copy import (
     BATCH_MESSAGES,
     BatchNotUnderstood,
@@ -385,7 +386,9 @@ class FolderSync:
         return halves
 
     def _sides(self, sessions: Sessions) -> tuple[Side, Side]:
-        return Side(sessions.source, self.folder.old.encoded), Side(sessions.destination, self.folder.new_encoded)
+        folder = self.folder
+        source = Side(sessions.source, folder.old.encoded, folder.row.old_uidvalidity)
+        return source, Side(sessions.destination, folder.new_encoded)
 
     # -- its end
 
@@ -406,6 +409,7 @@ class FolderSync:
         retry_keywords(folder, sessions, problems)
         if plan.bulk.listing.has_unsafe_dates:
             self._let_new_forget(sessions, [*plan.bulk, *plan.single])
+        select_as_listed(self._sides(sessions)[0], plan.all)
         status, verification = verify_after_copy(self.context, folder, sessions, self.dropped)
         if folder.keeps_uids and (folder.touched or not folder.row.finished):
             self._verify_uids(plan.changes, sessions)

@@ -81,10 +81,14 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Side:
-    """A folder on one side of a copy or a comparison: a session that may select it, and its name there."""
+    """A folder on one side of a copy or a comparison: a session that may select it, and its name there.
+
+    `uidvalidity`: under which its messages were listed; 0: it does not matter.
+    """
 
     session: Session
     name: bytes
+    uidvalidity: int = 0
 
 
 class WorkQueue:

@@ -20,6 +20,7 @@ from bascule.mailbox.imap.errors import (
 from bascule.mailbox.imap.fetch import begin_bodies
 from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.imap.session import Pending
+from bascule.mailbox.messages.as_listed import select_as_listed
 from bascule.mailbox.throttle import Pace
 from bascule.mailbox.workers import Side
 
@@ -89,7 +90,7 @@ class BulkCopy:
     def run(self, todo: list[list[Listed]]) -> Outcome:
         """Copy the batches. Raises QuotaReached, SourceBroke, BatchNotUnderstood, TransientError."""
         session = self.source.session
-        session.ensure_selected(self.source.name)
+        select_as_listed(self.source, (message for batch in todo for message in batch))
         self._relay = relay = _Relay(self, todo)
         asked: deque[Pending] = deque()
         waiting = deque(todo)

@@ -61,7 +61,8 @@ class Hashing:
         if self._head is not None:
             self._take_header(len(self._head))
         if uid:
-            self.found[uid] = Digest(self._octets.digest(), (self._mail or self._octets).digest())
+            octets = self._octets.digest()  # once in memory, where both are the same
+            self.found[uid] = Digest(octets, self._mail.digest() if self._mail is not None else octets)
 
     def _take_header(self, length: int) -> None:
         head, self._head = bytes(self._head or b""), None

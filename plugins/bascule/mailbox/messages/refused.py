@@ -307,7 +307,7 @@ class MessagesAside:
 
     def _sides(self) -> tuple[Side, Side]:
         return (
-            Side(self.sessions.source, self.folder.old.encoded),
+            Side(self.sessions.source, self.folder.old.encoded, self.folder.row.old_uidvalidity),
             Side(self.sessions.destination, self.folder.new_encoded),
         )
 

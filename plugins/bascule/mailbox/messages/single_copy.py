@@ -4,6 +4,7 @@ from bascule.mailbox.imap.append import Append
 from bascule.mailbox.imap.errors import FolderBusy, Refused, TransientError, passes_by_itself
 from bascule.mailbox.imap.fetch import begin_bodies, list_messages
 from bascule.mailbox.imap.listing import Listed
+from bascule.mailbox.messages.as_listed import select_as_listed
 from bascule.mailbox.workers import Side
 
 
@@ -27,7 +28,7 @@ class SingleCopy:
         Raises Refused (by the destination), NotGiven, QuotaReached, NotUnderstood, TransientError.
         """
         session = self.source.session
-        session.ensure_selected(self.source.name)
+        select_as_listed(self.source, [message])
         relay = _Relay(self.destination, message)
         words = ""
         try:
