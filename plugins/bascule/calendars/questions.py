@@ -99,6 +99,7 @@ class Questions:
         if self._dry_run:
             return
         with self._ledger.session() as session:
+            store.hold_account(session, self._account)
             for row, problem, state in self._asked:
                 row.problem_id, row.state = store.report(session, problem), state
                 self.seen.add(row.problem_id)

@@ -105,6 +105,7 @@ class PassProblems:
         """
         began = now()
         with self.ledger.session() as session:
+            store.hold_account(session, self.account)
             met = {store.report(session, problem) for problem in self.found}
             for problem_id in self.applied - met:
                 store.settle(session, problem_id)

@@ -56,6 +56,7 @@ def record(ledger: Ledger, choices: Sequence[Choice], author: Author) -> int:
         raise AnswerRefused(reasons)
     wanted = _with_siblings(ledger, choices)
     with ledger.session() as session:
+        store.hold_all(session, [choice.problem.id for choice in wanted])
         for choice in wanted:
             _decide(session, choice, author)
     return len(wanted)

@@ -21,6 +21,7 @@ from bascule.problems import rules
 from bascule.problems.model import Decision, Option, Problem, Proposal, Room, State
 from bascule.text.harmless import storable
 
+AT_ONCE = 1_000  # numbers in one statement
 BESIDES = ("title", "place", "cause")  # of a problem: kept in its details
 
 
@@ -59,6 +60,27 @@ def report(session: Session, problem: Problem) -> int:
     row.seen_at = now()
     session.flush()
     return row.id
+
+
+def hold(session: Session, *which: sa.ColumnElement[bool]) -> None:
+    """Let nobody else change these problems until the session ends: first of all, where it changes several.
+
+    They are taken by their numbers. Of two who took some of the same in different orders, each would wait for the other
+    one, until PostgreSQL breaks one of them off. SQLite lets one write at a time anyway.
+    """
+    session.execute(sa.select(ProblemRow.id).where(*which).order_by(ProblemRow.id).with_for_update()).all()
+
+
+def hold_account(session: Session, account: str) -> None:
+    """The same for all problems of an account."""
+    hold(session, ProblemRow.account == account)
+
+
+def hold_all(session: Session, ids: Collection[int]) -> None:
+    """The same for the problems of these numbers."""
+    ordered = sorted(ids)
+    for first in range(0, len(ordered), AT_ONCE):
+        hold(session, ProblemRow.id.in_(ordered[first : first + AT_ONCE]))
 
 
 def ask_again(session: Session, problem_id: int) -> None:

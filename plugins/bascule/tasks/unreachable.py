@@ -39,6 +39,7 @@ def _problem(run: Run, account: str, error: Exception) -> Problem:
 def _write(run: Run, problem: Problem, since: datetime) -> Decision | None:
     """Put the problem into the ledger; return the decision in force by which the account is left out."""
     with run.ledger.session() as session:
+        store.hold_account(session, problem.account)
         number = store.report(session, problem)
         store.withdraw_unseen(session, problem.account, "account", seen=(number,))
     for known, decision in store.decisions(run.ledger, problem.account, "account"):
