@@ -159,7 +159,8 @@ def test_another_sites_form_is_refused(client: TestClient, ledger: Ledger) -> No
     door, somebody = PaperDoor(), Visitor("second", True, bool)
     old = token(door, Visitor("postmaster", True, bool), day=_days_ago(DAYS))
 
-    assert client.post("problems", data=form, headers={"origin": "http://evil.test"}).status_code == 403
+    for origin in ("http://evil.test", "http://room@evil.test", "http://[::1", "file://"):
+        assert client.post("problems", data=form, headers={"origin": origin}).status_code == 403
     for wrong in ("", "nonsense", token(door, somebody), old):
         assert client.post("problems", data={**form, "token": wrong}).status_code == 403
     assert states(ledger) == ["open"]
