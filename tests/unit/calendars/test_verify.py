@@ -11,7 +11,7 @@ import pytest
 from bascule.calendars import sync_account
 from bascule.calendars.__main__ import main
 from bascule.calendars.dav.client import Session
-from bascule.calendars.dav.model import Told
+from bascule.calendars.dav.model import Items
 from bascule.calendars.ical.syntax import parse
 from bascule.calendars.verify import Verification, verify_account
 from bascule.ledger import Ledger
@@ -139,11 +139,11 @@ def test_cards_of_one_uid_are_compared_in_whatever_order_they_come(
     old = [card("c"), card("c").replace("END:VCARD", "NOTE:x\r\nEND:VCARD"), card("d")]
     new, told = old[::-1], Session.told
 
-    def as_if(session: Session, collection: str, kind: Any) -> Told:
+    def as_if(session: Session, collection: str, kind: Any) -> Items:
         if kind == "calendar":
             return told(session, collection, kind)
         cards = new if str(session._client.base_url).startswith(servers[1].url) else old
-        return Told([parse(text) for text in cards], [])
+        return Items([parse(text) for text in cards], [])
 
     monkeypatch.setattr(Session, "told", as_if)
     assert verified(access, ledger) == Verification(compared=5, same=5)
