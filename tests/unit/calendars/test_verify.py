@@ -137,15 +137,15 @@ def test_cards_of_one_uid_are_compared_in_whatever_order_they_come(
     servers: Any, access: Any, ledger: Ledger, carried: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = [card("c"), card("c").replace("END:VCARD", "NOTE:x\r\nEND:VCARD"), card("d")]
-    new, told = old[::-1], Session.told
+    new, read_all = old[::-1], Session.read_all
 
     def as_if(session: Session, collection: str, kind: Any) -> Items:
         if kind == "calendar":
-            return told(session, collection, kind)
+            return read_all(session, collection, kind)
         cards = new if str(session._client.base_url).startswith(servers[1].url) else old
         return Items([parse(text) for text in cards], [])
 
-    monkeypatch.setattr(Session, "told", as_if)
+    monkeypatch.setattr(Session, "read_all", as_if)
     assert verified(access, ledger) == Verification(compared=5, same=5)
     new[1] = new[1].replace("NOTE:x", "NOTE:y")
     [line] = verified(access, ledger).lines
