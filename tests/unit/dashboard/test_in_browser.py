@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from bascule.ledger import Ledger, journal, task_log
+from bascule.ledger import Ledger, journal, phases, task_log
 from bascule.problems import store
 from bascule.problems.model import Problem
 from bascule.site import Site
@@ -136,6 +136,30 @@ def test_what_is_new_comes_by_itself(browser: Browser, site: Site, opened: Any, 
 
         expect(page.locator("#needs")).to_contain_text("the old server does not tell its UIDLs", timeout=30_000)
         assert page.locator("#phase-freeze").get_attribute("open") is not None  # what was unfolded stays so
+
+
+def test_a_page_that_is_left_open_before_the_day_becomes_the_days(opened: Any, site: Site, tmp_path: Path) -> None:
+    ledger = made(tmp_path, "prepared", 12)
+    with served(ledger, site) as address:
+        page = opened("", address)
+        expect(page.get_by_role("heading", name="Before the day")).to_be_visible()
+        origin = journal.Origin("freeze", "run-1", "stop_imap_proxy_virtual_machine", "postmaster")
+        phases.mark(ledger, "freeze", "started", origin)
+        task_log.note(ledger, task_log.Try(origin, 1), "running")
+
+        expect(page.get_by_role("heading", name="The day", exact=True)).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("heading", name="Forecast and reality")).to_be_visible()
+        assert page.locator("#timeline rect.outage").bounding_box()
+
+
+def test_a_table_that_is_refused_stays_and_asks_for_no_table(opened: Any, room: str) -> None:
+    page = opened("problems")
+    page.locator("input[type=file]").set_input_files({"name": "x.csv", "mimeType": "text/csv", "buffer": b"id"})
+    page.get_by_role("button", name="Take its decisions").click()
+    with page.expect_request(re.compile("problems")) as asked:
+        expect(page.get_by_role("alert")).to_contain_text("are missing")
+
+    assert asked.value.url == f"{room}problems" and asked.value.method == "GET"
 
 
 def test_a_question_is_answered_by_hand(opened: Any, site: Site, tmp_path: Path) -> None:

@@ -102,6 +102,19 @@ def test_a_page_that_has_not_changed_is_not_sent_again(in_transfer: Ledger, site
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_what_comes_in_the_course_of_the_day_stands_in_a_part_that_is_live(
+    client: TestClient, in_transfer: Ledger, done: Ledger, site: Site, page: str
+) -> None:
+    """A page that is left open from the evening on has each part of the day in it as it comes."""
+    parts = [re.findall(r'id="([\w-]+)" data-live', client.get(page).text)]
+    parts += [
+        re.findall(r'id="([\w-]+)" data-live', client_of(ledger, site).get(page).text) for ledger in (in_transfer, done)
+    ]
+
+    assert parts[0] == parts[1] == parts[2]
+
+
 def test_things_are_made_once_in_some_seconds_for_all() -> None:
     times = iter([0.0, 2.9, 3.1, 3.1])
     made: list[int] = []

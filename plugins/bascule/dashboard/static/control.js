@@ -27,7 +27,8 @@ async function look() {
   try {
     const headers = { "X-Bascule-Live": "1" };
     if (etag) headers["If-None-Match"] = etag;
-    const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "error" });
+    const page = location.pathname.endsWith(".csv") ? "problems" : location.href; // a table that was refused is shown there
+    const answer = await fetch(page, { headers, cache: "no-store", redirect: "error" });
     if (offline) offline.hidden = answer.ok || answer.status === 304;
     if (!answer.ok) return;
     etag = answer.headers.get("ETag");
