@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bascule.ledger import Ledger
@@ -35,10 +36,12 @@ class PassProblems:
     open_before: list[Problem] = field(default_factory=list)  # met by earlier passes, and nobody has decided
     _decided: dict[tuple[str, str], Decided] = field(default_factory=dict)
     _open_before: dict[tuple[str, str], Problem] = field(default_factory=dict)
+    _loaded_at: datetime = field(default_factory=now)
     _look_again: set[int] = field(default_factory=set)  # ids of open problems
 
     def load(self) -> None:
         """Read the decisions in force, and what nobody has decided about yet."""
+        self._loaded_at = now()
         for problem, decision in store.decisions(self.ledger, self.account, ROOM):
             self._decided[problem.kind, problem.subject] = (problem, decision)
         self.open_before = store.problems(self.ledger, account=self.account, room=ROOM)
@@ -103,7 +106,6 @@ class PassProblems:
 
         What was decided and was met again all the same is open again. Returns how many problems are open.
         """
-        began = now()
         with self.ledger.session() as session:
             store.hold_account(session, self.account)
             met = {store.report(session, problem) for problem in self.found}
@@ -111,5 +113,5 @@ class PassProblems:
                 store.settle(session, problem_id)
             if complete:
                 store.withdraw_unseen(session, self.account, ROOM, met | self.applied)
-            store.reopen_unsettled(session, self.account, (ROOM,), since=began)
+            store.reopen_unsettled(session, self.account, (ROOM,), since=self._loaded_at)
         return len(store.problems(self.ledger, account=self.account, room=ROOM))

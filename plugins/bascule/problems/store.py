@@ -188,6 +188,7 @@ def decided_otherwise(session: Session, problem_id: int, option: Option, chosen:
 def reopen_unsettled(session: Session, account: str, rooms: Sequence[Room], since: datetime) -> int:
     """What was decided, and was met again since then all the same, is asked again: the decision did not help.
 
+    What was decided since then is not: whoever met it did not know of that yet (see `decided_since`).
     Returns how many. `decide` records the same decision anew then, since it is a second attempt.
     """
     rows = session.scalars(
@@ -196,11 +197,24 @@ def reopen_unsettled(session: Session, account: str, rooms: Sequence[Room], sinc
             ProblemRow.room.in_(rooms),
             ProblemRow.state.in_(("decided", "settled")),
             ProblemRow.seen_at >= since,
+            ~_decided_since(since),
         )
     ).all()
     for row in rows:
         row.state = "open"
     return len(rows)
+
+
+def decided_since(ledger: Ledger, account: str, rooms: Sequence[Room], since: datetime) -> bool:
+    """Whether something was decided since then that waits to be carried out."""
+    waits = (ProblemRow.account == account, ProblemRow.room.in_(rooms), ProblemRow.state == "decided")
+    with ledger.reading() as session:
+        return session.scalar(sa.select(ProblemRow.id).where(*waits, _decided_since(since)).limit(1)) is not None
+
+
+def _decided_since(since: datetime) -> sa.Exists:
+    of_row = (DecisionRow.problem_id == ProblemRow.id, DecisionRow.facts_hash == ProblemRow.facts_hash)
+    return sa.exists().where(*of_row, DecisionRow.decided_at >= since)
 
 
 def to_look_at_again(ledger: Ledger, account: str, room: Room) -> set[int]:

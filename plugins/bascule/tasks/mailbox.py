@@ -46,7 +46,7 @@ def tell(copied: int, bytes: int) -> None:
 
 
 def pass_over(run: Run, account: str, *, last_try: bool, progress: Progress | None = None) -> PassResult:
-    """Run the engine over one mailbox under its lease, once more when the site file decides about what it met.
+    """Run the engine over one mailbox under its lease, once more when the site file or a person decides meanwhile.
 
     A mailbox that is kept on old by decision is left alone. One that can't be reached becomes a problem, so that a
     person is asked about it; at the last try also one over which the connections keep breaking. Raises LeaseHeld,
@@ -55,12 +55,17 @@ def pass_over(run: Run, account: str, *, last_try: bool, progress: Progress | No
     with leases.lease(run.ledger, account, run.owner, patience=run.patience):
         if account in store.kept_on_old(run.ledger, account):
             return leave_on_old(run, account)
+        began = now()
         result = one_pass(run, account, last_try=last_try, progress=progress)
-        if run.dry_run or not standing.take_standing(run.ledger, run.site.decisions, account, ROOMS, run.origin):
+        if run.dry_run:
             return result
-        if account in store.kept_on_old(run.ledger, account):
-            return leave_on_old(run, account)
-        return one_pass(run, account, last_try=last_try, progress=progress)
+        standing.take_standing(run.ledger, run.site.decisions, account, ROOMS, run.origin)
+        while store.decided_since(run.ledger, account, ROOMS, began):
+            if account in store.kept_on_old(run.ledger, account):
+                return leave_on_old(run, account)
+            began = now()
+            result = one_pass(run, account, last_try=last_try, progress=progress)
+        return result
 
 
 def one_pass(run: Run, account: str, *, last_try: bool, progress: Progress | None = None) -> PassResult:

@@ -10,6 +10,7 @@ from bascule import mailbox, site
 from bascule.hosts import directory
 from bascule.hosts.directory import Account
 from bascule.ledger import Ledger, journal, mailboxes
+from bascule.mailbox.problems import PassProblems
 from bascule.mailbox.result import PassResult
 from bascule.problems import record, store
 from bascule.problems.model import Option, Problem
@@ -151,6 +152,28 @@ def test_a_standing_decision_is_taken_and_the_pass_runs_once_more(run: Run, monk
     assert len(called) == 2
     (decided,) = store.all_decisions(run.ledger)
     assert (decided[0].state, decided[1].source) == ("settled", "standing")
+
+
+@pytest.mark.parametrize("option", [Option.LEAVE_OUT, Option.KEEP_ON_OLD])
+def test_what_a_person_decides_while_a_pass_goes_on_is_carried_out_and_not_asked_again(
+    run: Run, report: Report, monkeypatch: pytest.MonkeyPatch, option: Option
+) -> None:
+    """In the control room or a spreadsheet; the pass that goes on does not know of it and meets the problem."""
+    problem = report()
+    seen = PassProblems(run.ledger, "anna")
+
+    def meets_it_while_a_person_decides(ledger: Ledger) -> int:
+        seen.load()
+        record.record(ledger, [Choice(problem, option)], AUTHOR)
+        seen.found.append(problem)
+        return seen.write(complete=True)
+
+    called = passes(monkeypatch, meets_it_while_a_person_decides, applied)
+    assert pass_over(run, "anna", last_try=True).problems == 0
+    assert len(called) == (1 if option is Option.KEEP_ON_OLD else 2)
+    (decided,) = store.all_decisions(run.ledger)
+    assert (decided[0].state, decided[1].option) == ("settled", option)
+    assert len(journal.entries(run.ledger, event="decision")) == 1
 
 
 def test_a_mailbox_kept_on_old_is_left_alone(run: Run, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:

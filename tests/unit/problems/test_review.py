@@ -1,13 +1,13 @@
 """A task's question about one account: what it shows and records, what is refused and asked again, killed tasks."""
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bascule import site
 from bascule.ledger import Ledger, journal, phases
+from bascule.ledger.base import now
 from bascule.operators.base import RETRIES
 from bascule.operators.hitl import SyncMailbox
 from bascule.problems import record, store
@@ -72,11 +72,13 @@ def test_a_wrong_name_is_asked_again_with_the_reason_and_what_was_typed(
 def test_what_a_decision_did_not_settle_is_asked_again_as_often_as_it_takes(
     ledger: Ledger, report: Report, asking: Asking
 ) -> None:
-    report()
+    problem = report()
 
     def refuses(last_try: bool) -> None:
+        began = now()
         with ledger.session() as session:
-            store.reopen_unsettled(session, "anna", ("mailbox",), since=datetime(2000, 1, 1))
+            store.report(session, problem)
+            store.reopen_unsettled(session, "anna", ("mailbox",), since=began)
 
     asking.work = refuses
     asking.start()

@@ -1,7 +1,6 @@
 """Standing decisions of the site file, as the tasks of filters and calendars take them."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +119,12 @@ def test_what_a_standing_decision_did_not_settle_is_asked_of_a_person(
 ) -> None:
     """Decided before on the same facts, and met again: the site file is not believed twice."""
     run = run_with(ledger, {"sieve/filter never ran": "apply"})
-    report(account="bert", **FILTER)
+    problem = report(account="bert", **FILTER)
     convert(run)
+    began = now()
     with ledger.session() as session:
-        store.reopen_unsettled(session, "bert", ("sieve",), since=datetime(2000, 1, 1))
+        store.report(session, problem)
+        store.reopen_unsettled(session, "bert", ("sieve",), since=began)
     assert convert(run) == ["bert"]
     with pytest.raises(NeedsPerson, match="the filters of bert still need a person"):
         convert(run, all_settled=True)
