@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pytest
 from bascule import site as site_file
@@ -102,6 +103,21 @@ def pair(servers: tuple[Dovecot, Dovecot]) -> Iterator[Pair]:
     """The same two behind relays that can cut."""
     with relayed_pair(*servers) as pair:
         yield pair
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Of localhost, signed by itself, and its key."""
+    home = tmp_path_factory.mktemp("certificate")
+    certificate, key = home / "certificate.pem", home / "key.pem"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate),
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
 
 
 @pytest.fixture

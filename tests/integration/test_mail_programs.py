@@ -7,16 +7,25 @@ import poplib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from bascule.checks.functional import mail_program
+from bascule.checks.functional.client import CouldNotTest, Evidence
 from bascule.ledger import Ledger
 from bascule.mailbox import MailboxJob, Options, sync_mailbox
+from bascule.mailbox.job import Uids
+from bascule.remote import client
 
 from tests.kept_uids import deliver, flag, lay_out, remove
 from tests.mail_programs import Fetchmail, Mbsync, Mutt, Offlineimap, Refused, Service, service
-from tests.mail_servers import PASSWORD, Dovecot, dovecot, free_port, mail_directory
+from tests.mail_servers import PASSWORD, Dovecot, dovecot, free_port, mail_directory, two_dovecots
 
 INBOX, ARCHIVES = list(range(3, 83, 2)), list(range(103, 123))
+ACCESS: Any = SimpleNamespace(
+    site=SimpleNamespace(service_addresses=SimpleNamespace(imap=SimpleNamespace(name="imap.obs.test", port=993)))
+)
 POP3 = """
 protocols = imap pop3
 service pop3-login {{
@@ -139,3 +148,34 @@ def test_uidls_of_pop3_follow_by_themselves(
         sync_mailbox(job, ledger)
         assert uidls(new_pop, user) == uidls(old_pop, user)
         assert len(uidls(new_pop, user)) == len(INBOX)
+
+
+@pytest.mark.parametrize("uids", ["keep", "new"])
+def test_the_functional_test_of_the_day_sees_it(
+    certificate: tuple[Path, Path], ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uids: Uids
+) -> None:
+    """`mail-program-with-a-cache`: nothing where UIDs are kept; and it fails where they are not."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with two_dovecots(certificate=certificate) as (old, new):
+
+        def connect(server: Dovecot) -> Evidence:
+            request = {"host": "localhost", "port": server.tls_port, "user": "ann", "password": PASSWORD}
+            seen = client.mail_program({**request, "authority": certificate[0].read_text()})
+            monkeypatch.setattr(mail_program, "ask", lambda *_, **__: seen)
+            monkeypatch.setattr(mail_program, "login", lambda _: {})
+            return mail_program.with_a_cache(ACCESS)
+
+        lay_out(old, "ann", "", INBOX, uidvalidity=77)
+        lay_out(old, "ann", "Archives", ARCHIVES, uidvalidity=78)
+        assert "no cache" in connect(old).sentence
+        job = MailboxJob("ann", old.server("ann"), new.server("ann"), Options(uids=uids), new.doveadm("ann"))
+        sync_mailbox(job, ledger)
+        deliver(old, "ann", "on the day")
+        sync_mailbox(job, ledger)
+        if uids == "keep":
+            evidence = connect(new)
+            assert evidence.ok, evidence.sentence
+            assert "had 60 messages" in evidence.sentence and "and got 1 new" in evidence.sentence
+        else:
+            with pytest.raises(CouldNotTest, match="UIDVALIDITY"):
+                connect(new)

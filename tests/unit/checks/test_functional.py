@@ -107,6 +107,19 @@ def test_what_the_client_could_not_do_is_evidence() -> None:
     assert "expired" in evidence.sentence
 
 
+NOTICED = {"had": 3, "has": 4, "anew": 0, "came": 1, "lost": 0, "doubled": 0, "words": ""}
+
+
+@pytest.mark.parametrize(
+    ("seen", "ok"),
+    [({}, True), ({"anew": 1}, False), ({"lost": 1}, False), ({"doubled": 1}, False), ({"had": 0}, False),
+     ({"words": "UIDVALIDITY of far changed"}, False)],
+)  # fmt: skip
+def test_what_a_mail_program_with_a_cache_must_not_notice(seen: dict[str, Any], ok: bool) -> None:
+    there = FakeClient(mail_program=NOTICED | seen)
+    assert functional.run_functional_test(access(there, mail_program=True), "mail-program-with-a-cache").ok is ok
+
+
 def test_a_client_that_is_away_is_evidence() -> None:
     def away(_: str) -> Any:
         raise AccessError("client can't be reached")
