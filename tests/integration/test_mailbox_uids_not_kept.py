@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.mailboxes import CHANGED, KEPT, FolderRow
-from bascule.mailbox import MailboxJob, TransientError, sync, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, TransientError, sync, sync_mailbox
 from bascule.mailbox.doveadm import opener
 from bascule.mailbox.folders import uids
 from bascule.mailbox.forecast import forecast
+from bascule.mailbox.job import Uids
 from bascule.mailbox.verify.audit import audit
 from bascule.problems.evidence import evidence_lines
 from structlog.testing import capture_logs
@@ -144,6 +145,24 @@ def test_a_folder_that_was_copied_before_uids_were_kept(
     assert row_of(ledger, user).uids_reason == uids.COPIED_BEFORE
     assert shown(new, user).uidvalidity == before.uidvalidity
     assert before.messages.items() <= shown(new, user).messages.items()
+
+
+@pytest.mark.parametrize("wanted", ["keep where possible", "new"])
+def test_mail_of_its_own_under_the_same_uidvalidity_by_chance(
+    servers: tuple[Dovecot, Dovecot], ledger: Ledger, user: str, wanted: Uids
+) -> None:
+    old, new = servers
+    lay_out(old, user, "", [1, 4], uidvalidity=77)
+    deliver(new, user, "own")
+    new.doveadm(user)().update(b"INBOX", uidvalidity=77)
+    work = replace(job(servers, user), options=Options(uids=wanted))
+    assert sync_mailbox(work, ledger).problems == 0
+    after = shown(new, user)
+    assert after.uidvalidity != 77
+    assert sorted(after.messages.values()) == ["1", "4", "own"]
+    assert row_of(ledger, user).uids == CHANGED
+    assert sync_mailbox(work, ledger).copied == 0
+    assert shown(new, user) == after
 
 
 def test_they_end_when_old_gives_one_that_new_has_given_to_a_message_that_is_gone(
