@@ -242,6 +242,22 @@ def test_both_lists_are_compared_whatever_the_copy_believes(
     assert shown(sdbox, user).uidvalidity != 77
 
 
+def test_a_session_that_was_cut_may_write_once_more_what_it_had_read(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str
+) -> None:
+    lay_out(old, user, "", [2, 5], uidvalidity=77)
+    stale = [b"UIDVALIDITY 76"]
+
+    def answer(line: bytes) -> bytes:
+        return line.replace(b"UIDVALIDITY 77", stale.pop()) if stale and b"UIDVALIDITY 77" in line else line
+
+    with relayed(sdbox.port, answers=answer) as port:
+        sync_mailbox(replace(job(old, sdbox, user), new=replace(sdbox, port=port).server(user)), ledger)
+    assert not stale
+    assert rows(ledger, user)["INBOX"].uids == KEPT
+    assert shown(sdbox, user) == shown(old, user)
+
+
 def test_new_must_count_on_from_where_old_stands(
     old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

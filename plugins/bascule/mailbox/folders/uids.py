@@ -24,6 +24,8 @@ from bascule.text.logs import get_logger
 log = get_logger(__name__)
 
 MOST = 2**32 - 1  # UIDs and UIDVALIDITY are numbers of 32 bits
+# Seconds between tries: on a Maildir, a session that was cut a moment ago may write down once more what it had read.
+PAUSES = 0.0, 0.1, 0.3, 1.0
 ROOM = 100_000  # UIDs that must be left for new mail: Dovecot breaks off when there is none
 
 NOT_WANTED = "the site file wants new ones (`mailboxes.uids: new`)"
@@ -163,11 +165,14 @@ class KeptUids:
             row.given_uidvalidity = uidvalidity
             self.folder.save_row()
         new = self.sessions.destination
-        new.unselect()
-        self.sessions.doveadm.update(self.folder.new_encoded, uidvalidity=uidvalidity, uidnext=uidnext)
-        changes.new.status = new.select(self.folder.new_encoded).status
-        if changes.new.status.uidvalidity == uidvalidity:
-            row.new_uidvalidity, row.given_uidvalidity = uidvalidity, 0
+        for pause in PAUSES:
+            time.sleep(pause)
+            new.unselect()
+            self.sessions.doveadm.update(self.folder.new_encoded, uidvalidity=uidvalidity, uidnext=uidnext)
+            changes.new.status = new.select(self.folder.new_encoded).status
+            if changes.new.status.uidvalidity == uidvalidity:
+                row.new_uidvalidity, row.given_uidvalidity = uidvalidity, 0
+                return
 
     def _give_another(self, changes: Changes) -> None:
         """Another UIDVALIDITY than old's, and a higher one if there is any. Raises TransientError."""
