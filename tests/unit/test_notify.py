@@ -76,6 +76,7 @@ def test_many_questions_are_few_notices(run: Run, told: list[tuple[str, str, str
 
     counts = [title.split("] ")[1].split(" ")[0] for way, title, _ in told if way == "mail"]
     assert counts == ["1", "2", "5", "10", "20", "50", "100"]
+    assert {text.splitlines()[-1] for _, _, text in told} == {"https://flow.example/bascule/problems"}
 
 
 def test_a_way_that_fails_is_tried_at_the_next_occasion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

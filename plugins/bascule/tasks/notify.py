@@ -17,6 +17,7 @@ from bascule.text.harmless import harmless
 from bascule.text.logs import get_logger
 from bascule.text.reason import reason
 from bascule.views import names
+from bascule.views.day import PER_ACCOUNT
 from bascule.views.language import Reader
 from bascule.views.words import WORDS
 
@@ -80,7 +81,8 @@ def outcome(run: "Run", this: Try, state: TaskState, sentence: str) -> None:
     else:
         title = say.texts("%(n)s task has failed: %(what)s", "%(n)s tasks have failed: %(what)s", count, what=called)
     about: About = "questions" if state == "asking" else "failures"
-    tell(run, about, f"{this.origin.phase} {name} {state} {count} {this.origin.run}", title, sentence, address_of(""))
+    address = address_of("problems" if state == "asking" and name in PER_ACCOUNT else "")
+    tell(run, about, f"{this.origin.phase} {name} {state} {count} {this.origin.run}", title, sentence, address)
 
 
 def phase(run: "Run", state: Literal["begins", "ends"]) -> None:

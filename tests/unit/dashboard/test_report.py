@@ -47,6 +47,7 @@ def test_it_speaks_each_language_of_the_site(done: Ledger, site: Site) -> None:
     assert '<main class="in in-fr" lang="fr">' in html and '<main class="in in-en" lang="en">' in html
     assert "rapport final" in html and "final report" in html
     assert 'id="in-fr" checked' in html
+    assert html.count("est en anglais") == 1
 
 
 def test_it_needs_nothing_else_and_runs_nothing(done: Ledger, site: Site) -> None:
