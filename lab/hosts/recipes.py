@@ -55,6 +55,7 @@ class Owner:
 
 
 ROOT_ONLY = Owner("root", "root", 0o600)
+POSTFIX_ONLY = Owner("root", "postfix", 0o640)
 CERTIFICATE_KEY = "/etc/ssl/obs/host.key"
 
 
@@ -72,7 +73,8 @@ class Recipe:
 STORE_SECRETS = (
     ("/etc/dovecot/ldap.conf", ROOT_ONLY),
     ("/etc/dovecot/master-users", Owner("root", "dovecot", 0o640)),
-    ("/etc/postfix/accounts.cf", Owner("root", "postfix", 0o640)),
+    ("/etc/postfix/accounts.cf", POSTFIX_ONLY),
+    ("/etc/postfix/moved.cf", POSTFIX_ONLY),
 )
 
 RECIPES = {
@@ -91,7 +93,7 @@ RECIPES = {
     "mx": Recipe(
         templates=("common", "postfix", "mx"),
         ports=(25,),
-        owners=(("/etc/postfix/addresses.cf", Owner("root", "postfix", 0o640)),),
+        owners=tuple((f"/etc/postfix/{name}.cf", POSTFIX_ONLY) for name in ("addresses", "hold", "moved")),
         disable=("dovecot",),
         commands=(("postmap", "hash:/etc/postfix/virtual", "hash:/etc/postfix/transport"),),
     ),

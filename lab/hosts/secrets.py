@@ -16,7 +16,7 @@ PROBE_ACCOUNT = "sonde"  # role account for functional tests
 TSIG_NAME = "bascule"  # hmac-sha256 key that may update the zones
 
 LDAP_ADMIN_DN = f"cn=admin,{LDAP_BASE}"  # may do everything; the lab fills the directory with it
-LDAP_BASCULE_DN = f"cn=bascule,ou=services,{LDAP_BASE}"  # may write mailRoutingAddress and mailHost
+LDAP_BASCULE_DN = f"cn=bascule,ou=services,{LDAP_BASE}"  # may write where mail and logins go
 CALENDAR_USER_DN = f"uid={CALENDAR_USER},ou=superusers,{LDAP_BASE}"  # SOGo's second source of users
 LDAP_READER_DN = f"cn=reader,ou=services,{LDAP_BASE}"  # mail servers and SOGo look people up with it
 

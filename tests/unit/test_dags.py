@@ -52,14 +52,14 @@ def test_each_phase_explains_itself_and_its_parameters(phase: str) -> None:
         assert param.description and param.schema["type"] in ("boolean", "string")
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", [*PHASES, "move"])
 def test_each_phase_begins_by_asking_the_journal_and_ends_by_telling_it(phase: str) -> None:
     dag = dag_of(phase)
     assert [task.task_id for task in dag.roots] == ["begin"]
     assert [task.task_id for task in dag.leaves] == ["finish"]
 
 
-@pytest.mark.parametrize("phase", [*PHASES, "ask_again"])
+@pytest.mark.parametrize("phase", [*PHASES, "move", "ask_again"])
 def test_a_dag_file_holds_no_logic(phase: str) -> None:
     tree = ast.parse((DAGS / f"{phase}.py").read_text(encoding="utf-8"))
     logic = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.Lambda, ast.ListComp, ast.DictComp)
@@ -67,7 +67,7 @@ def test_a_dag_file_holds_no_logic(phase: str) -> None:
 
 
 def test_the_dag_files_parse_quickly() -> None:
-    files = [str(DAGS / f"{name}.py") for name in (*PHASES, "ask_again")]
+    files = [str(DAGS / f"{name}.py") for name in (*PHASES, "move", "ask_again")]
     done = subprocess.run([sys.executable, "-c", MEASURE, *files], capture_output=True, text=True, check=True)
     least: dict[str, float] = {}  # of three times each: on a busy machine the same work takes more of the processor
     for line in done.stdout.splitlines():
@@ -83,10 +83,11 @@ GROUPS = {
     "problems": {"mailbox.review"},
     "transfer": {"mailbox.sync", "repair_filters.review", "repair_calendars.review"},
     "rollback": {"mailbox.carry_back"},
+    "move": {"account.move"},
 }
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", [*PHASES, "move"])
 def test_a_mapped_group_has_one_task_for_each_account_named_by_it(phase: str) -> None:
     """Airflow's scheduler works in the square of the instances where a mapped task has followers in its group."""
     mapped = {task.task_id: task for task in dag_of(phase).tasks if "." in task.task_id}
@@ -105,7 +106,7 @@ def test_a_question_that_is_asked_again_is_a_task_of_its_own_named_by_the_accoun
     assert (made.account, made.retries) == ("anna", ROUNDS)
 
 
-@pytest.mark.parametrize("phase", [*PHASES, "ask_again"])
+@pytest.mark.parametrize("phase", [*PHASES, "move", "ask_again"])
 def test_every_task_is_tried_as_often_as_bascule_says(phase: str) -> None:
     assert {type(task.retry_policy) for task in dag_of(phase).tasks} == {Tries}
 
@@ -173,6 +174,22 @@ def test_one_change_of_the_day_stops_mail_for_new_and_one_lets_it_in(phase: str,
     tasks = [task for task in dag_of(phase).tasks if getattr(task, "change", None) == "service"]
     effects = [changes.kind(task.change)(FakeAccess(), **task.parameters).effects for task in tasks]
     assert [found for each in effects for found in each] == [effect]
+
+
+def test_accounts_that_move_are_named_and_go_to_new_or_back() -> None:
+    params = dag_of("move").params
+    assert set(params) == {"accounts", "to", "at_once", "dry_run"}
+    assert "default" not in params.get_param("accounts").schema
+    assert params.get_param("to").schema["enum"] == ["new", "old"]
+
+
+def test_nobody_stays_held_whatever_becomes_of_the_moves() -> None:
+    dag = dag_of("move")
+    last = dag.get_task("leave_nobody_held")
+    assert last.upstream_task_ids == {"account.move"}
+    assert last.trigger_rule == "all_done"
+    # Else the run would be a success though moves have failed.
+    assert dag.get_task("finish").upstream_task_ids == {"account.move", "leave_nobody_held"}
 
 
 def test_a_wrong_site_file_is_an_import_error_without_a_stack_trace(

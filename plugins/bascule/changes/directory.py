@@ -152,7 +152,7 @@ class Destination(Change):
         return plans
 
     def _plan(self, account: directory.Account) -> Plan:
-        present = _values(account, self.destination.attribute)
+        present = account.values(self.destination.attribute)
         try:
             old = directory.render(self.destination.before, account)
             new = directory.render(self.destination.after, account)
@@ -166,7 +166,7 @@ class Destination(Change):
         account = self._read(connection, dn)
         if account is None:
             return Plan(dn, [], [], "the entry is gone")
-        present = _values(account, self.destination.attribute)
+        present = account.values(self.destination.attribute)
         old = directory.render(self.destination.before, account)
         new = directory.render(self.destination.after, account)
         if old not in values or sorted(present) == sorted(values):
@@ -184,7 +184,7 @@ class Destination(Change):
 
     def _present(self, connection: ldap3.Connection, dn: str) -> list[str]:
         account = self._read(connection, dn)
-        return _values(account, self.destination.attribute) if account else []
+        return account.values(self.destination.attribute) if account else []
 
     def _exchange(self, connection: ldap3.Connection, plan: Plan, tally: Tally) -> None:
         """One modify for one entry; a failure is noted in the tally and stops nothing."""
@@ -239,11 +239,6 @@ class KeptDestination(Destination):
         super().__init__(access, accounts)
         there = self.destination
         self.destination = there.model_copy(update={"before": there.after, "after": there.before})
-
-
-def _values(account: directory.Account, attribute: str) -> list[str]:
-    """The attribute's values; names of attributes know no case (RFC 4512 section 2.5)."""
-    return list(next((values for name, values in account.entry.items() if name.lower() == attribute.lower()), []))
 
 
 def _minus(values: Sequence[str], others: Collection[str]) -> list[str]:

@@ -97,8 +97,8 @@ class AccountQuota(Change):
         return directory.account_of(site, found[0])
 
     def _state(self, account: Account) -> State:
-        values = next((v for k, v in account.entry.items() if k.lower() == self.part.attribute.lower()), [])
-        return {"dn": account.dn, "attribute": self.part.attribute, "values": sorted(values)}
+        values = sorted(account.values(self.part.attribute))
+        return {"dn": account.dn, "attribute": self.part.attribute, "values": values}
 
     def _exchange(self, connection: ldap3.Connection, dn: str, present: list[str], wanted: list[str]) -> None:
         """One modify for the entry. Raises ChangeFailed with the directory's words."""

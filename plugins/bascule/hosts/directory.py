@@ -53,6 +53,10 @@ class Account:
     dn: str
     entry: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
+    def values(self, attribute: str) -> list[str]:
+        """The attribute's values; names of attributes know no case (RFC 4512 section 2.5)."""
+        return list(next((values for name, values in self.entry.items() if name.lower() == attribute.lower()), []))
+
 
 # What may become a part of a login, a path or an address. LDAP would allow more; mail servers don't.
 ACCOUNT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")
@@ -169,8 +173,16 @@ def modify(access: Access, connection: ldap3.Connection, dn: str, attribute: str
 
     Raises ChangesRefused when no entry's attribute can be changed here, and DirectoryError.
     """
+    return modify_together(access, connection, dn, {attribute: steps})
+
+
+def modify_together(
+    access: Access, connection: ldap3.Connection, dn: str, changes: Mapping[str, Sequence[Step]]
+) -> int:
+    """Change several attributes of one entry in one modify: all of them, or none. Otherwise as `modify`."""
+    attribute = "`, `".join(changes)
     try:
-        connection.modify(dn, {attribute: list(steps)})
+        connection.modify(dn, {name: list(steps) for name, steps in changes.items()})
     except LDAPAttributeError:
         raise ChangesRefused(f"the directory {connection.server.host} knows no attribute `{attribute}`") from None
     except LDAPException as error:

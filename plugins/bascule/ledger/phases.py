@@ -10,9 +10,9 @@ Mark = Literal["started", "go", "finished"]
 
 # What must have finished before a phase may begin.
 NEEDS: dict[str, str] = {"problems": "prepare", "freeze": "prepare", "transfer": "freeze", "cutover": "transfer",
-                         "drain": "cutover", "migrate": "prepare"}  # fmt: skip
+                         "drain": "cutover", "migrate": "prepare", "move": "prepare"}  # fmt: skip
 # After the cutover has been decided, these would take the mail away from the server that is now in production.
-NOT_AFTER_GO = ("prepare", "problems", "freeze", "transfer")
+NOT_AFTER_GO = ("prepare", "problems", "freeze", "transfer", "move")
 
 
 class PhaseRefused(LedgerError):
@@ -52,6 +52,12 @@ def require(ledger: Ledger, phase: str) -> None:
         raise PhaseRefused(
             f"`{phase}` does not run any more: the cutover was decided at {gone:%Y-%m-%d %H:%M:%S} UTC and the new "
             "server is in production. Running it again would take the mail away from that server."
+        )
+    frozen = marked_at(ledger, "freeze", "started") if phase == "move" else None
+    if frozen is not None:
+        raise PhaseRefused(
+            f"`move` does not run any more: the freeze began at {frozen:%Y-%m-%d %H:%M:%S} UTC, and the proxies that "
+            "it needs are stopped. Go on with the day, or run `rollback` to its end first."
         )
     needed = NEEDS.get(phase)
     if needed and marked_at(ledger, needed, "finished") is None:

@@ -39,6 +39,29 @@ def phase_settings(doc_md: str, schedule: str | None = None, *, for_everybody: b
     }
 
 
+def move_settings() -> dict[str, Any]:
+    """The arguments of `@dag` for `move`: its accounts are always named."""
+    settings = phase_settings(MOVE_DOC)
+    settings["params"] = {
+        "accounts": Param(
+            type="string",
+            minLength=1,
+            title="Accounts",
+            description="Names with commas between them, an LDAP filter in parentheses, such as (ou=optics), or `all`.",
+        ),
+        "to": Param("new", type="string", enum=["new", "old"], title="To", description="`new`, or back to `old`."),
+        "at_once": Param(
+            0,
+            type="integer",
+            minimum=0,
+            title="At once",
+            description="How many accounts may be held at the same time; 0: as many as the site file says.",
+        ),
+        "dry_run": settings["params"]["dry_run"],
+    }
+    return settings
+
+
 PREPARE_DOC = """
 **Days before.** Looks at everything that the day will need (`preflight`), copies every mailbox while the old server is
 in production, looks at the filters, copies the calendars, and writes down every problem. Asks nobody, changes nothing
@@ -72,6 +95,11 @@ flags and removals that users changed on new since the go are not carried back.
 ASK_AGAIN_DOC = """
 **Not to be triggered by hand.** Asks about what a first answer has left, or could not be taken of it: one run for each
 question, named after the task that waits for it (`transfer.mailbox.sync`). Answer under *Required Actions*.
+"""
+MOVE_DOC = """
+**No night.** Moves the accounts one by one to the new server while everybody works, or back (`to`): passes until one is
+small, then for some seconds its mail waits at the MX and its logins at the proxy. A move that fails is undone; one that
+broke off is ended by the last task, or by the next run. `docs/moves.md` says what it needs.
 """
 MIGRATE_DOC = """
 **The day.** Runs freeze, transfer, cutover and drain, and waits for each. When a task of a phase fails: mend it, clear

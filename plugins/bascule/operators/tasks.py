@@ -1,6 +1,6 @@
 """The tasks that ask nobody: each says which function of `bascule.tasks` it calls, and with what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseSensorOperator
@@ -62,7 +62,7 @@ class ListAccountsToCarryBack(BasculeOperator):
 class OfOneAccount(BasculeOperator):
     """Works on one account, by whose name Airflow shows it."""
 
-    template_fields = ("account",)
+    template_fields: Sequence[str] = ("account",)
     ui_color = MAIL
 
     def __init__(self, *, account: str, **kwargs: Any) -> None:
@@ -88,6 +88,59 @@ class CarryBack(OfOneAccount):
 
     def act(self, run: "Run") -> Any:
         return tasks.mailbox.carry_back(run, self.account)
+
+
+class PreflightOfMoves(BasculeOperator):
+    """Looks at what moves need, and tries the hold with the probe's account. A failure among the findings fails it."""
+
+    ui_color = LOOKS
+
+    def act(self, run: "Run") -> Any:
+        return tasks.checks.preflight_moves(run)
+
+
+class ListAccountsToMove(BasculeOperator):
+    """The accounts that were asked for, by name."""
+
+    template_fields = ("to",)
+    ui_color = LOOKS
+
+    def __init__(self, *, to: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.to = to
+
+    def act(self, run: "Run") -> Any:
+        return tasks.move.list_to_move(run, tasks.move.server(self.to))
+
+
+class MoveAccount(OfOneAccount):
+    """Moves one account to `to`. Returns `moved`, `was there` or `would move`."""
+
+    template_fields: Sequence[str] = ("account", "to", "at_once")
+    ui_color = CHANGES
+
+    def __init__(self, *, account: str, to: str, at_once: str, **kwargs: Any) -> None:
+        super().__init__(account=account, **kwargs)
+        self.to, self.at_once = to, at_once
+
+    def act(self, run: "Run") -> Any:
+        return tasks.move.move(run, self.account, tasks.move.server(self.to), int(self.at_once))
+
+
+class EndBrokenMoves(BasculeOperator):
+    """Undoes (or finishes, after its last pass) every move that broke off. Returns the accounts.
+
+    `overdue_only`: those whose hold has lasted too long.
+    """
+
+    ui_color = CHANGES
+
+    def __init__(self, *, overdue_only: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.overdue_only = overdue_only
+
+    def act(self, run: "Run") -> Any:
+        return tasks.move.end_what_was_left(run, overdue_only=self.overdue_only)
 
 
 class OfManyAccounts(BasculeOperator):

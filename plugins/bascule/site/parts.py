@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from bascule.site.values import (
     AbsolutePath,
+    Attribute,
     ConnectionId,
     HostName,
     IpInterface,
@@ -65,7 +66,7 @@ class VirtualMachinePart(Part):
 class DestinationPart(Part):
     """The attribute that says where an account's mail goes, as Jinja2 templates over `account` and `entry`."""
 
-    attribute: Annotated[str, like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailRoutingAddress")]
+    attribute: Attribute
     before: Template
     after: Template
 
@@ -133,7 +134,7 @@ class PopPart(Part):
 class QuotaPart(Part):
     """The attribute of an account's directory entry from which the new server reads its quota; `value` over `bytes`."""
 
-    attribute: Annotated[str, like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name, such as mailQuota")]
+    attribute: Attribute
     value: Template = "{{ bytes }}"
 
 
@@ -288,6 +289,39 @@ class FunctionalTestsPart(Part):
     browser: AbsolutePath | None = None  # Chromium on the machine where the tasks run
 
 
+class RoutePart(Part):
+    """The attribute by which the IMAP proxies find an account's server; templates over `account` and `entry`."""
+
+    attribute: Attribute
+    old: Template
+    new: Template
+
+
+class MovesPart(Part):
+    """Accounts that move one by one, behind IMAP proxies that ask the directory. Times in seconds."""
+
+    proxies: list[str] = Field(min_length=1)
+    service: PointPart  # where users reach IMAP, through the proxies
+    route: RoutePart
+    delay_attribute: Attribute  # the proxies hold logins back until the instant that it names
+    delay_seconds: int = Field(default=3, ge=1, le=25)  # a login waits 30 s in a Dovecot proxy
+    hold_attribute: Attribute  # the MX keeps the mail of whoever has it
+    hold_value: Annotated[
+        str, like(r"retry:4\.\d\.\d+ .+", "`retry:`, a code that begins with 4, and words, such as retry:4.2.1 moving")
+    ] = "retry:4.2.1 mailbox is being moved"
+    longest_hold: int = Field(default=120, ge=20, le=3600)
+    small_pass: float = Field(default=3.0, gt=0)
+    most_passes: int = Field(default=5, ge=1)
+    at_once: int = Field(default=8, ge=1)
+
+    @model_validator(mode="after")
+    def _attributes_differ(self) -> "MovesPart":
+        names = [self.route.attribute.lower(), self.delay_attribute.lower(), self.hold_attribute.lower()]
+        if len({*names}) < len(names):
+            raise ValueError("`route.attribute`, `delay_attribute` and `hold_attribute` must be three attributes")
+        return self
+
+
 class GatesPart(Part):
     """Who may answer. Airflow user names; an empty list means everyone who may edit the run."""
 
@@ -356,6 +390,7 @@ class Site(Part):
     decisions: StandingDecisions = {}
     letters: LettersPart = LettersPart()
     notify: NotifyPart = NotifyPart()
+    moves: MovesPart | None = None
 
     @model_validator(mode="after")
     def _hosts_exist(self) -> "Site":
@@ -366,7 +401,7 @@ class Site(Part):
         return self
 
 
-HOST_KEYS = {"host", "hypervisor", "old_owner", "new_owner", "verify_from", "run_from", "refused_from"}
+HOST_KEYS = {"host", "hypervisor", "old_owner", "new_owner", "verify_from", "run_from", "refused_from", "proxies"}
 
 
 def _host_references(part: BaseModel, path: str = "") -> list[tuple[str, str]]:

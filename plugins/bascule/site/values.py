@@ -60,6 +60,9 @@ HostName = Annotated[
     str, like(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a name that DNS can know, such as mail.example.org")
 ]
 ConnectionId = Annotated[str, like(r"[A-Za-z0-9_.-]+", "the id of an Airflow connection, such as bascule_ssh_old")]
+Attribute = Annotated[
+    str, like(r"[A-Za-z][A-Za-z0-9-]*", "an attribute's name in the directory, such as mailRoutingAddress")
+]
 Url = Annotated[str, like(r"https?://[^\s]+", "an address that begins with https:// or http://")]
 IpInterface = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_interface(text)))]
 IpNetwork = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]

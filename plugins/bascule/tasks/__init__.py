@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         letters,
         look,
         mailbox,
+        move,
         phase,
         pop3,
         queues,

@@ -1,7 +1,7 @@
 """The accounts that a run works on."""
 
 from bascule.hosts import directory
-from bascule.ledger import mailboxes, phases
+from bascule.ledger import mailboxes, moves, phases
 from bascule.problems import store
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
@@ -33,12 +33,12 @@ def list_with_problems(run: Run) -> list[str]:
 
 
 def list_to_carry_back(run: Run) -> list[str]:
-    """The accounts whose mail may have reached new since the go: carried by passes, not kept on old."""
+    """The accounts whose mail may have reached new since the go: carried by passes, neither kept on old nor moved."""
     if phases.marked(run.ledger, "cutover", "go") is None:
         log.info("no go was given: no mail has reached the new server since the freeze")
         return []
     carried = {name for name, state in mailboxes.mailbox_states(run.ledger).items() if state.passes}
-    carried -= store.kept_on_old(run.ledger).keys()
+    carried -= store.kept_on_old(run.ledger).keys() | moves.moved(run.ledger)
     found = carried & {account.name for account in directory.accounts(run.access)}
     log.info("mail is looked for on the new server", accounts=len(found))
     if gone := sorted(carried - found):

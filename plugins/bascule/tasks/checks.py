@@ -1,9 +1,13 @@
 """Preflight checks and functional tests."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bascule.checks.functional import run as functional
+from bascule.checks.preflight.finding import Finding
 from bascule.checks.preflight.run import preflight as look_at_everything
+from bascule.checks.preflight.run import preflight_of_moves
+from bascule.hosts.access import Access
 from bascule.ledger import journal, pictures
 from bascule.tasks.run import NeedsPerson, Run
 from bascule.text.logs import get_logger
@@ -16,9 +20,21 @@ def preflight(run: Run) -> dict[str, int]:
 
     Raises NeedsPerson when a check failed.
     """
+    return _told(run, look_at_everything)
+
+
+def preflight_moves(run: Run) -> dict[str, int]:
+    """Look at what moves of single accounts need, and try the hold with the probe's account; as `preflight`."""
+    if run.dry_run:
+        log.info("dry run: the hold would be tried with the probe's account, and the proxies looked at")
+        return {}
+    return _told(run, preflight_of_moves)
+
+
+def _told(run: Run, look: Callable[[Access], list[Finding]]) -> dict[str, int]:
     tell = {"ok": log.info, "warning": log.warning, "failure": log.error}
     log.info("::group::Commands and look-ups")  # which Airflow's page shows folded
-    findings = look_at_everything(run.access)
+    findings = look(run.access)
     log.info("::endgroup::")
     for finding in findings:
         tell[finding.level](f"{finding.level}: {finding.subject}: {finding.sentence}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bascule.ledger import mailboxes, phases
+from bascule.ledger import mailboxes, moves, phases
 from bascule.problems import store
 from bascule.sieve import sync
 from bascule.tasks.run import NeedsPerson, Run
@@ -19,6 +19,7 @@ def convert(run: Run, accounts: Sequence[str], *, only_look: bool = False, all_s
     phase may have changed; raises NeedsPerson when problems are left. The filters of a mailbox that can't be reached
     wait until what was found about it is settled. Raises FiltersFailed.
     """
+    accounts = moves.not_moved(run.ledger, accounts)
     reached = _reached(run, _may_differ(run, accounts) if all_settled else accounts)
     looks = run.dry_run or only_look
     result = sync.sync_filters(run.access, run.ledger, reached, owner=run.owner, dry_run=looks)

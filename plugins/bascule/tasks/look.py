@@ -3,7 +3,7 @@
 import os
 
 from bascule import mailbox
-from bascule.ledger import journal, leases, mailboxes
+from bascule.ledger import journal, leases, mailboxes, moves
 from bascule.mailbox.look import look_over
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
@@ -20,6 +20,7 @@ def look(run: Run, accounts: list[str]) -> list[str]:
     Run again in the same run, it keeps those that it gave before at their places: an instance of a mapped task goes by
     its place, and must stay the one of the same account.
     """
+    accounts = moves.not_moved(run.ledger, accounts)
     busy = leases.held_by_others(run.ledger, run.owner)
     jobs = [mailbox.job_for(run.access, account) for account in accounts if account not in busy]
     connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)

@@ -49,13 +49,16 @@ def destinations(access: Access) -> Iterator[Finding]:
 
 
 def writable(access: Access) -> Iterator[Finding]:
-    """Bascule may write the destination, and the quota if the site file names its attribute."""
+    """Bascule may write the destination, and what the site file names for quotas and moves."""
     account = next(iter(accounts(access)), None)
     if account is None:
         return  # `destinations` tells
     absent = {access.site.directory.destination.attribute: f"bascule-{secrets.token_hex(8)}"}
     if quota := access.site.mailboxes.quota:
         absent[quota.attribute] = render(quota.value, account, bytes=secrets.randbelow(10**12) + 10**17)
+    if moves := access.site.moves:
+        absent[moves.route.attribute] = absent[moves.hold_attribute] = f"bascule-{secrets.token_hex(8)}"
+        absent[moves.delay_attribute] = str(secrets.randbelow(10**12) + 10**12)
     with connected(access) as connection:
         try:
             for attribute, value in absent.items():
@@ -102,14 +105,10 @@ def found_by_name(access: Access) -> Iterator[Finding]:
 
 def _state(access: Access, account: Account) -> str:
     wanted = access.site.directory.destination
-    present = _values(account, wanted.attribute)
+    present = account.values(wanted.attribute)
     if present == [render(wanted.before, account)]:
         return "before"
     return "after" if present == [render(wanted.after, account)] else (", ".join(present) or "nothing")
-
-
-def _values(account: Account, attribute: str) -> list[str]:
-    return next((list(values) for name, values in account.entry.items() if name.lower() == attribute.lower()), [])
 
 
 def whole_tree(access: Access) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from bascule.checks.preflight import (
     filters,
     hosts,
     mail,
+    moves,
     notices,
     pop3,
     postfix,
@@ -38,6 +39,11 @@ def preflight(access: Access) -> list[Finding]:
     groups = _groups(access)
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="preflight") as pool:
         return [finding for found in pool.map(lambda group: _run_group(access, group), groups) for finding in found]
+
+
+def preflight_of_moves(access: Access) -> list[Finding]:
+    """What moves of single accounts need besides; the hold is tried with the probe's account."""
+    return _run_group(access, [("moves", check) for check in moves.CHECKS])
 
 
 def _groups(access: Access) -> list[list[tuple[str, Check]]]:

@@ -123,6 +123,59 @@ def recipients(remote: RemoteHost) -> set[str]:
     return {item["address"].lower() for message in waiting for item in message["recipients"]}
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """One recipient of one message that waits; `reason`: why, in Postfix's words, once it was tried."""
+
+    queue_id: str
+    queue: str  # active, deferred ...
+    address: str
+    reason: str
+
+
+def waiting_for(remote: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
+    """What waits for these addresses, in whichever queue; a message that is still coming in is not seen."""
+    wanted = {address.lower() for address in addresses}
+    return [
+        Waiting(message["queue_id"], message["queue_name"], item["address"], item.get("delay_reason", ""))
+        for message in _messages(remote)
+        for item in message["recipients"]
+        if item["address"].lower() in wanted
+    ]
+
+
+def requeue(remote: RemoteHost, queue_ids: Collection[str]) -> None:
+    """Put these messages through cleanup again, so that their recipients are looked up anew (see `requeue_all`)."""
+    if queue_ids:
+        words = [word for queue_id in sorted(queue_ids) for word in ("-r", queue_id)]
+        remote.run(["postsuper", *words])
+        remote.run(["postkick", "public", "pickup", "W"])
+
+
+def try_now(remote: RemoteHost, queue_ids: Collection[str]) -> None:
+    """Let Postfix try these messages at once."""
+    for queue_id in sorted(queue_ids):
+        remote.run(["postqueue", "-i", queue_id], check=False)  # it may be gone by now
+
+
+def forget_route(remote: RemoteHost) -> None:
+    """Let the queue manager forget the one route that it remembers, for 30 s, whatever the maps say (resolve_clnt.c).
+
+    It remembers the one that it looked up last. This one is of a message that it throws away itself (double bounce).
+    """
+    sender = remote.run(["postconf", "-hx", "double_bounce_sender"]).output.strip() or "double-bounce"
+    remote.run(["sendmail", "-f", "<>", f"{sender}@localhost"], input=b"Subject: forget the last route\n\n.\n")
+    remote.run(["postkick", "public", "pickup", "W"])
+
+
+def looked_up(remote: RemoteHost, maps: str, key: str) -> str:
+    """What the maps of one parameter (`transport_maps`) say of a key, in their order; empty: none says anything."""
+    for name in re.split(r"[\s,]+", remote.run(["postconf", "-hx", maps]).output.strip()):
+        if name and (said := remote.run(["postmap", "-q", key, name], check=False).output.strip()):
+            return said
+    return ""
+
+
 def _messages(remote: RemoteHost) -> list[dict[str, Any]]:
     lines = remote.run(["postqueue", "-j"], private=True).output.splitlines()
     return [json.loads(line) for line in lines if line.strip()]

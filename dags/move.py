@@ -1,0 +1,37 @@
+"""No night: accounts move one by one while everybody works, or back; what broke off is ended."""
+
+from airflow.sdk import dag, task_group
+from bascule.operators.params import move_settings
+from bascule.operators.tasks import (
+    BeginPhase,
+    EndBrokenMoves,
+    FinishPhase,
+    ListAccountsToMove,
+    MoveAccount,
+    PreflightOfMoves,
+)
+
+
+@dag(**move_settings())
+def move():
+    begin = BeginPhase(task_id="begin")
+    undo_overdue_holds = EndBrokenMoves(task_id="undo_overdue_holds", overdue_only=True)
+    preflight = PreflightOfMoves(task_id="preflight")
+    accounts = ListAccountsToMove(task_id="list_accounts_to_move", to="{{ params.to }}")
+
+    @task_group
+    def account(account):
+        MoveAccount(
+            task_id="move", account=account, to="{{ params.to }}", at_once="{{ params.at_once }}", pool="mailboxes"
+        )
+
+    moved = account.expand(account=accounts.output)
+    leave_nobody_held = EndBrokenMoves(task_id="leave_nobody_held", trigger_rule="all_done")
+    finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
+
+    begin >> undo_overdue_holds >> preflight >> accounts
+    moved >> leave_nobody_held
+    [moved, leave_nobody_held] >> finish
+
+
+move()

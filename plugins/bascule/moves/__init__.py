@@ -1,0 +1,1 @@
+"""Moves: one account goes from old to new, or back, on its own, while everybody works."""

@@ -1,0 +1,136 @@
+"""The account's entry in the directory: the proxies ask it for the server, the MX for the destination and the hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ldap3
+
+from bascule.hosts import directory
+from bascule.hosts.access import Access
+from bascule.hosts.directory import Account, DirectoryError, Step
+from bascule.ledger.moves import Server, other
+from bascule.moves.machine import CannotMove
+from bascule.site import MovesPart
+
+
+def part_of(access: Access) -> MovesPart:
+    """The site file's `moves`. Raises CannotMove without one."""
+    if access.site.moves is None:
+        raise CannotMove("the site file has no part `moves`: docs/moves.md says what it needs")
+    return access.site.moves
+
+
+@dataclass(frozen=True)
+class Values:
+    """One attribute of the entry: what it has, and what it has when the account is on old, or on new."""
+
+    attribute: str
+    present: list[str]
+    on: dict[Server, str]
+
+    def is_at(self, server: Server) -> bool:
+        return self.on[server] in self.present and self.on[other(server)] not in self.present
+
+    def steps(self, to: Server) -> list[Step]:
+        """The exchange of the one value for the other. Raises CannotMove when the entry has neither."""
+        here, there = self.on[to], self.on[other(to)]
+        if here not in self.present and there not in self.present:
+            raise CannotMove(
+                f"`{self.attribute}` has {', '.join(map(repr, self.present)) or 'no value'}, neither {there!r} nor "
+                f"{here!r}: mend the entry or the site file"
+            )
+        gone: list[Step] = [(ldap3.MODIFY_DELETE, [there])] * (there in self.present)
+        come: list[Step] = [(ldap3.MODIFY_ADD, [here])] * (here not in self.present)
+        return [*gone, *come]
+
+
+class Entry:
+    """One account's entry. The modifies name the old values, so that what somebody else changes is not overwritten."""
+
+    def __init__(self, access: Access, account: str) -> None:
+        self.access, self.account, self.part = access, account, part_of(access)
+
+    def state(self) -> dict[str, Any]:
+        """The attributes of a move as they are, for the journal."""
+        with directory.connected(self.access) as connection:
+            found = self._read(connection)
+        names = [values.attribute for values in self._both(found)]
+        return {name: found.values(name) for name in [*names, self.part.delay_attribute, self.part.hold_attribute]}
+
+    def check(self) -> None:
+        """Raises CannotMove when the entry can't be moved as it is."""
+        with directory.connected(self.access) as connection:
+            found = self._read(connection)
+        for values in self._both(found):
+            values.steps("new")
+        if held := found.values(self.part.hold_attribute):
+            raise CannotMove(
+                f"{self.account} has a `{self.part.hold_attribute}` already ({held[0]!r}), which no move of this "
+                "ledger has put there: see whose it is, and take it away"
+            )
+
+    def is_at(self, server: Server) -> bool:
+        with directory.connected(self.access) as connection:
+            return all(values.is_at(server) for values in self._both(self._read(connection)))
+
+    def addresses(self) -> dict[Server, str]:
+        """The final address on each server. Raises DirectoryError."""
+        with directory.connected(self.access) as connection:
+            return self._destination(self._read(connection)).on
+
+    def hold(self) -> None:
+        """Raises DirectoryError."""
+        self._set_hold(held=True)
+
+    def release(self) -> None:
+        """Raises DirectoryError."""
+        self._set_hold(held=False)
+
+    def flip(self, to: Server, delayed_until: int) -> None:
+        """Server, destination and delay in one modify; seen by another look. Raises DirectoryError, CannotMove."""
+        with directory.connected(self.access) as connection:
+            found = self._read(connection)
+            changes = {values.attribute: values.steps(to) for values in self._both(found)}
+            changes[self.part.delay_attribute] = [(ldap3.MODIFY_REPLACE, [str(delayed_until)])]
+            self._modify(connection, found, {name: steps for name, steps in changes.items() if steps})
+        if not self.is_at(to):
+            raise DirectoryError(f"the entry of {self.account} was changed, and does not show it when it is read again")
+
+    def _set_hold(self, *, held: bool) -> None:
+        attribute, value = self.part.hold_attribute, self.part.hold_value
+        with directory.connected(self.access) as connection:
+            found = self._read(connection)
+            if (value in found.values(attribute)) != held:
+                step = ldap3.MODIFY_ADD if held else ldap3.MODIFY_DELETE
+                self._modify(connection, found, {attribute: [(step, [value])]})
+
+    def _read(self, connection: ldap3.Connection) -> Account:
+        site = self.access.site
+        found = list(directory.search(connection, site, directory.selection_filter(site, [self.account])))
+        if len(found) != 1:
+            raise DirectoryError(f"the directory has {len(found)} entries of the account {self.account}, not one")
+        return directory.account_of(site, found[0])
+
+    def _both(self, account: Account) -> Sequence[Values]:
+        route = self.part.route
+        on: dict[Server, str] = {
+            "old": directory.render(route.old, account),
+            "new": directory.render(route.new, account),
+        }
+        return Values(route.attribute, account.values(route.attribute), on), self._destination(account)
+
+    def _destination(self, account: Account) -> Values:
+        part = self.access.site.directory.destination
+        on: dict[Server, str] = {
+            "old": directory.render(part.before, account),
+            "new": directory.render(part.after, account),
+        }
+        return Values(part.attribute, account.values(part.attribute), on)
+
+    def _modify(self, connection: ldap3.Connection, found: Account, changes: dict[str, list[Step]]) -> None:
+        if directory.modify_together(self.access, connection, found.dn, changes) != 0:
+            raise DirectoryError(
+                f"the directory refuses to change `{'`, `'.join(changes)}` of {found.dn}: "
+                f"{directory.reason(connection)}"
+            )

@@ -1,0 +1,223 @@
+"""One account's move as a state machine: which act comes when, and what becomes of a move that broke off.
+
+Before an act begins, its state is in the ledger. A move that another run has left is taken up from there: what began
+before the flip is undone (nothing but the hold is there), what began with it is flipped once more and goes on, what
+began after the last pass is finished. An act that fails turns the move: by the same acts the account goes back to
+where it came from. So nobody stays held, and every act may be done again at any time.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from bascule.ledger import Ledger, journal, moves
+from bascule.ledger.base import now
+from bascule.ledger.moves import ENDS, ORDER, Move, Server, State, other
+from bascule.text.logs import get_logger
+from bascule.text.reason import reason
+
+log = get_logger(__name__)
+
+KIND = "move"  # in the journal
+PLACE_SECONDS = 600.0  # for which a move waits until fewer accounts are held
+ASK_AGAIN_SECONDS = 0.5
+
+
+class MoveFailed(Exception):
+    """Raised when an account was not moved; the text says why, and where it is now."""
+
+
+class CannotMove(MoveFailed):
+    """Raised when an account can't be moved before a person has mended something; nothing was begun."""
+
+
+class NotProven(MoveFailed):
+    """Raised when an account was moved, but a login from outside does not show it."""
+
+
+class StillHeld(MoveFailed):
+    """Raised when a move could be neither finished nor undone, so that its account's mail waits at the MX."""
+
+
+class Acts(Protocol):
+    """What is done to the site for one account. Each may be called again, whatever was done of it before."""
+
+    def before(self) -> dict[str, Any]:
+        """What the directory says now, for the journal. Raises CannotMove where that can't be changed."""
+
+    def is_at(self, server: Server) -> bool:
+        """Whether the directory says so: logins and mail go there."""
+
+    def hold(self) -> None:
+        """Let the MX keep the mail of this account, and see that it does."""
+
+    def wait_until_quiet(self, to: Server) -> None:
+        """Wait until no mail for it is on its way to the server that it leaves."""
+
+    def flip(self, to: Server) -> float:
+        """One modify: logins and mail go to `to` from now on. Returns until when logins are delayed (Unix time)."""
+
+    def kick(self, to: Server) -> None:
+        """End its sessions at the proxies and on the server that it leaves, and see that none is left."""
+
+    def carry(self, to: Server) -> dict[str, Any]:
+        """The last pass, verified, once nothing can come any more. Returns what it did."""
+
+    def release(self, to: Server) -> None:
+        """Let its mail flow again, also what has waited."""
+
+    def prove(self, to: Server) -> None:
+        """See from outside that a login through the proxy ends on `to`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many accounts may be held at once, and for how many seconds one may be until its hold is overdue."""
+
+    at_once: int
+    longest_hold: int
+
+
+class Mover:
+    """Moves one account. Its lease must be held by whoever calls."""
+
+    def __init__(self, acts: Acts, ledger: Ledger, origin: journal.Origin, limits: Limits) -> None:
+        self.acts, self.ledger, self.origin, self.limits = acts, ledger, origin, limits
+        self.do = {
+            State.HOLDING: lambda move: acts.hold(),
+            State.QUIETING: lambda move: acts.wait_until_quiet(move.heading),
+            State.FLIPPING: self._flip,
+            State.KICKING: lambda move: acts.kick(move.heading),
+            State.CARRYING: self._carry,
+            State.RELEASING: lambda move: acts.release(move.heading),
+            State.PROVING: lambda move: acts.prove(move.heading),
+        }
+        self.delayed_until = 0.0  # logins, in Unix time
+
+    def move(self, account: str, to: Server, prepare: Callable[[], None]) -> bool:
+        """Bring the account to `to`, first ending a move that was left; False when it is there already.
+
+        `prepare`: passes without a lock, until the last one is small. Raises MoveFailed.
+        """
+        left = moves.under_way(self.ledger, account)
+        ended = self.take_up(left, forward=left.to == to) if left is not None else None
+        if ended is not None and ended.state is State.DONE and ended.to == to:
+            return True
+        if self.acts.is_at(to):
+            log.info("the account is there already", account=account, server=to)
+            return False
+        before = self.acts.before()
+        prepare()
+        move = moves.begin(self.ledger, account, to, before, self.origin.run)
+        self._journal(move, "intent", before=before)
+        self._through(self._held(move))
+        return True
+
+    def take_up(self, left: Move, *, forward: bool) -> Move:
+        """End a move that another run has left: finish it, or undo it. Raises MoveFailed."""
+        log.warning(
+            "a move broke off: going on with it", account=left.account, state=str(left.state), to=left.to,
+            turned=left.turned, held_since=str(left.held_at),
+        )  # fmt: skip
+        if left.state is State.PREPARED:
+            return self._end(left, State.UNDONE, "it broke off before anything was done")
+        if left.state in (State.RELEASING, State.PROVING):
+            return self._through(left)
+        if left.state.number >= State.FLIPPING.number and (forward or left.turned):
+            return self._through(moves.note(self.ledger, left, State.FLIPPING))
+        return self._through(self._turned(left, f"it broke off ({left.state})"))
+
+    def _held(self, move: Move) -> Move:
+        """Wait for a place among those that are held at once."""
+        deadline = time.monotonic() + PLACE_SECONDS
+        while True:
+            until = now() + timedelta(seconds=self.limits.longest_hold)
+            held = moves.hold(self.ledger, move, at_once=self.limits.at_once, until=until)
+            if held is not None:
+                return held
+            if time.monotonic() > deadline:
+                self._end(move, State.UNDONE, "no place among those that are held at once came free")
+                raise MoveFailed(
+                    f"{move.account} was not moved: for {PLACE_SECONDS:.0f} s {self.limits.at_once} other accounts "
+                    "were held. Nothing was changed"
+                )
+            time.sleep(ASK_AGAIN_SECONDS)
+
+    def _through(self, move: Move) -> Move:
+        """All acts from the move's state on. An act that fails turns the move, once. Raises MoveFailed."""
+        while move.state not in ENDS:
+            try:
+                self._act(move)
+            except Exception as error:
+                return self._after_failure(move, error)
+            move = self._next(move)
+        return move
+
+    def _act(self, move: Move) -> None:
+        log.info(
+            f"{move.state.number}. {move.state}", account=move.account, heading=move.heading, turned=move.turned
+        )  # fmt: skip
+        self.do[move.state](move)
+
+    def _next(self, move: Move) -> Move:
+        """The state after this one, in the ledger."""
+        following = ORDER[ORDER.index(move.state) + 1]
+        if following is State.PROVING and move.turned and not self.delayed_until:
+            return self._end(move, State.UNDONE, move.note)  # there was no flip: nothing is to be proven
+        if following is State.DONE:
+            return self._end(move, State.UNDONE if move.turned else State.DONE, move.note)
+        return moves.note(self.ledger, move, following)
+
+    def _after_failure(self, move: Move, error: Exception) -> Move:
+        words = reason(error)
+        self._journal(move, "failed", note=f"{move.state.number}. {move.state}: {words}")
+        log.error("an act of the move failed", account=move.account, state=str(move.state), reason=words)
+        if move.state is State.PROVING:
+            self._end(move, State.UNDONE if move.turned else State.DONE, f"not proven: {words}")
+            raise NotProven(
+                f"{move.account} is on {move.heading} and its mail flows, but from outside it is not seen: {words}"
+            ) from error
+        if move.turned or move.state is State.RELEASING:
+            raise StillHeld(
+                f"the move of {move.account} stands still ({move.state}, on its way to {move.heading}), and mail for "
+                f"it waits at the MX: {words}. Mend that and run `move` again: it goes on there"
+            ) from error
+        back = self._through(self._turned(move, words))
+        raise MoveFailed(f"{back.account} was not moved and is on {back.heading} as before: {words}") from error
+
+    def _turned(self, move: Move, words: str) -> Move:
+        """On its way back from here on: by another flip, or by the release alone where there was none."""
+        flipped = move.state.number >= State.FLIPPING.number
+        if move.state is State.FLIPPING:
+            with contextlib.suppress(Exception):  # what can't be asked is flipped once more, which does no harm
+                flipped = not self.acts.is_at(other(move.heading))
+        start = State.FLIPPING if flipped else State.RELEASING
+        return moves.note(self.ledger, move, start, turned=True, words=words)
+
+    def _flip(self, move: Move) -> None:
+        self.delayed_until = self.acts.flip(move.heading)
+        self._journal(move, "flipped", note=f"logins and mail go to {move.heading}")
+
+    def _carry(self, move: Move) -> None:
+        done = self.acts.carry(move.heading)
+        late = time.time() - self.delayed_until
+        if late > 0:
+            log.warning("the last pass ended after logins were let in", account=move.account, seconds=round(late, 1))
+            done |= {"late": round(late, 1)}
+        self._journal(move, "carried", after=done)
+
+    def _end(self, move: Move, state: State, words: str) -> Move:
+        ended = moves.note(self.ledger, move, state, words=words)
+        held = (now() - ended.held_at).total_seconds() if ended.held_at else 0.0
+        after = {"state": str(state), "server": ended.heading, "held": round(held, 1)}
+        self._journal(ended, str(state), before=ended.before, after=after, note=words)
+        log.info("the move has ended", account=ended.account, **after)
+        return ended
+
+    def _journal(self, move: Move, what: str, **states: Any) -> None:
+        """A note, not an intent: `rollback` undoes the day's changes, and a move is undone by a move."""
+        parameters = {"what": what, "to": move.to, "turned": move.turned}
+        journal.append(self.ledger, journal.Entry("note", KIND, move.account, self.origin, parameters, **states))

@@ -1,0 +1,74 @@
+"""The account's sessions: where they are, ended, and a login from outside that shows where one ends now."""
+
+import time
+
+from bascule.hosts import imap, tls
+from bascule.hosts.access import Access
+from bascule.hosts.connections import AccessError
+from bascule.hosts.login import Endpoint, login_for
+from bascule.hosts.ssh import RemoteHost
+from bascule.ledger.moves import Server, other
+from bascule.moves.entry import part_of
+from bascule.text.logs import get_logger
+from bascule.text.reason import reason
+
+log = get_logger(__name__)
+
+KICK_SECONDS = 10.0
+LOOK_EVERY = 0.1
+LOGIN_SECONDS = 60.0
+
+
+class Sessions:
+    """The sessions of one account, as Dovecot's anvil knows them."""
+
+    def __init__(self, access: Access, account: str) -> None:
+        self.access, self.account, self.part = access, account, part_of(access)
+        servers = access.site.mailboxes
+        self.servers = {"old": servers.old, "new": servers.new}
+        self.proxies = [access.remote(host) for host in self.part.proxies]
+        self.names = [account, f"{account}@{access.site.domain}"]  # as whom people log in
+
+    def on(self, server: Server) -> int:
+        """How many sessions the server has. Raises AccessError."""
+        said = self._remote(server).run(["doveadm", "-f", "tab", "who", "-1", self.account]).output
+        return sum(line.split("\t")[0] == self.account for line in said.splitlines()[1:])
+
+    def kick(self, to: Server) -> None:
+        """End them at the proxies and on the server that the account leaves. Raises AccessError when some stay there.
+
+        A session of a proxy has one on the server behind it: none there is none at all.
+        """
+        for proxy in self.proxies:
+            proxy.run(["doveadm", "proxy", "kick", *self.names], check=False)  # "nobody" is a failure to it
+        leaves = other(to)
+        deadline = time.monotonic() + KICK_SECONDS
+        while found := self.on(leaves):
+            if time.monotonic() > deadline:
+                raise AccessError(
+                    f"{found} session(s) of {self.account} are still on {leaves}, {KICK_SECONDS:.0f} s after they were "
+                    f"ended: who comes there past the proxy? (`doveadm who {self.account}` there)"
+                )
+            self._remote(leaves).run(["doveadm", "kick", self.account], check=False)
+            time.sleep(LOOK_EVERY)
+
+    def prove(self, to: Server) -> None:
+        """Log in by the service name, and see on which server that is. Raises AccessError."""
+        server = self.servers[to]
+        connection = self.access.connections.get(server.connection)
+        service = self.part.service
+        endpoint = Endpoint(service.name, service.port, ca_file=tls.ca_file(connection), timeout=LOGIN_SECONDS)
+        try:
+            with imap.opened(endpoint, login_for(server, connection, self.account)):
+                there, left = self.on(to), self.on(other(to))
+        except imap.ImapError as error:
+            raise AccessError(f"a login of {self.account} at {service.name} fails: {reason(error)}") from None
+        if not there or left:
+            raise AccessError(
+                f"a login of {self.account} at {service.name} does not end on {to}: {there} session(s) there, {left} "
+                f"on {other(to)}"
+            )
+        log.info("a login through the proxy ends there", account=self.account, service=service.name, server=to)
+
+    def _remote(self, server: Server) -> RemoteHost:
+        return self.access.remote(self.servers[server].host)

@@ -1,0 +1,154 @@
+"""Accounts move one by one, while everybody works; what a move has left is finished or undone."""
+
+from functools import partial
+
+from bascule.ledger import leases, moves
+from bascule.ledger.base import now
+from bascule.ledger.moves import Move, Server
+from bascule.moves.acts import SiteActs
+from bascule.moves.entry import part_of
+from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
+from bascule.problems import store
+from bascule.site import MovesPart
+from bascule.tasks import accounts, filters, mailbox, notify
+from bascule.tasks.run import NeedsPerson, Run, TryAgain
+from bascule.text.logs import get_logger
+
+log = get_logger(__name__)
+
+
+def server(name: str) -> Server:
+    """Which server a form or a command line means. Raises NeedsPerson."""
+    if name not in ("old", "new"):
+        raise NeedsPerson(f"`to` is {name!r}: an account moves to `new`, or back to `old`")
+    return "new" if name == "new" else "old"
+
+
+def list_to_move(run: Run, to: Server) -> list[str]:
+    """The accounts that were asked for, without those kept on old by decision. Raises NeedsPerson, DirectoryError."""
+    _part(run)
+    found, kept = accounts.names(run), store.kept_on_old(run.ledger)
+    staying = [account for account in found if to == "new" and account in kept]
+    if staying:
+        log.warning("these stay on old by decision, and are not moved", accounts=staying)
+    log.info("accounts to move", count=len(found) - len(staying), to=to, asked_for=run.selection)
+    return [account for account in found if account not in staying]
+
+
+def move(run: Run, account: str, to: Server, at_once: int) -> str:
+    """Move one account to `to`; `at_once`: how many accounts may be held at the same time (0: as the site file says).
+
+    Returns `moved`, `was there` or `would move`. Raises LeaseHeld, TryAgain and NeedsPerson; the account then is where
+    it was, or the text says where.
+    """
+    part = _part(run)
+    with leases.lease(run.ledger, account, run.owner, patience=run.patience):
+        acts = SiteActs(run.access, run.ledger, account, run.owner)
+        if run.dry_run:
+            return _tell(run, acts, to)
+        mover = Mover(acts, run.ledger, run.origin, Limits(at_once or part.at_once, part.longest_hold))
+        try:
+            moved = mover.move(account, to, partial(_prepare, run, account, to))
+        except (CannotMove, NotProven) as error:
+            raise NeedsPerson(str(error)) from None
+        except MoveFailed as error:
+            raise TryAgain(str(error)) from None
+    return "moved" if moved else "was there"
+
+
+def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
+    """Undo, or finish after its last pass, every move that nobody works on; `overdue_only`: those held too long.
+
+    Returns the accounts. Raises NeedsPerson when some could be neither.
+    """
+    part, ended, failed = _part(run), list[str](), list[str]()
+    for left in moves.all_under_way(run.ledger):
+        if overdue_only and not left.is_overdue:
+            continue
+        if left.is_overdue:
+            _tell_overdue(run, left)
+        if run.dry_run:
+            log.info("dry run: this move would be ended", account=left.account, state=str(left.state))
+            continue
+        try:
+            with leases.lease(run.ledger, left.account, run.owner):
+                acts = SiteActs(run.access, run.ledger, left.account, run.owner)
+                Mover(acts, run.ledger, run.origin, Limits(part.at_once, part.longest_hold)).take_up(
+                    left, forward=False
+                )
+                ended.append(left.account)
+        except leases.LeaseHeld as error:
+            log.warning("this move is still worked on", account=left.account, held_for=age(left), reason=str(error))
+        except MoveFailed as error:
+            failed.append(str(error))
+    if failed:
+        raise NeedsPerson("; ".join(failed))
+    log.info("moves that broke off", ended=len(ended), accounts=ended)
+    return ended
+
+
+def held(run: Run) -> list[Move]:
+    """Whose mail is held now, the oldest first."""
+    return moves.holds(run.ledger)
+
+
+def age(move: Move) -> float:
+    """For how many seconds its mail has been held."""
+    return round((now() - move.held_at).total_seconds(), 1) if move.held_at else 0.0
+
+
+def _part(run: Run) -> MovesPart:
+    try:
+        return part_of(run.access)
+    except CannotMove as error:
+        raise NeedsPerson(str(error)) from None
+
+
+def _prepare(run: Run, account: str, to: Server) -> None:
+    """Passes without a lock, while its user works, until one is small; its filters. Raises CannotMove, TryAgain."""
+    if to == "old":
+        mailbox.carry_back(run, account)
+        return
+    part = part_of(run.access)
+    for number in range(1, part.most_passes + 1):
+        result = mailbox.pass_over(run, account, last_try=False, progress=mailbox.tell)
+        if result.problems:
+            raise CannotMove(
+                f"{account} was not moved: {result.problems} problem(s) of its mailbox wait for a person. Run "
+                "`problems` for it, then `move` again"
+            )
+        if result.seconds <= part.small_pass:
+            log.info("the last pass without a lock was small", account=account, passes=number, seconds=result.seconds)
+            break
+    if filters.convert(run, [account]):
+        raise CannotMove(f"{account} was not moved: its filters wait for a person. Answer, then run `move` again")
+
+
+def _tell(run: Run, acts: SiteActs, to: Server) -> str:
+    """What a move would find and do, for the log."""
+    if acts.is_at(to):
+        log.info("dry run: the account is there already", account=acts.account, server=to)
+        return "was there"
+    try:
+        before = acts.before()
+    except CannotMove as error:
+        raise NeedsPerson(str(error)) from None
+    left = moves.under_way(run.ledger, acts.account)
+    log.info(
+        "dry run: this account would be moved", account=acts.account, to=to, directory=before,
+        held_as=[*acts.mail.addresses.values()], sessions_to_end=acts.sessions.on(moves.other(to)),
+        left_by_another_run=str(left.state) if left else "",
+    )  # fmt: skip
+    if to == "new":
+        mailbox.pass_over(run, acts.account, last_try=False, progress=mailbox.tell)
+    else:
+        mailbox.carry_back(run, acts.account)
+    return "would move"
+
+
+def _tell_overdue(run: Run, left: Move) -> None:
+    sentence = (
+        f"mail for {left.account} has been held for {age(left):.0f} s, longer than it may be: the move is ended now"
+    )
+    log.error(sentence, state=str(left.state))
+    notify.tell(run, "holds", f"hold {left.id}", sentence, "", notify.address_of(""))

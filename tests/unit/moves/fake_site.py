@@ -1,0 +1,104 @@
+"""A site in memory: a directory's entry, two servers, an MX with a queue, a proxy; mail comes meanwhile."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bascule.ledger.moves import Server, other
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class FakeSite:
+    """One account. `mail` of each server: message numbers. What is sent while it is held waits at the MX."""
+
+    at: Server = "old"
+    held: bool = False
+    waiting: set[int] = field(default_factory=set)
+    mail: dict[Server, set[int]] = field(default_factory=lambda: {"old": set(), "new": set()})
+    sessions: dict[Server, int] = field(default_factory=lambda: {"old": 2, "new": 0})
+    sent: set[int] = field(default_factory=set)
+    saved: set[int] = field(default_factory=set)
+
+    def send(self) -> None:
+        """One numbered message from outside."""
+        number = len(self.sent)
+        self.sent.add(number)
+        (self.waiting if self.held else self.mail[self.at]).add(number)
+
+    def work(self) -> None:
+        """The user saves a message where its program is logged in."""
+        server: Server = "old" if self.sessions["old"] else self.at
+        number = 1000 + len(self.saved)
+        self.saved.add(number)
+        self.mail[server].add(number)
+
+    def log_in(self) -> None:
+        self.sessions[self.at] += 1
+
+    @property
+    def everything(self) -> set[int]:
+        return self.sent | self.saved
+
+
+class FakeActs:
+    """The acts on that site. `kill`: the act at which the process is gone, before or after it was done."""
+
+    def __init__(self, site: FakeSite, kill: tuple[str, str] = ("", "")) -> None:
+        self.site, self.kill = site, kill
+        self.fail: dict[str, Exception] = {}
+        self.done: list[str] = []
+
+    def before(self) -> dict[str, Any]:
+        return {"mailHost": [self.site.at]}
+
+    def is_at(self, server: Server) -> bool:
+        return self.site.at == server
+
+    def hold(self) -> None:
+        self._act("hold", lambda: setattr(self.site, "held", True))
+
+    def wait_until_quiet(self, to: Server) -> None:
+        self._act("quiet", lambda: None)
+
+    def flip(self, to: Server) -> float:
+        self._act("flip", lambda: setattr(self.site, "at", to))
+        return 2.0**33
+
+    def kick(self, to: Server) -> None:
+        self._act("kick", lambda: self.site.sessions.update({other(to): 0}))
+        self.site.log_in()
+
+    def carry(self, to: Server) -> dict[str, Any]:
+        assert self.site.held, "mail could come behind the last pass"
+        assert not self.site.sessions[other(to)], "somebody could write behind the last pass"
+        self._act("carry", lambda: self.site.mail[to].update(self.site.mail[other(to)]))
+        return {"copied": 0}
+
+    def release(self, to: Server) -> None:
+        def let_go() -> None:
+            self.site.held = False
+            self.site.mail[self.site.at] |= self.site.waiting
+            self.site.waiting = set()
+
+        self._act("release", let_go)
+
+    def prove(self, to: Server) -> None:
+        assert self.site.at == to
+        self._act("prove", lambda: None)
+
+    def _act(self, name: str, do: Callable[[], object]) -> None:
+        if self.kill == (name, "before"):
+            raise Killed
+        if name in self.fail:
+            raise self.fail.pop(name)
+        self.site.send()
+        self.site.work()
+        do()
+        self.site.send()
+        self.done.append(name)
+        if self.kill == (name, "after"):
+            raise Killed

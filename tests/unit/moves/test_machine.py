@@ -1,0 +1,203 @@
+"""One account's move as a state machine: killed or failing at every act, it ends on one side, and nobody stays held."""
+
+from datetime import timedelta
+
+import pytest
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger, LedgerError, journal, moves
+from bascule.ledger.base import now
+from bascule.ledger.moves import ORDER, Server, State
+from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven, StillHeld
+
+from tests.unit.moves.fake_site import FakeActs, FakeSite, Killed
+
+ACTS = ("hold", "quiet", "flip", "kick", "carry", "release", "prove")
+BEFORE_THE_FLIP = ACTS[:2]
+ORIGIN = journal.Origin("move", "run-1", "account.move[0]", "anna")
+
+
+def mover(ledger: Ledger, acts: FakeActs, at_once: int = 8) -> Mover:
+    return Mover(acts, ledger, ORIGIN, Limits(at_once, 60))
+
+
+def move(ledger: Ledger, acts: FakeActs, to: Server = "new") -> bool:
+    def copy_unlocked() -> None:
+        acts.site.mail[to] |= acts.site.mail[moves.other(to)]
+
+    return mover(ledger, acts).move("zoe", to, copy_unlocked)
+
+
+def assert_whole(ledger: Ledger, site: FakeSite, at: Server) -> None:
+    """Nobody is held, nothing waits, and all that was sent and saved is where the account is."""
+    assert (site.at, site.held, site.waiting) == (at, False, set())
+    assert site.mail[at] == site.everything
+    assert not site.sessions[moves.other(at)]
+    assert moves.all_under_way(ledger) == []
+
+
+def test_an_account_moves_by_all_acts_in_their_order(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    assert move(ledger, acts)
+    assert acts.done == [*ACTS]
+    assert_whole(ledger, acts.site, "new")
+    assert moves.moved(ledger) == {"zoe"}
+
+
+def test_each_act_of_it_is_in_the_journal_and_none_of_them_is_one_that_a_rollback_undoes(ledger: Ledger) -> None:
+    move(ledger, FakeActs(FakeSite()))
+    entries = journal.entries(ledger, kind="move")
+    assert [entry.parameters["what"] for entry in entries] == ["intent", "flipped", "carried", "done"]
+    assert entries[0].before == {"mailHost": ["old"]}
+    assert {entry.event for entry in entries} == {"note"}
+
+
+def test_who_is_there_already_is_left_alone(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite(at="new"))
+    assert not move(ledger, acts)
+    assert (acts.done, journal.entries(ledger)) == ([], [])
+
+
+def test_an_account_moves_back_with_what_came_meanwhile(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    move(ledger, acts)
+    acts.site.send()
+    acts.site.work()
+    assert move(ledger, acts, "old")
+    assert_whole(ledger, acts.site, "old")
+    assert moves.moved(ledger) == set()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("to", ["new", "old"])
+def test_killed_at_any_act_and_run_again_it_comes_to_the_same_end(
+    ledger: Ledger, act: str, when: str, to: Server
+) -> None:
+    site = FakeSite(at=moves.other(to), sessions={to: 0, moves.other(to): 2})
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, (act, when)), to)
+    assert len(moves.all_under_way(ledger)) == 1
+    move(ledger, FakeActs(site), to)
+    assert_whole(ledger, site, to)
+    assert not move(ledger, FakeActs(site), to), "one more run changes nothing"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("act", ACTS)
+def test_killed_at_any_act_it_is_undone_before_the_last_pass_has_ended_and_finished_after_it(
+    ledger: Ledger, act: str, when: str
+) -> None:
+    """What the last task of a run does, or the first one of the next."""
+    site = FakeSite()
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, (act, when)))
+    (left,) = moves.all_under_way(ledger)
+    ended = mover(ledger, FakeActs(site)).take_up(left, forward=False)
+    finished = act in ("release", "prove")
+    assert ended.state is (State.DONE if finished else State.UNDONE)
+    assert_whole_or_as_before(ledger, site, "new" if finished else "old", flipped=act not in BEFORE_THE_FLIP)
+
+
+def assert_whole_or_as_before(ledger: Ledger, site: FakeSite, at: Server, *, flipped: bool) -> None:
+    """Without a flip nobody was logged out."""
+    if not flipped:
+        assert site.sessions == {"old": 2, "new": 0}
+    assert (site.at, site.held, site.waiting) == (at, False, set())
+    assert site.mail[at] == site.everything
+    assert moves.all_under_way(ledger) == []
+
+
+@pytest.mark.parametrize("killed", ACTS)
+@pytest.mark.parametrize("again", ["flip", "kick", "carry", "release"])
+def test_killed_again_on_its_way_back_it_still_comes_back(ledger: Ledger, killed: str, again: str) -> None:
+    site = FakeSite()
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, (killed, "after")))
+    (left,) = moves.all_under_way(ledger)
+    try:
+        mover(ledger, FakeActs(site, (again, "before"))).take_up(left, forward=False)
+    except Killed:
+        (left,) = moves.all_under_way(ledger)
+        mover(ledger, FakeActs(site)).take_up(left, forward=False)
+    at: Server = "new" if killed in ("release", "prove") else "old"
+    assert_whole_or_as_before(ledger, site, at, flipped=killed not in BEFORE_THE_FLIP)
+
+
+@pytest.mark.parametrize("act", ACTS[:5])
+def test_an_act_that_fails_turns_the_move_and_says_why(ledger: Ledger, act: str) -> None:
+    acts = FakeActs(FakeSite())
+    acts.fail[act] = AccessError("mx can't be reached")
+    with pytest.raises(MoveFailed, match="zoe was not moved and is on old as before: mx can't be reached"):
+        move(ledger, acts)
+    assert_whole_or_as_before(ledger, acts.site, "old", flipped=act in ("kick", "carry"))
+    assert "failed" in [entry.parameters["what"] for entry in journal.entries(ledger)]
+    move(ledger, acts)
+    assert_whole(ledger, acts.site, "new")
+
+
+def test_a_mistake_in_bascule_leaves_nobody_held_either(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    acts.fail["quiet"] = ZeroDivisionError("oops")
+    with pytest.raises(MoveFailed, match="oops"):
+        move(ledger, acts)
+    assert_whole_or_as_before(ledger, acts.site, "old", flipped=False)
+
+
+def test_a_release_that_fails_stands_in_the_ledger_until_it_succeeds(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    acts.fail["release"] = AccessError("mx can't be reached")
+    with pytest.raises(StillHeld, match="waits at the MX"):
+        move(ledger, acts)
+    assert [held.state for held in moves.holds(ledger)] == [State.RELEASING]
+    move(ledger, acts)
+    assert_whole(ledger, acts.site, "new")
+
+
+def test_a_proof_that_fails_is_told_and_the_account_has_moved(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    acts.fail["prove"] = AccessError("no answer in time")
+    with pytest.raises(NotProven, match=r"is on new and its mail flows.*no answer in time"):
+        move(ledger, acts)
+    assert_whole(ledger, acts.site, "new")
+
+
+def test_an_account_that_cannot_be_moved_is_not_held(ledger: Ledger) -> None:
+    def refuse() -> None:
+        raise CannotMove("2 problems wait")
+
+    acts = FakeActs(FakeSite())
+    with pytest.raises(CannotMove):
+        mover(ledger, acts).move("zoe", "new", refuse)
+    assert (acts.done, moves.all_under_way(ledger)) == ([], [])
+
+
+def test_no_more_accounts_are_held_at_once_than_asked_for(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = now() + timedelta(seconds=60)
+    first = moves.begin(ledger, "anna", "new", {}, "run-1")
+    assert moves.hold(ledger, first, at_once=1, until=until) is not None
+    monkeypatch.setattr("bascule.moves.machine.PLACE_SECONDS", 0.0)
+    acts = FakeActs(FakeSite())
+    with pytest.raises(MoveFailed, match="1 other accounts were held"):
+        mover(ledger, acts, at_once=1).move("zoe", "new", lambda: None)
+    assert (acts.done, acts.site.held) == ([], False)
+    moves.note(ledger, first, State.DONE)
+    assert mover(ledger, acts, at_once=1).move("zoe", "new", lambda: None)
+
+
+def test_one_account_has_one_move_at_a_time(ledger: Ledger) -> None:
+    moves.begin(ledger, "zoe", "new", {}, "run-1")
+    with pytest.raises(LedgerError, match="zoe is being moved already"):
+        moves.begin(ledger, "zoe", "old", {}, "run-2")
+
+
+def test_a_hold_is_overdue_when_its_time_is_over(ledger: Ledger) -> None:
+    begun = moves.begin(ledger, "zoe", "new", {}, "run-1")
+    held = moves.hold(ledger, begun, at_once=1, until=now() - timedelta(seconds=1))
+    assert held is not None and held.is_overdue and not begun.is_overdue
+
+
+def test_states_are_numbered_as_the_page_counts_them() -> None:
+    assert [(state.number, str(state)) for state in ORDER[1:8]] == [
+        (3, "holding"), (4, "quieting"), (5, "flipping"), (6, "kicking"), (7, "carrying"), (8, "releasing"),
+        (9, "proving"),
+    ]  # fmt: skip
