@@ -94,3 +94,16 @@ def test_a_file_that_holds_no_keys_is_refused(text: str) -> None:
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(site.SiteError, match=r"can't be read: No such file"):
         site.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"moves__hold_value": "discard:"}, "moves.hold_value: must be `retry:`, a code that begins with 4, and words"),
+        ({"moves__hold_attribute": "MAILHOST"}, "must be three attributes"),
+        ({"moves__delay_seconds": 60}, "moves.delay_seconds: input should be less than or equal to 25"),
+        ({"moves__proxies": ["elsewhere"]}, "moves.proxies names the host 'elsewhere'"),
+    ],
+)
+def test_a_wrong_part_for_moves_says_what_would_be_right(change: dict[str, object], sentence: str) -> None:
+    assert sentence in errors_of(text_with(**change))

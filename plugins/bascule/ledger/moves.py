@@ -159,7 +159,7 @@ def moved(ledger: Ledger) -> set[str]:
     """The accounts that were moved to new, and not back since."""
     query = sa.select(MoveRow.account, MoveRow.to).where(MoveRow.state == State.DONE).order_by(MoveRow.id)
     with ledger.reading() as session:
-        last = dict(session.execute(query).tuples().all())
+        last = {row.account: row.to for row in session.execute(query)}
     return {account for account, to in last.items() if to == "new"}
 
 

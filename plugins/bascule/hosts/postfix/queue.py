@@ -164,8 +164,7 @@ def forget_route(remote: RemoteHost) -> None:
     It remembers the one that it looked up last. This one is of a message that it throws away itself (double bounce).
     """
     sender = remote.run(["postconf", "-hx", "double_bounce_sender"]).output.strip() or "double-bounce"
-    remote.run(["sendmail", "-f", "<>", f"{sender}@localhost"], input=b"Subject: forget the last route\n\n.\n")
-    remote.run(["postkick", "public", "pickup", "W"])
+    remote.run(["sendmail", "-f", "<>", f"{sender}@localhost"], input=b"Subject: forget the last route\n\n")
 
 
 def looked_up(remote: RemoteHost, maps: str, key: str) -> str:

@@ -1,0 +1,156 @@
+"""What counts as on its way, and how what has waited is let go, over hosts in memory."""
+
+import json
+
+import pytest
+from bascule.hosts.connections import AccessError
+from bascule.hosts.postfix import queue
+from bascule.ledger.moves import Server
+from bascule.moves import mail as mail_module
+from bascule.moves.entry import Values
+from bascule.moves.machine import CannotMove
+from bascule.moves.mail import Mail, NotQuiet
+
+from tests.unit.changes.fakes import FakeAccess, FakeHost
+
+OLD, NEW = "zoe@old.obs.test", "zoe@new.obs.test"
+HELD = "mailbox is being moved"
+REFUSED = "connect to old.obs.test[198.51.100.11]:25: Connection refused"
+
+
+class FakeEntry:
+    """The directory of one account."""
+
+    def __init__(self) -> None:
+        self.held = False
+
+    def addresses(self) -> dict[Server, str]:
+        return {"old": OLD, "new": NEW}
+
+    def hold(self) -> None:
+        self.held = True
+
+    def release(self) -> None:
+        self.held = False
+
+
+@pytest.fixture
+def access() -> FakeAccess:
+    return FakeAccess()
+
+
+@pytest.fixture
+def mail(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> Mail:
+    monkeypatch.setattr(mail_module, "SEEN_SECONDS", 0.0)
+    monkeypatch.setattr(mail_module, "LET_GO_SECONDS", 0.0)
+    monkeypatch.setattr(mail_module.time, "sleep", lambda seconds: None)
+    moments = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(mail_module.time, "monotonic", lambda: next(moments))
+    return Mail(access, "zoe", FakeEntry())  # type: ignore[arg-type]
+
+
+def put(host: FakeHost, *messages: tuple[str, str, str, str]) -> None:
+    """(queue id, queue, address, reason) of what waits."""
+    lines = [
+        json.dumps({
+            "queue_id": queue_id, "queue_name": name, "message_size": 1, "arrival_time": 0,
+            "recipients": [{"address": address, "delay_reason": reason}],
+        })
+        for queue_id, name, address, reason in messages
+    ]  # fmt: skip
+    host.answers["postqueue -j"] = "\n".join(lines)
+
+
+def test_mail_that_meets_the_hold_is_not_on_its_way(access: FakeAccess, mail: Mail) -> None:
+    put(
+        access.remote("mx"),
+        ("A", "deferred", OLD, HELD),
+        ("B", "hold", OLD, ""),
+        ("C", "active", "eve@old.obs.test", ""),
+    )
+    mail.wait_until_quiet("new")
+
+
+@pytest.mark.parametrize("name", ["incoming", "active"])
+def test_mail_that_the_mx_delivers_now_is_on_its_way(access: FakeAccess, mail: Mail, name: str) -> None:
+    put(access.remote("mx"), ("A", name, OLD.upper(), ""))
+    with pytest.raises(NotQuiet, match=f"A to ZOE@OLD.OBS.TEST is {name} on mx"):
+        mail.wait_until_quiet("new")
+
+
+def test_mail_that_was_deferred_before_the_hold_is_tried_so_that_it_meets_it(access: FakeAccess, mail: Mail) -> None:
+    put(access.remote("mx"), ("A", "deferred", OLD, REFUSED))
+    with pytest.raises(NotQuiet, match="Connection refused"):
+        mail.wait_until_quiet("new")
+    assert access.remote("mx").did("postqueue -i A")
+
+
+@pytest.mark.parametrize(("to", "leaves"), [("new", "old"), ("old", "new")])
+def test_mail_in_the_queue_of_the_server_that_it_leaves_is_on_its_way(
+    access: FakeAccess, mail: Mail, to: Server, leaves: str
+) -> None:
+    put(access.remote(leaves), ("A", "deferred", "zoe@obs.test", "over quota"))
+    with pytest.raises(NotQuiet, match=f"on {leaves}, because: over quota"):
+        mail.wait_until_quiet(to)
+    mail.wait_until_quiet("old" if to == "new" else "new")
+
+
+def test_a_hold_that_the_mx_does_not_know_is_told(access: FakeAccess, mail: Mail) -> None:
+    access.remote("mx").answers["postconf -hx transport_maps"] = "proxy:ldap:/etc/postfix/hold.cf, hash:/etc/transport"
+    with pytest.raises(AccessError, match=r"mx does not hold mail for zoe@old.obs.test: .* the same directory"):
+        mail.hold()
+
+
+def test_a_hold_is_seen_under_both_final_addresses(access: FakeAccess, mail: Mail) -> None:
+    mx = access.remote("mx")
+    mx.answers["postconf -hx transport_maps"] = "proxy:ldap:/etc/postfix/hold.cf, hash:/etc/transport"
+    mx.answers["postmap -q"] = "retry:4.2.1 mailbox is being moved\n"
+    mail.hold()
+    assert [line for line in mx.commands if line.startswith("postmap")] == [
+        f"postmap -q {address} proxy:ldap:/etc/postfix/hold.cf" for address in (OLD, NEW)
+    ]
+
+
+def test_what_has_waited_is_looked_up_anew_by_its_queue_ids_after_the_hold_is_gone(
+    access: FakeAccess, mail: Mail
+) -> None:
+    mx = access.remote("mx")
+    put(mx, ("A", "deferred", OLD, HELD), ("B", "deferred", NEW, HELD), ("C", "deferred", NEW, REFUSED))
+    mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
+    mail.release()
+    assert "postsuper -r A -r B" in mx.commands
+    assert mx.did("sendmail -f '<>' double-bounce@localhost"), "else Postfix remembers its last route for 30 s"
+
+
+def test_mail_that_is_still_held_after_the_release_is_told(access: FakeAccess, mail: Mail) -> None:
+    put(access.remote("mx"), ("A", "deferred", NEW, HELD))
+    with pytest.raises(AccessError, match="mx still holds mail for zoe"):
+        mail.release()
+    assert access.remote("mx").did("postqueue -i A")
+
+
+def test_a_map_that_says_nothing_leads_to_the_next_one() -> None:
+    mx = FakeHost("mx")
+    mx.answers["postconf -hx transport_maps"] = "proxy:ldap:/one hash:/two"
+    mx.answers["postmap -q key hash:/two"] = "smtp:[there]\n"
+    assert queue.looked_up(mx, "transport_maps", "key") == "smtp:[there]"
+
+
+def values(*present: str) -> Values:
+    return Values("mailRoutingAddress", [*present], {"old": OLD, "new": NEW})
+
+
+def test_one_value_is_exchanged_and_all_others_stay() -> None:
+    assert values(OLD, "list@obs.test").steps("new") == [("MODIFY_DELETE", [OLD]), ("MODIFY_ADD", [NEW])]
+    assert values(NEW).steps("new") == []
+    assert values(NEW).steps("old") == [("MODIFY_DELETE", [NEW]), ("MODIFY_ADD", [OLD])]
+
+
+def test_an_entry_with_neither_value_is_not_moved() -> None:
+    with pytest.raises(CannotMove, match=r"has 'zoe@elsewhere.test', neither 'zoe@old.*mend the entry"):
+        values("zoe@elsewhere.test").steps("new")
+
+
+def test_an_account_with_both_destinations_is_on_neither() -> None:
+    assert not values(OLD, NEW).is_at("new") and not values(OLD, NEW).is_at("old")
+    assert values(NEW).is_at("new")

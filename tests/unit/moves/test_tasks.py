@@ -1,0 +1,107 @@
+"""What tasks and the command line do with moves: what was left is ended, who has moved is left alone by the day."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger, journal, leases, moves, phases
+from bascule.ledger.base import now
+from bascule.ledger.moves import State
+from bascule.moves import __main__ as command_line
+from bascule.tasks import move
+from bascule.tasks.run import NeedsPerson, Run
+
+from tests.unit.changes.fakes import SITE, FakeAccess
+from tests.unit.moves.fake_site import FakeActs, FakeSite
+
+ORIGIN = journal.Origin("move", "run-1", "leave_nobody_held", "anna")
+
+
+@pytest.fixture
+def run(ledger: Ledger) -> Run:
+    return Run(SITE, FakeAccess(), ledger, ORIGIN)
+
+
+@pytest.fixture
+def acts(monkeypatch: pytest.MonkeyPatch) -> FakeActs:
+    made = FakeActs(FakeSite(held=True))
+    monkeypatch.setattr(move, "SiteActs", lambda *_: made)
+    return made
+
+
+def left(ledger: Ledger, account: str, state: State = State.QUIETING, seconds: float = 60) -> moves.Move:
+    begun = moves.begin(ledger, account, "new", {}, "run-0")
+    held = moves.hold(ledger, begun, at_once=8, until=now() + timedelta(seconds=seconds))
+    assert held is not None
+    return moves.note(ledger, held, state)
+
+
+def test_a_hold_that_nobody_works_on_is_undone(run: Run, acts: FakeActs) -> None:
+    left(run.ledger, "zoe")
+    assert move.end_what_was_left(run, overdue_only=False) == ["zoe"]
+    assert (acts.done, acts.site.held) == (["release"], False)
+    assert move.held(run) == []
+
+
+def test_only_overdue_holds_are_undone_when_others_may_be_at_work(run: Run, acts: FakeActs) -> None:
+    left(run.ledger, "zoe")
+    assert move.end_what_was_left(run, overdue_only=True) == []
+    left(run.ledger, "anna", seconds=-1)
+    assert move.end_what_was_left(run, overdue_only=True) == ["anna"]
+
+
+def test_a_move_that_somebody_works_on_is_left_to_it(run: Run, acts: FakeActs) -> None:
+    left(run.ledger, "zoe")
+    with leases.lease(run.ledger, "zoe", "another task"):
+        assert move.end_what_was_left(run, overdue_only=False) == []
+    assert (acts.done, len(move.held(run))) == ([], 1)
+
+
+def test_one_that_can_not_be_ended_holds_up_no_other_and_is_told(run: Run, acts: FakeActs) -> None:
+    left(run.ledger, "zoe")
+    left(run.ledger, "anna")
+    acts.fail["release"] = AccessError("mx can't be reached")
+    with pytest.raises(NeedsPerson, match=r"the move of zoe stands still.*mx can't be reached"):
+        move.end_what_was_left(run, overdue_only=False)
+    assert [held.account for held in move.held(run)] == ["zoe"]
+
+
+def test_who_has_moved_is_left_alone_by_the_day_until_it_is_back(ledger: Ledger) -> None:
+    moves.note(ledger, left(ledger, "zoe"), State.DONE)
+    moves.note(ledger, left(ledger, "anna"), State.UNDONE)
+    assert moves.not_moved(ledger, ["anna", "bert", "zoe"]) == ["anna", "bert"]
+    moves.note(ledger, moves.begin(ledger, "zoe", "old", {}, "run-2"), State.DONE)
+    assert moves.not_moved(ledger, ["anna", "bert", "zoe"]) == ["anna", "bert", "zoe"]
+
+
+def test_accounts_move_after_prepare_and_not_during_the_day(ledger: Ledger) -> None:
+    with pytest.raises(phases.PhaseRefused, match="`prepare` has not finished"):
+        phases.require(ledger, "move")
+    phases.mark(ledger, "prepare", "finished", ORIGIN)
+    phases.require(ledger, "move")
+    phases.mark(ledger, "freeze", "started", ORIGIN)
+    with pytest.raises(phases.PhaseRefused, match="the freeze began at"):
+        phases.require(ledger, "move")
+    phases.mark(ledger, "rollback", "finished", ORIGIN)
+    phases.require(ledger, "move")
+
+
+def test_a_site_without_moves_says_what_is_missing(ledger: Ledger) -> None:
+    site = SITE.model_copy(update={"moves": None})
+    with pytest.raises(NeedsPerson, match=r"no part `moves`: docs/moves\.md"):
+        move.list_to_move(Run(site, FakeAccess(site), ledger, ORIGIN), "new")
+
+
+def test_the_command_line_shows_every_hold_with_its_age(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left(ledger, "zoe", State.CARRYING)
+    left(ledger, "anna", State.RELEASING, seconds=-1)
+    monkeypatch.setenv("BASCULE_LEDGER", ledger.url)
+    monkeypatch.setenv("BASCULE_SITE", str(Path(__file__).parents[3] / "lab" / "site.yaml"))
+    assert command_line.main(["holds"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "zoe: held for 0 s; carrying, on its way to new",
+        "anna: held for 0 s, longer than it may be; releasing, on its way to new",
+    ]
