@@ -6,6 +6,7 @@ from typing import Any
 
 from bascule.dashboard.links import Links
 from bascule.dashboard.room import Room
+from bascule.ledger import moves
 from bascule.problems import store
 from bascule.views import names, progress, timeline
 from bascule.views.day import Attention, Day, Phase, Scene, compare
@@ -29,6 +30,7 @@ def values(room: Room, reader: Reader, scene: Scene | None) -> dict[str, Any]:
         "links": Links(),
         "whom": lambda each: whom(room, each, reader),
         "needs": needs(day.attention),
+        "holds": room.fresh.get("holds", lambda: moves.holds(room.ledger)),
         "open_questions": room.fresh.get("open", lambda: store.count(room.ledger, "open")),
     }
 

@@ -91,6 +91,11 @@ class Move:
         return other(self.to) if self.turned else self.to
 
     @property
+    def age(self) -> float:
+        """For how many seconds its mail has been held."""
+        return ((self.ended_at or now()) - self.held_at).total_seconds() if self.held_at else 0.0
+
+    @property
     def is_overdue(self) -> bool:
         return self.hold_until is not None and self.hold_until < now()
 

@@ -65,7 +65,7 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
 def _holds(run: Run, asked: argparse.Namespace) -> int:
     for held in move.held(run):
         late = ", longer than it may be" if held.is_overdue else ""
-        print(f"{held.account}: held for {move.age(held):.0f} s{late}; {held.state}, on its way to {held.heading}")
+        print(f"{held.account}: held for {held.age:.0f} s{late}; {held.state}, on its way to {held.heading}")
     return DONE
 
 

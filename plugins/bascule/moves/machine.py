@@ -211,8 +211,7 @@ class Mover:
 
     def _end(self, move: Move, state: State, words: str) -> Move:
         ended = moves.note(self.ledger, move, state, words=words)
-        held = (now() - ended.held_at).total_seconds() if ended.held_at else 0.0
-        after = {"state": str(state), "server": ended.heading, "held": round(held, 1)}
+        after = {"state": str(state), "server": ended.heading, "held": round(ended.age, 1)}
         self._journal(ended, str(state), before=ended.before, after=after, note=words)
         log.info("the move has ended", account=ended.account, **after)
         return ended

@@ -40,7 +40,7 @@ class Sessions:
         A session of a proxy has one on the server behind it: none there is none at all.
         """
         for proxy in self.proxies:
-            proxy.run(["doveadm", "proxy", "kick", *self.names], check=False)  # "nobody" is a failure to it
+            proxy.run(["doveadm", "proxy", "kick", *self.names])
         leaves = other(to)
         deadline = time.monotonic() + KICK_SECONDS
         while found := self.on(leaves):

@@ -3,7 +3,6 @@
 from functools import partial
 
 from bascule.ledger import leases, moves
-from bascule.ledger.base import now
 from bascule.ledger.moves import Move, Server
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import part_of
@@ -78,7 +77,9 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
                 )
                 ended.append(left.account)
         except leases.LeaseHeld as error:
-            log.warning("this move is still worked on", account=left.account, held_for=age(left), reason=str(error))
+            log.warning(
+                "this move is still worked on", account=left.account, held_for=round(left.age, 1), reason=str(error)
+            )
         except MoveFailed as error:
             failed.append(str(error))
     if failed:
@@ -90,11 +91,6 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
 def held(run: Run) -> list[Move]:
     """Whose mail is held now, the oldest first."""
     return moves.holds(run.ledger)
-
-
-def age(move: Move) -> float:
-    """For how many seconds its mail has been held."""
-    return round((now() - move.held_at).total_seconds(), 1) if move.held_at else 0.0
 
 
 def _part(run: Run) -> MovesPart:
@@ -148,7 +144,7 @@ def _tell(run: Run, acts: SiteActs, to: Server) -> str:
 
 def _tell_overdue(run: Run, left: Move) -> None:
     sentence = (
-        f"mail for {left.account} has been held for {age(left):.0f} s, longer than it may be: the move is ended now"
+        f"mail for {left.account} has been held for {left.age:.0f} s, longer than it may be: the move is ended now"
     )
     log.error(sentence, state=str(left.state))
     notify.tell(run, "holds", f"hold {left.id}", sentence, "", notify.address_of(""))

@@ -25,6 +25,7 @@ PER_ACCOUNT = (
     "mailbox.carry_back",
     "repair_filters.review",
     "repair_calendars.review",
+    "account.move",
 )
 WHOLE_MAILBOXES = ("mailbox.sync",)
 NOT_SHOWN = ("begin", "finish")

@@ -23,6 +23,7 @@ WORDS = {
     "drain": _("Drain"),
     "rollback": _("Way back"),
     "migrate": _("The day"),
+    "move": _("Move"),
     "unknown": _("not begun"),
     "copying": _("being copied"),
     "verified": _("verified"),

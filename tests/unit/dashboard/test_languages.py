@@ -9,6 +9,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from bascule import changes
 from bascule.mailbox.folders import uids
+from bascule.moves import machine
 from bascule.problems import record
 from bascule.tasks import forecast, look
 from bascule.views import language, names, timeline
@@ -39,7 +40,17 @@ def test_no_word_lacks_its_french() -> None:
 
 
 def test_every_kind_of_the_journal_has_a_word() -> None:
-    noted = {look.KIND, forecast.KIND, record.REFUSED, "gate", "functional test", "mail", "pop3", "production"}
+    noted = {
+        look.KIND,
+        machine.KIND,
+        forecast.KIND,
+        record.REFUSED,
+        "gate",
+        "functional test",
+        "mail",
+        "pop3",
+        "production",
+    }
     assert ({*changes.KINDS} | noted) - WORDS.keys() == set()
 
 

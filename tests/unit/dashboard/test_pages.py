@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import sqlalchemy as sa
 from bascule.dashboard.app import for_airflow, make_app
 from bascule.dashboard.mailboxes import ROWS_AT_ONCE
 from bascule.dashboard.room import Fresh
-from bascule.ledger import Ledger, LedgerError, filters, journal, phases
+from bascule.ledger import Ledger, LedgerError, filters, journal, moves, phases
+from bascule.ledger.base import now
 from bascule.ledger.mailboxes import set_mailbox
 from bascule.mailbox.folders.uids import OWN_MAIL
 from bascule.problems import store
@@ -92,6 +94,14 @@ def test_a_way_back_is_what_runs_and_then_what_has_run(tmp_path: Path, site: Sit
     (runs, with_now), (is_over, without_now) = told
     assert "Way back runs." in runs and "The day is done." not in runs and with_now
     assert "Way back is finished." in is_over and " runs." not in is_over and not without_now
+
+
+def test_every_hold_of_a_move_is_shown_with_its_age(client: TestClient, ledger: Ledger) -> None:
+    begun = moves.begin(ledger, HOSTILE, "new", {}, "run-1")
+    moves.hold(ledger, begun, at_once=1, until=now() - timedelta(seconds=1))
+
+    shown = Read(client.get("./").text).text
+    assert re.search(r"held for 0(\.\d)?\ss, longer than it may be", shown), shown
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(in_transfer: Ledger, site: Site) -> None:
