@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from bascule.ledger import Ledger, journal, moves
 from bascule.ledger.base import now
-from bascule.ledger.moves import ENDS, ORDER, Move, Server, State, other
+from bascule.ledger.moves import ENDS, ORDER, Move, Server, State
 from bascule.text.logs import get_logger
 from bascule.text.reason import reason
 
@@ -193,7 +193,7 @@ class Mover:
         flipped = move.state.number >= State.FLIPPING.number
         if move.state is State.FLIPPING:
             with contextlib.suppress(Exception):  # what can't be asked is flipped once more, which does no harm
-                flipped = not self.acts.is_at(other(move.heading))
+                flipped = self.acts.is_at(move.heading)
         start = State.FLIPPING if flipped else State.RELEASING
         return moves.note(self.ledger, move, start, turned=True, words=words)
 

@@ -135,6 +135,17 @@ def test_an_act_that_fails_turns_the_move_and_says_why(ledger: Ledger, act: str)
     assert_whole(ledger, acts.site, "new")
 
 
+def test_an_entry_that_can_not_be_flipped_is_not_held_for_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has changed it meanwhile, so that it says neither server."""
+    acts = FakeActs(FakeSite())
+    acts.fail["flip"] = CannotMove("`mailRoutingAddress` has 'zoe@elsewhere.test'")
+    answers = iter([False, False])
+    monkeypatch.setattr(acts, "is_at", lambda server: next(answers))
+    with pytest.raises(MoveFailed, match="elsewhere"):
+        move(ledger, acts)
+    assert_whole_or_as_before(ledger, acts.site, "old", flipped=False)
+
+
 def test_a_mistake_in_bascule_leaves_nobody_held_either(ledger: Ledger) -> None:
     acts = FakeActs(FakeSite())
     acts.fail["quiet"] = ZeroDivisionError("oops")
