@@ -73,7 +73,8 @@ def test_a_login_that_may_not_write_the_directory_fails(lab: Any) -> None:
     environ[name] = environ[name].replace("cn=bascule,", "cn=reader,")
     environ[name] = environ[name].replace(lab.secrets.ldap_bascule, lab.secrets.ldap_reader)
     found = list(directory.writable(lab.access(environ=environ)))
-    assert [finding.subject for finding in found] == ["directory: mailRoutingAddress", "directory: mailQuota"]
+    attributes = ("mailRoutingAddress", "mailQuota", "mailHost", "mailHold", "mailDelayUntil")
+    assert [finding.subject for finding in found] == [f"directory: {attribute}" for attribute in attributes]
     assert all(finding.level == "failure" and "access rules" in finding.sentence for finding in found)
 
 
