@@ -51,6 +51,7 @@ class Mail:
                     f"{self.mx.name} does not hold mail for {address}: `postmap -q` finds no {self.part.hold_value!r} "
                     "in its transport_maps. See docs/moves.md, and whether it asks the same directory"
                 )
+        queue.forget_route(self.mx)  # else the next message of the same sender goes the way of the last one
 
     def is_held_at_mx(self, address: str) -> bool:
         return queue.looked_up(self.mx, "transport_maps", address) == self.part.hold_value

@@ -109,6 +109,7 @@ def test_a_hold_is_seen_under_both_final_addresses(access: FakeAccess, mail: Mai
     assert [line for line in mx.commands if line.startswith("postmap")] == [
         f"postmap -q {address} proxy:ldap:/etc/postfix/hold.cf" for address in (OLD, NEW)
     ]
+    assert mx.commands[-1].startswith("sendmail -f '<>'"), "else Postfix remembers its last route for 30 s"
 
 
 def test_what_has_waited_is_looked_up_anew_by_its_queue_ids_after_the_hold_is_gone(
