@@ -158,8 +158,8 @@ class Found:
     dates: dict[str, datetime] = field(default_factory=dict)
 
     def delays(self, accepted: dict[str, datetime]) -> list[float]:
-        """Seconds from acceptance to delivery, which IMAP tells to the second."""
-        return [max((self.dates[name] - at) / timedelta(seconds=1), 0.0) for name, at in accepted.items()]
+        """Seconds from acceptance to delivery at most: IMAP tells the second in which that was."""
+        return [(self.dates[name] - at) / timedelta(seconds=1) + 1.0 for name, at in accepted.items()]
 
 
 def read(host: str, account: str, password: str, trusted: ssl.SSLContext) -> Found:

@@ -93,7 +93,7 @@ class Move:
     @property
     def age(self) -> float:
         """For how many seconds its mail has been held."""
-        return ((self.ended_at or now()) - self.held_at).total_seconds() if self.held_at else 0.0
+        return (now() - self.held_at).total_seconds() if self.held_at else 0.0
 
     @property
     def is_overdue(self) -> bool:

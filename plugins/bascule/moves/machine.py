@@ -92,7 +92,7 @@ class Mover:
             State.FLIPPING: self._flip,
             State.KICKING: lambda move: acts.kick(move.heading),
             State.CARRYING: self._carry,
-            State.RELEASING: lambda move: acts.release(move.heading),
+            State.RELEASING: self._release,
             State.PROVING: lambda move: acts.prove(move.heading),
         }
         self.delayed_until = 0.0  # logins, in Unix time
@@ -209,9 +209,14 @@ class Mover:
             done |= {"late": round(late, 1)}
         self._journal(move, "carried", after=done)
 
+    def _release(self, move: Move) -> None:
+        self.acts.release(move.heading)
+        log.info("its mail flows", account=move.account, held_for=round(move.age, 1))
+        self._journal(move, "released", after={"held": round(move.age, 1)})
+
     def _end(self, move: Move, state: State, words: str) -> Move:
         ended = moves.note(self.ledger, move, state, words=words)
-        after = {"state": str(state), "server": ended.heading, "held": round(ended.age, 1)}
+        after = {"state": str(state), "server": ended.heading}
         self._journal(ended, str(state), before=ended.before, after=after, note=words)
         log.info("the move has ended", account=ended.account, **after)
         return ended

@@ -46,7 +46,7 @@ def test_an_account_moves_by_all_acts_in_their_order(ledger: Ledger) -> None:
 def test_each_act_of_it_is_in_the_journal_and_none_of_them_is_one_that_a_rollback_undoes(ledger: Ledger) -> None:
     move(ledger, FakeActs(FakeSite()))
     entries = journal.entries(ledger, kind="move")
-    assert [entry.parameters["what"] for entry in entries] == ["intent", "flipped", "carried", "done"]
+    assert [entry.parameters["what"] for entry in entries] == ["intent", "flipped", "carried", "released", "done"]
     assert entries[0].before == {"mailHost": ["old"]}
     assert {entry.event for entry in entries} == {"note"}
 
