@@ -23,6 +23,7 @@ make api_secret_key letters    # signs sessions, and the requests by which the U
 make jwt_secret long           # signs the tokens of people and tasks
 # The first user's password.
 make admin_password letters
+make metrics_token letters     # with which a program, Prometheus for one, reads the metrics
 # How the hosts are reached; `{}` means: only by connections that are typed into the UI.
 [ -s secrets/connections.yaml ] || echo '{}' > secrets/connections.yaml
 

@@ -80,14 +80,14 @@ def test_no_secret_stands_in_a_file_that_the_engine_shows(compose: dict[str, Any
         for name, value in service.get("environment", {}).items()
     ]
     shown += [word for service in compose["services"].values() for word in service.get("command", [])]
-    secret = re.compile(r"PASSWORD|SECRET|FERNET|_KEY|requirepass|://\S*:\S*@")
+    secret = re.compile(r"PASSWORD|SECRET|TOKEN|FERNET|_KEY|requirepass|://\S*:\S*@")
     by_file = re.compile(r"^\w+_(CMD|FILE)=(cat )?/(run/secrets/|opt/bascule/cluster/secret.sh)|\$\(cat /run/secrets/")
     backend = re.compile(r"^AIRFLOW__SECRETS__BACKEND")
 
     assert [
         text for text in shown if secret.search(text) and not by_file.search(text) and not backend.match(text)
     ] == []
-    assert [name for name in variables_of(".env.example") if re.search("PASSWORD|KEY$|SECRET$", name)] == []
+    assert [name for name in variables_of(".env.example") if re.search("PASSWORD|KEY$|SECRET$|TOKEN", name)] == []
 
 
 def test_each_service_has_the_secrets_that_it_needs_and_no_other(compose: dict[str, Any]) -> None:
@@ -101,9 +101,17 @@ def test_each_service_has_the_secrets_that_it_needs_and_no_other(compose: dict[s
         "postgres": {"postgres_password", "ledger_password"},
         "redis": {"redis_password"},
         "init": airflow | {"admin_password"},
-        **dict.fromkeys(("api-server", "scheduler", "dag-processor", "cleaner"), airflow),
+        "api-server": airflow | {"metrics_token"},
+        **dict.fromkeys(("scheduler", "dag-processor", "cleaner"), airflow),
         **dict.fromkeys(("triggerer", "worker"), airflow | {"connections"}),
     }
+
+
+def test_the_token_of_the_metrics_is_read_from_a_file_that_the_api_server_has(compose: dict[str, Any]) -> None:
+    path = compose["services"]["api-server"]["environment"]["BASCULE_METRICS_TOKEN_FILE"]
+
+    assert path == "/run/secrets/metrics_token" and "metrics_token" in compose["services"]["api-server"]["secrets"]
+    assert compose["secrets"]["metrics_token"] == {"file": "./secrets/metrics_token"}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
@@ -12,7 +13,9 @@ from fastapi import Request
 
 from bascule.dashboard.visitor import Visitor
 from bascule.problems.rest import Airflow
+from bascule.text.logs import get_logger
 
+log = get_logger(__name__)
 ASKS = "transfer"  # the phase whose questions are answered here
 _reads_logs = requires_access_dag("GET", DagAccessEntity.TASK_LOGS)
 
@@ -22,7 +25,7 @@ class AirflowDoor:
 
     def __init__(self) -> None:
         self.secret = str(conf.get("api", "secret_key"))
-        self.metrics_token = os.environ.get("BASCULE_METRICS_TOKEN", "")
+        self.metrics_token = metrics_token()
 
     def may_read(self, request: Request, user: GetUserDep) -> None:
         """Raises HTTPException (401, 403)."""
@@ -49,3 +52,18 @@ class AirflowDoor:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         token = token or request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
         return Airflow.of_token(f"{scheme}://{host}:{port}{path}", name, token)
+
+
+def metrics_token() -> str:
+    """BASCULE_METRICS_TOKEN, or what stands in the file that BASCULE_METRICS_TOKEN_FILE names; empty without both.
+
+    A file that can't be read is told in the log: then nobody reads the metrics, and the pages are there all the same.
+    """
+    given, path = os.environ.get("BASCULE_METRICS_TOKEN", ""), os.environ.get("BASCULE_METRICS_TOKEN_FILE", "")
+    if given or not path:
+        return given
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("nobody can read the metrics, for want of their token", file=path, reason=str(error))
+        return ""

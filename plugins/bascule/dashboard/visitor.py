@@ -75,7 +75,7 @@ def check_program(door: Door, request: Request) -> None:
     """Raises HTTPException (401) for whoever does not have the token of the metrics."""
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not door.metrics_token or not hmac.compare_digest(given.encode(), door.metrics_token.encode()):
-        raise HTTPException(401, "the metrics are read with the token of BASCULE_METRICS_TOKEN")
+        raise HTTPException(401, "the metrics are read with a token, which stands in secrets/metrics_token")
 
 
 def _signer(door: Door) -> URLSafeSerializer:

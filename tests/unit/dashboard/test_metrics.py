@@ -107,3 +107,28 @@ def test_what_is_documented_and_drawn_is_told(done: Ledger, site: Site) -> None:
 
     assert {*names.findall("\n".join(table))} == told
     assert {*names.findall((CHECKOUT / "docs" / "grafana.json").read_text())} <= told
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ""),
+        ({"BASCULE_METRICS_TOKEN": "given"}, "given"),
+        ({"BASCULE_METRICS_TOKEN_FILE": "token"}, "in the file"),
+        ({"BASCULE_METRICS_TOKEN_FILE": "token", "BASCULE_METRICS_TOKEN": "given"}, "given"),
+        ({"BASCULE_METRICS_TOKEN_FILE": "missing"}, ""),
+    ],
+)
+def test_the_token_comes_from_a_file_or_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
+) -> None:
+    from bascule.dashboard.airflow import AirflowDoor
+
+    (tmp_path / "token").write_text("in the file\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("BASCULE_METRICS_TOKEN", "BASCULE_METRICS_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, given in variables.items():
+        monkeypatch.setenv(name, given)
+
+    assert AirflowDoor().metrics_token == expected
