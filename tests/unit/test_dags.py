@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
+from airflow.sdk.definitions.retry_policy import RetryAction
 from bascule import changes
 from bascule.changes.base import Effect
-from bascule.operators.base import Tries
+from bascule.operators.base import RETRIES, Tries, TryEnds
 from bascule.operators.params import ROUNDS
+from bascule.operators.waiting import RunPhase
 
 from tests.unit.changes.fakes import FakeAccess
 
@@ -109,6 +111,18 @@ def test_a_question_that_is_asked_again_is_a_task_of_its_own_named_by_the_accoun
 @pytest.mark.parametrize("phase", [*PHASES, "move", "ask_again"])
 def test_every_task_is_tried_as_often_as_bascule_says(phase: str) -> None:
     assert {type(task.retry_policy) for task in dag_of(phase).tasks} == {Tries}
+
+
+def test_a_lost_worker_costs_the_day_no_phase() -> None:
+    """Tried again, it waits for the phase's run, which goes on; a phase that has failed is a person's."""
+    phases = [task for task in dag_of("migrate").tasks if isinstance(task, RunPhase)]
+    assert [(task.task_id, task.retries) for task in phases] == [
+        (phase, RETRIES) for phase in ("freeze", "transfer", "cutover", "drain")
+    ]
+    event = ("trigger", {"run_ids": ["today"], "today": "failed", "dag_id": "freeze"})
+    with pytest.raises(TryEnds) as ended:
+        phases[0].execute_complete({}, event)
+    assert phases[0].retry_policy.evaluate(ended.value, 1, RETRIES).action is RetryAction.FAIL
 
 
 def test_filters_and_calendars_run_beside_the_mailboxes() -> None:

@@ -121,7 +121,8 @@ class RunPhase(TriggerDagRunOperator):
     """Runs one phase's DAG and waits for its end.
 
     The phase's run is named after this run. When this task is cleared, it goes on waiting for that same run, which
-    has meanwhile been mended, instead of starting a second one.
+    has meanwhile been mended, instead of starting a second one. So it does when its worker was lost; a phase that has
+    failed needs a person, and ends it at once.
     """
 
     def __init__(self, *, phase: str, **kwargs: Any) -> None:
@@ -134,7 +135,6 @@ class RunPhase(TriggerDagRunOperator):
             poke_interval=POLL_SECONDS,
             fail_when_dag_is_paused=True,
             openlineage_inject_parent_info=False,
-            retries=0,  # the phase's own tasks are tried again; a failed phase needs a person
             **kwargs,
         )
 
