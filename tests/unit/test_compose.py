@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from ipaddress import ip_network
 from pathlib import Path
@@ -160,6 +161,32 @@ def test_a_setting_with_a_password_is_put_together_from_its_file(
 
     passwords = {path.name: path.read_text() for path in made_secrets.iterdir()}
     assert done.stdout == printed.format(**passwords)  # Airflow takes an end of line for a part of it
+
+
+@pytest.mark.parametrize(
+    ("removed", "said"),
+    [
+        ("", ""),
+        ("domain: univ-exemple.test\n", "domain"),
+        ("the file", "cp include/site.example.yaml site.yaml"),
+    ],
+)
+def test_the_site_file_is_checked_before_there_is_anything_else(tmp_path: Path, removed: str, said: str) -> None:
+    """`make check-site` in a fresh checkout with a narrow umask: no engine, no `.env`, no secrets."""
+    shutil.copytree(CHECKOUT / "cluster", tmp_path / "cluster")
+    for name, place in (("plugins", CHECKOUT / "plugins"), (".venv", sys.prefix)):
+        (tmp_path / name).symlink_to(place)
+    site = tmp_path / "site.yaml"
+    if removed != "the file":
+        text = (CHECKOUT / "include" / "site.example.yaml").read_text(encoding="utf-8")
+        site.write_text(text.replace(removed, "", 1), encoding="utf-8")
+        site.chmod(0o600)
+    script, environment = tmp_path / "cluster" / "check_site.sh", {"PATH": os.environ["PATH"]}
+    done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.returncode == 0) == (not said), done.stderr
+    assert said in done.stdout + done.stderr
+    assert said or site.stat().st_mode & 0o004, "the containers' user reads it"
 
 
 def test_every_mounted_path_is_in_the_checkout_or_made_from_an_example(compose: dict[str, Any]) -> None:
