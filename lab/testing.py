@@ -21,6 +21,7 @@ NAME = "test"
 NAMES = (NAME, "test-2")  # sites that share the integration tests, whose time is waiting
 AIRFLOW_NAME = "test-airflow"  # its own site, so that the day runs while other tests are on the others
 ACCOUNTS = 16  # two beta testers and the problem mailboxes among them
+DAY_ACCOUNTS = 24  # of the day on the cluster with all its faults
 SEED = 7
 WORKERS = 2
 INTEGRATION = CHECKOUT / "tests" / "integration"
@@ -132,8 +133,8 @@ def end_to_end(*chosen: str) -> None:
 
 def cluster(*chosen: str) -> None:
     """docker-compose.yaml and the Dockerfile for real, on the Docker machine of a fresh practice site."""
-    instance = Instance(NAME)
-    bring_up_site(instance, Teller(), accounts=ACCOUNTS, seed=SEED)
+    instance, deep = Instance(NAME), os.environ.get("BASCULE_TEST_DEPTH") == "full"
+    bring_up_site(instance, Teller(), accounts=DAY_ACCOUNTS if deep else ACCOUNTS, seed=SEED)
     run(pytest(*(chosen or (SHORT_CLUSTER,)), "-s", DAY_LONG), test_environment(instance))
 
 

@@ -18,8 +18,10 @@ from lab.demo import free_port
 from lab.hosts import driver
 from lab.paths import Instance
 from lab.shell import run
+from tests.cluster import clock
 
-LASTING = ("postgres", "redis", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "cleaner")
+LASTING = clock.SERVICES
+DEEP = os.environ.get("BASCULE_TEST_DEPTH") == "full"
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     instance, tell = Instance(os.environ["BASCULE_LAB_INSTANCE"]), Teller()
-    rest = bring_up_cluster(instance, tell, port=free_port(8280))
-    machine = Machine(instance)
+    machine, settings = Machine(instance), {}
+    if DEEP:
+        machine.boot(tell)
+        settings = clock.install(machine)
+    rest = bring_up_cluster(instance, tell, port=free_port(8280), **settings)
     yield Cluster(machine, rest, Ledger(machine.ledger_url()), tell)
 
 

@@ -3,11 +3,11 @@
 Of the deep tests (`make test-deep`): it takes the time of a day, and the machine for itself.
 """
 
-import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,14 +17,15 @@ from bascule.ledger import journal
 from lab import demo
 from lab.airflow.answering import Answerer, read_rules
 from lab.airflow.following import PHASES, follow
-from lab.cluster.machine import open_ledger
+from lab.cluster.machine import PLACE, open_ledger
 from lab.measure.summary import print_summary, summarise
 from lab.shell import lab
-from tests.cluster.conftest import Cluster, until
+from tests.cluster import clock
+from tests.cluster.conftest import DEEP, Cluster, until
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("BASCULE_TEST_DEPTH") != "full", reason="BASCULE_TEST_DEPTH=full runs the day with all its faults"
-)
+pytestmark = pytest.mark.skipif(not DEEP, reason="BASCULE_TEST_DEPTH=full runs the day with all its faults")
+LOGS = "/opt/bascule/logs"
+WRITE_LOGS = "scheduler dag-processor triggerer worker"  # services
 
 
 @dataclass
@@ -36,9 +37,12 @@ class Fault:
     task: str
     limit: float  # seconds
     make: Callable[[Cluster, dict[str, Any]], None]
-    made_at: datetime | None = None
+    mend: Callable[[Cluster], None] | None = None  # of a fault that lasts, until the next one is made
+    made_at: float = 0
+    load: str = ""  # of the machine, when it was made
     seconds: float | None = None
     subject: dict[str, Any] = field(default_factory=dict)  # the task that was under way
+    begun: set[tuple[str, ...]] = field(default_factory=set)  # what had begun before
 
 
 def kill(service: str) -> Callable[[Cluster, dict[str, Any]], None]:
@@ -68,14 +72,39 @@ def reboot(cluster: Cluster, _: dict[str, Any]) -> None:
     until(again, 200, "the machine has rebooted")  # it gives the workers 90 s for the tasks that they have begun
 
 
+def fill_the_logs(cluster: Cluster, _: dict[str, Any]) -> None:
+    """A small disk over that of the logs, full, where the services see it; this machine's own is left alone."""
+    small = f"mount -t tmpfs -o size=16k,nr_inodes=12,mode=777 full {LOGS}"  # files can be made for a while
+    in_what_writes_logs(cluster, f"{small} && {{ cat /dev/zero > {LOGS}/filled 2> /dev/null || true; }}")
+
+
+def free_the_logs(cluster: Cluster) -> None:
+    """Where it is still there: a container that has begun again meanwhile has its volume back."""
+    in_what_writes_logs(
+        cluster, f"! grep -q ' {LOGS} tmpfs ' /proc/mounts || mount -o remount,size=64m,nr_inodes=100k {LOGS}"
+    )
+
+
+def in_what_writes_logs(cluster: Cluster, line: str) -> None:
+    each = f"for c in $(docker compose ps --quiet {WRITE_LOGS}); do {{}}; done"
+    enter = "nsenter --mount --target $(docker inspect --format '{{.State.Pid}}' $c) sh -c " + shlex.quote(line)
+    cluster.machine.shell(f"cd {PLACE} && {each.format(enter)}")
+
+
+def set_the_clock_back(cluster: Cluster, _: dict[str, Any]) -> None:
+    clock.set_back(cluster.machine, 60)
+
+
 FAULTS = (
     Fault("scheduler killed", "freeze", "", 60, kill("scheduler")),
     Fault("API server killed", "freeze", "", 60, kill("api-server")),
+    Fault("disk of the logs full", "freeze", "", 60, fill_the_logs, free_the_logs),
     Fault("worker killed", "transfer", "mailbox.sync", 90, kill_its_worker),
     Fault("PostgreSQL killed", "transfer", "mailbox.sync", 60, kill("postgres")),
     Fault("Redis killed", "transfer", "mailbox.sync", 60, kill("redis")),
     Fault("triggerer killed", "transfer", "", 60, kill("triggerer")),
     Fault("machine rebooted", "cutover", "", 180, reboot),
+    Fault("clock set back by a minute", "cutover", "", 60, set_the_clock_back),
 )
 
 
@@ -89,9 +118,12 @@ class Faults:
     done: list[Fault] = field(default_factory=list)
 
     def look(self) -> None:
-        if self.done and self.done[-1].seconds is None:
-            self._look_whether_it_goes_on(self.done[-1])
+        last = self.done[-1] if self.done else None
+        if last and last.seconds is None:
+            self._look_whether_it_goes_on(last)
         elif self.left and (task := self._at_work(self.left[0])):
+            if last and last.mend:
+                last.mend(self.cluster)
             self._make(self.left.pop(0), task)
 
     def _at_work(self, fault: Fault) -> dict[str, Any] | None:
@@ -101,8 +133,10 @@ class Faults:
         return next((t for t in tasks if t["state"] == "running" and fault.task in t["task_id"]), None)
 
     def _make(self, fault: Fault, task: dict[str, Any]) -> None:
-        self.cluster.tell(f"fault: {fault.name}, while {fault.phase}.{task['task_id']} is at work")
-        fault.made_at, fault.subject = datetime.now(UTC), task
+        fault.load = Path("/proc/loadavg").read_text().split()[0]
+        self.cluster.tell(f"fault: {fault.name}, while {fault.phase}.{task['task_id']} is at work (load {fault.load})")
+        fault.begun = {turn(dag, found) for dag, found in self._tasks()}
+        fault.made_at, fault.subject = time.monotonic(), task
         self.done.append(fault)
         fault.make(self.cluster, task)
         until(self._answers, 300, "the API answers again")
@@ -115,21 +149,38 @@ class Faults:
             return False
 
     def _look_whether_it_goes_on(self, fault: Fault) -> None:
-        """It does when a task has begun since, and the one that was under way has ended or begun again."""
-        assert fault.made_at
-        since, cut_off = fault.made_at.isoformat(), fault.subject
-        runs = [(dag, self.run) for dag in PHASES if self.cluster.rest.run_state(dag, self.run)]
-        tasks = [(dag, task) for dag, run in runs for task in self.cluster.rest.tasks(dag, run)]
-        begun = any((task["start_date"] or "") > since for _, task in tasks)
+        """It does when a task has begun since, and the one that was under way has ended or begun again.
+
+        Under a fault that lasts, one that has begun since must have come to its good end.
+        """
+        tasks, cut_off = self._tasks(), fault.subject
+        new = [task for dag, task in tasks if task["start_date"] and turn(dag, task) not in fault.begun]
+        begun = any(not fault.mend or task["state"] == "success" for task in new)
         ended = any(
             dag == fault.phase
             and (task["task_id"], task["map_index"]) == (cut_off["task_id"], cut_off["map_index"])
-            and (task["state"] not in ("running", "queued", "scheduled", "up_for_retry") or task["start_date"] > since)
+            and (task["state"] not in AT_WORK or task in new)
             for dag, task in tasks
         )
+        seconds = time.monotonic() - fault.made_at
         if begun and ended:
-            fault.seconds = (datetime.now(UTC) - fault.made_at).total_seconds()
-            self.cluster.tell(f"after {fault.seconds:.0f} s the day goes on")
+            fault.seconds = seconds
+            self.cluster.tell(f"after {seconds:.0f} s the day goes on")
+        elif fault.mend and seconds > fault.limit:
+            fault.mend(self.cluster)
+
+    def _tasks(self) -> list[tuple[str, dict[str, Any]]]:
+        """All tasks of the day, with their phase."""
+        dags = [dag for dag in PHASES if self.cluster.rest.run_state(dag, self.run)]
+        return [(dag, task) for dag in dags for task in self.cluster.rest.tasks(dag, self.run)]
+
+
+AT_WORK = ("running", "queued", "scheduled", "up_for_retry")
+
+
+def turn(dag: str, task: dict[str, Any]) -> tuple[str, ...]:
+    """A task in one of its turns: by no clock, since the cluster's is set back."""
+    return (dag, task["task_id"], str(task["map_index"]), str(task["start_date"]))
 
 
 @dataclass
@@ -164,9 +215,10 @@ def day(cluster: Cluster) -> Iterator[Day]:
         lab(instance, "inject", "stop")
     summary = summarise(instance, cluster.rest, runs, answerer.given, seconds=time.monotonic() - began)
     print_summary(summary)
-    print("\n| fault | while | seconds | limit |\n|---|---|---|---|")
+    print("\n| fault | while | seconds | limit | load |\n|---|---|---|---|---|")
     for fault in faults.done:
-        print(f"| {fault.name} | `{fault.phase}.{fault.subject['task_id']}` | {fault.seconds} | {fault.limit:.0f} |")
+        place = f"{fault.phase}.{fault.subject['task_id']}"
+        print(f"| {fault.name} | `{place}` | {fault.seconds} | {fault.limit:.0f} | {fault.load} |")
     yield Day([*faults.done, *faults.left], summary)
 
 
@@ -187,3 +239,14 @@ def test_the_day_went_on_soon_after(day: Day, number: int) -> None:
 
     assert fault.seconds is not None, f"{fault.name}: not made, or the day ended before it went on"
     assert fault.seconds <= fault.limit
+
+
+def test_what_a_full_disk_refused_of_the_logs_stands_in_that_of_the_containers(day: Day, cluster: Cluster) -> None:
+    assert any(fault.mend and fault.seconds for fault in day.faults)
+    assert f"{LOGS}/" in cluster.machine.compose('logs --no-color worker | grep "can\'t be written (No space left"')
+
+
+@pytest.mark.usefixtures("day")
+@pytest.mark.parametrize("service", clock.SERVICES)
+def test_the_clock_was_set_back_for_every_service(cluster: Cluster, service: str) -> None:
+    assert clock.seconds_behind(cluster.machine, service) == pytest.approx(60, abs=2)

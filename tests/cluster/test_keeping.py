@@ -4,23 +4,21 @@ Of the deep tests (`make test-deep`).
 """
 
 import json
-import os
 import shlex
 import time
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from bascule.ledger import journal
 
 from lab.cluster import checkout
 from lab.cluster.machine import ADDRESS, PLACE, PORT, open_ledger
 from lab.facts import DOMAIN
 from lab.hosts.tls import Authority
-from tests.cluster.conftest import Cluster, until
+from tests.cluster.conftest import DEEP, Cluster, until
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("BASCULE_TEST_DEPTH") != "full", reason="BASCULE_TEST_DEPTH=full runs what takes many minutes"
-)
+pytestmark = pytest.mark.skipif(not DEEP, reason="BASCULE_TEST_DEPTH=full runs what takes many minutes")
 ORIGIN = journal.Origin("prepare", "test", "test", "test")
 SECOND = "/srv/second"  # the checkout of a machine that has nothing but a worker
 IDLE_SECONDS = 60
@@ -130,6 +128,22 @@ def test_connections_come_from_a_vault_by_two_variables(cluster: Cluster) -> Non
     said = cluster.machine.shell(f"cd {PLACE}; docker compose exec -T {given} worker python -", input=VAULT.encode())
 
     assert said.splitlines()[-1] == "from the vault"
+
+
+def test_connections_that_are_typed_into_the_ui_are_as_good_as_those_of_the_file(cluster: Cluster) -> None:
+    """All of them, and none in the file any more."""
+    machine = cluster.machine
+    file = machine.secret("connections.yaml")
+    for name, connection in yaml.safe_load(file).items():
+        cluster.rest.call("POST", "connections", json={"connection_id": name, **connection})
+    machine.shell(f"echo '{{}}' > {PLACE}/secrets/connections.yaml")
+    try:
+        run = cluster.rest.trigger("prepare", {"accounts": "accueil", "dry_run": True})
+        until(lambda: cluster.rest.run_state("prepare", run) in ("success", "failed"), 600, "`prepare` has ended")
+    finally:
+        machine.shell(f"cat > {PLACE}/secrets/connections.yaml", input=file.encode())
+
+    assert cluster.rest.run_state("prepare", run) == "success"
 
 
 @pytest.fixture
