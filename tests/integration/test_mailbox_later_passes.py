@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy
-from bascule.ledger import LedgerError
+from bascule.ledger import LedgerAway
 from bascule.mailbox import sync
 
 from tests.imap_places import Box, Places
@@ -245,7 +245,7 @@ def test_a_full_disk_of_the_ledger_is_told_spelled_and_nothing_is_lost_or_double
             connection.exec_driver_sql("INSERT INTO folder_flags VALUES (1, zeroblob(1000000))")
 
     sqlalchemy.event.listen(box.ledger.engine, "before_cursor_execute", full)
-    with pytest.raises(LedgerError, match=r"the ledger .* can't be written: database or disk is full"):
+    with pytest.raises(LedgerAway, match=r"the ledger .* can't be written: database or disk is full"):
         box.sync()
     sqlalchemy.event.remove(box.ledger.engine, "before_cursor_execute", full)
     box.ledger.engine.dispose()

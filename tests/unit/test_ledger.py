@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from bascule.calendars import sync_account
 from bascule.hosts.login import Endpoint, Login
-from bascule.ledger import Ledger, LedgerError, journal, leases, phases, rates
+from bascule.ledger import Ledger, LedgerAway, LedgerError, journal, leases, phases, rates
 from bascule.ledger.base import now
 from bascule.mailbox import MailboxJob, Server, sync_mailbox
 from bascule.mailbox.carry_back import carry_back
@@ -187,6 +187,20 @@ def test_a_lease_is_kept_though_the_ledger_was_away(ledger: Ledger, monkeypatch:
             time.sleep(0.05)
         else:
             pytest.fail("the lease is renewed no more")
+
+
+@pytest.mark.parametrize("act", ["opened", "read", "written"])
+def test_a_database_that_is_away_is_told_as_what_may_pass(ledger: Ledger, act: str) -> None:
+    """A port at which nobody listens stands in for a PostgreSQL that starts again."""
+    nobody = "postgresql+psycopg2://bascule:secret@127.0.0.1:1/bascule"
+    with pytest.raises(LedgerAway, match=rf"can't be {act}: .*refused") as away:
+        if act == "opened":
+            Ledger(nobody)
+        ledger.url, ledger.engine = nobody, sa.create_engine(nobody)
+        ledger._writer = ledger.engine
+        with ledger.reading() if act == "read" else ledger.session() as session:
+            session.execute(sa.text("SELECT 1"))
+    assert "secret" not in str(away.value)
 
 
 def test_who_holds_a_lease_may_hold_it_once_more_and_keeps_it_to_the_end(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from bascule import site
 from bascule.changes.base import ChangeFailed
 from bascule.hosts.connections import AccessError
+from bascule.ledger import LedgerAway, LedgerError
 from bascule.ledger.leases import LeaseHeld
 from bascule.operators import base, hitl
 from bascule.operators.base import TryEnds, task_run
@@ -75,6 +76,8 @@ def context() -> Any:
         (ChangeFailed("it does not stop"), RetryAction.FAIL),
         (AccessError("mx can't be reached"), RetryAction.DEFAULT),
         (LeaseHeld("held by another task"), RetryAction.DEFAULT),
+        (LedgerAway("the ledger can't be written: its database starts"), RetryAction.DEFAULT),
+        (LedgerError("the ledger is a newer Bascule's"), RetryAction.FAIL),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -18,10 +18,11 @@ from bascule.ledger import (
     schema,
     task_log,
 )
-from bascule.ledger.base import Ledger, LedgerError
+from bascule.ledger.base import Ledger, LedgerAway, LedgerError
 
 __all__ = [
     "Ledger",
+    "LedgerAway",
     "LedgerError",
     "calendars",
     "carried",

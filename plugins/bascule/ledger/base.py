@@ -24,6 +24,10 @@ class LedgerError(Exception):
     """Raised when the ledger can't be opened, or when what stands in it forbids the act."""
 
 
+class LedgerAway(LedgerError):
+    """Raised when the ledger's database can't be reached, or takes nothing at this moment: it may pass by itself."""
+
+
 class Base(DeclarativeBase):
     """All tables of the ledger."""
 
@@ -50,7 +54,8 @@ class Ledger:
             raise LedgerError(f"the ledger {sa.make_url(url).render_as_string()} can't be used: {error}") from None
         except sa.exc.SQLAlchemyError as error:
             words = reason(getattr(error, "orig", None) or error)
-            raise LedgerError(f"the ledger {sa.make_url(url).render_as_string()} can't be opened: {words}") from error
+            kind = LedgerAway if isinstance(error, sa.exc.OperationalError) else LedgerError
+            raise kind(f"the ledger {sa.make_url(url).render_as_string()} can't be opened: {words}") from error
 
     @classmethod
     def from_environment(cls) -> "Ledger":
@@ -65,13 +70,13 @@ class Ledger:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
-        """A read-write transaction: committed at the end, rolled back on an exception. Raises LedgerError."""
+        """A read-write transaction: committed at the end, rolled back on an exception. Raises LedgerAway."""
         with self._spelled("written"), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads; never waits for a writer on SQLite. Raises LedgerError."""
+        """A transaction that only reads; never waits for a writer on SQLite. Raises LedgerAway."""
         with self._spelled("read"), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
@@ -83,7 +88,7 @@ class Ledger:
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.DatabaseError) as error:
             if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError):
                 raise
-            raise LedgerError(
+            raise LedgerAway(
                 f"the ledger {sa.make_url(self.url).render_as_string()} can't be {act}: {error.orig}. Nothing that was "
                 "written before is lost; when the cause is mended, run it again"
             ) from error

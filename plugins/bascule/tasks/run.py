@@ -11,7 +11,7 @@ from bascule.changes.base import ChangeFailed
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError, Connection, Connections, EnvironmentConnections
 from bascule.hosts.ssh import connect_ssh
-from bascule.ledger import Ledger, LedgerError, phases, task_log
+from bascule.ledger import Ledger, LedgerAway, LedgerError, phases, task_log
 from bascule.ledger.journal import Origin
 from bascule.ledger.leases import LEASE_SECONDS, LeaseHeld, of_this_process, this_process
 from bascule.ledger.task_log import TaskState, Try
@@ -132,7 +132,7 @@ def in_sentences() -> Iterator[None]:
     """Raises TryAgain or NeedsPerson, with one sentence, for every error that the rooms foresee."""
     try:
         yield
-    except (AccessError, LeaseHeld) as error:
+    except (AccessError, LeaseHeld, LedgerAway) as error:
         raise TryAgain(str(error)) from None
     except (SiteError, LedgerError, ChangeFailed) as error:
         raise NeedsPerson(str(error)) from None
