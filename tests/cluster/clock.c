@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 
 static const volatile char *offset_text;
 static int (*real_sem_timedwait)(sem_t *, const struct timespec *);
+static int (*real_cond_timedwait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -21,6 +23,7 @@ __attribute__((constructor)) static void begin(void)
     offset_text = mmap(NULL, 4, PROT_READ, MAP_SHARED, file, 0);
     close(file);
     real_sem_timedwait = dlsym(RTLD_NEXT, "sem_timedwait");
+    real_cond_timedwait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
 }
 
 static long offset(void)
@@ -56,9 +59,21 @@ time_t time(time_t *where)
     return now.tv_sec;
 }
 
-/* Its deadline is one of the wall clock, which the kernel compares with the machine's. */
+/* The kernel compares a deadline of the wall clock with the machine's. One of the clock that can't be set counts from the
+   machine's start: it is no date after 2001. */
+static struct timespec machines(const struct timespec *until)
+{
+    return (struct timespec){until->tv_sec > 1000000000 ? until->tv_sec - offset() : until->tv_sec, until->tv_nsec};
+}
+
 int sem_timedwait(sem_t *semaphore, const struct timespec *until)
 {
-    struct timespec machines = {until->tv_sec - offset(), until->tv_nsec};
-    return real_sem_timedwait(semaphore, &machines);
+    struct timespec then = machines(until);
+    return real_sem_timedwait(semaphore, &then);
+}
+
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
+{
+    struct timespec then = machines(until);
+    return real_cond_timedwait(condition, mutex, &then);
 }

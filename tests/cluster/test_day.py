@@ -30,11 +30,11 @@ WRITE_LOGS = "scheduler dag-processor triggerer worker"  # services
 
 @dataclass
 class Fault:
-    """What is done to the cluster once `phase` is at its task `task`, and how long the day may stand still for it."""
+    """What is done to the cluster while a task is at work, and how long the day may stand still for it."""
 
     name: str
-    phase: str
-    task: str
+    phase: str  # from which on it is made
+    task: str  # what the task's name has in it, in this phase
     limit: float  # seconds
     make: Callable[[Cluster, dict[str, Any]], None]
     mend: Callable[[Cluster], None] | None = None  # of a fault that lasts, until the next one is made
@@ -101,7 +101,7 @@ FAULTS = (
     Fault("disk of the logs full", "freeze", "", 60, fill_the_logs, free_the_logs),
     Fault("worker killed", "transfer", "mailbox.sync", 90, kill_its_worker),
     Fault("PostgreSQL killed", "transfer", "mailbox.sync", 60, kill("postgres")),
-    Fault("Redis killed", "transfer", "mailbox.sync", 60, kill("redis")),
+    Fault("Redis killed", "transfer", "", 60, kill("redis")),
     Fault("triggerer killed", "transfer", "", 60, kill("triggerer")),
     Fault("machine rebooted", "cutover", "", 180, reboot),
     Fault("clock set back by a minute", "cutover", "", 60, set_the_clock_back),
@@ -127,10 +127,14 @@ class Faults:
             self._make(self.left.pop(0), task)
 
     def _at_work(self, fault: Fault) -> dict[str, Any] | None:
-        if self.cluster.rest.run_state(fault.phase, self.run) != "running":
-            return None
-        tasks = self.cluster.rest.tasks(fault.phase, self.run)
-        return next((t for t in tasks if t["state"] == "running" and fault.task in t["task_id"]), None)
+        """The task at whose work the fault is made; when its phase went by without one, any of a later phase."""
+        for dag in PHASES[PHASES.index(fault.phase) :]:
+            if self.cluster.rest.run_state(dag, self.run) == "running":
+                for task in self.cluster.rest.tasks(dag, self.run):
+                    if task["state"] == "running" and (dag != fault.phase or fault.task in task["task_id"]):
+                        fault.phase = dag
+                        return task
+        return None
 
     def _make(self, fault: Fault, task: dict[str, Any]) -> None:
         fault.load = Path("/proc/loadavg").read_text().split()[0]
@@ -218,7 +222,7 @@ def day(cluster: Cluster) -> Iterator[Day]:
     print("\n| fault | while | seconds | limit | load |\n|---|---|---|---|---|")
     for fault in faults.done:
         place = f"{fault.phase}.{fault.subject['task_id']}"
-        print(f"| {fault.name} | `{place}` | {fault.seconds} | {fault.limit:.0f} | {fault.load} |")
+        print(f"| {fault.name} | `{place}` | {fault.seconds or float('nan'):.0f} | {fault.limit:.0f} | {fault.load} |")
     yield Day([*faults.done, *faults.left], summary)
 
 

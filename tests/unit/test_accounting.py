@@ -41,6 +41,18 @@ def test_a_message_is_followed_through_a_requeue_to_its_delivery() -> None:
     assert found.counts() == {"accepted": 1, "delivered": 1, "waiting": 0, "held": 0, "given_up": 0, "unaccounted": 0}
 
 
+def test_a_message_that_was_requeued_while_it_was_delivered_is_delivered() -> None:
+    """As a day had it. Postfix says nothing more of either id; nobody got it when nobody had it before."""
+    sent = SENT.replace("4Xyz2", "4Abc1")
+    raced = "warning: qmgr_active_done_3_generic: remove 4Abc1 from active: No such file or directory"
+    dropped = "warning: maildrop/4Abc1: error writing 4Xyz2: no recipients specified"
+
+    assert account(ACCEPTED, NAMED, QUEUED, sent, raced, AGAIN, NAMED_AGAIN, dropped).counts() == {
+        "accepted": 1, "delivered": 1, "waiting": 0, "held": 0, "given_up": 0, "unaccounted": 0,
+    }  # fmt: skip
+    assert account(ACCEPTED, NAMED, QUEUED, AGAIN, NAMED_AGAIN, dropped).unaccounted == ["<one@outside.test>"]
+
+
 def test_a_message_in_the_queue_waits() -> None:
     assert account(ACCEPTED, NAMED, QUEUED, DEFERRED, waiting={"4Abc1"}).counts()["waiting"] == 1
 

@@ -18,6 +18,8 @@ ACCEPTED = re.compile(rf"^{QUEUE_ID}: client=")
 REQUEUED_FROM = re.compile(rf"^{QUEUE_ID}: uid=\d+ from=<[^>]*> orig_id=(?P<from>[0-9A-Za-z]+)$")
 QUEUED = re.compile(rf"^{QUEUE_ID}: from=<[^>]*>, size=\d+, nrcpt=\d+ \(queue active\)$")
 REMOVED = re.compile(rf"^{QUEUE_ID}: removed$")
+# Requeued while it was delivered: what comes in anew has no recipient left, and the pickup service drops it.
+DONE_BEFORE = re.compile(rf"^warning: maildrop/[0-9A-Za-z]+: error writing {QUEUE_ID}: no recipients specified$")
 
 
 @dataclass
@@ -83,7 +85,7 @@ def follow(lines: Iterable[str]) -> dict[str, Message]:
         elif (found := queue.RECIPIENT.match(line)) and found["id"] in messages:
             messages[found["id"]].sent += found["status"] == "sent"
             messages[found["id"]].given_up += found["status"] in queue.UNSENT
-        elif (found := REMOVED.match(line)) and found["id"] in messages:
+        elif (found := REMOVED.match(line) or DONE_BEFORE.match(line)) and found["id"] in messages:
             # The id may be given to another message from now on.
             message = messages.pop(found["id"])
             message.ended = True
