@@ -78,12 +78,15 @@ def refusals_by_problem(ledger: Ledger, choices: Sequence[Choice]) -> list[tuple
         if account in kept and choice.option is not Option.KEEP_ON_OLD:
             reasons.append((choice.problem.id, _kept_and_more(choice)))
             continue
-        if account not in taken:
+        gives_name = choice.option is Option.APPLY and rules.is_folder_name(choice.problem)
+        if (
+            gives_name and account not in taken
+        ):  # only a name can be taken: who decides about thousands pays for no other
             taken[account] = names_taken(ledger, account, without=asked)
-        names = taken[account]
+        names = taken[account] if gives_name else []
         if reason := forms.refusal(choice.problem, choice.option, choice.given, names):
             reasons.append((choice.problem.id, reason))
-        elif choice.option is Option.APPLY and rules.is_folder_name(choice.problem):
+        elif gives_name:
             names.append(str(choice.chosen.name))
     return reasons
 

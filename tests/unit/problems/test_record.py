@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 from bascule.ledger import Ledger, journal
 from bascule.ledger.base import now
 from bascule.problems import evidence, record, standing, store
@@ -49,6 +50,18 @@ def test_a_name_that_another_decision_gave_is_taken(ledger: Ledger, report: Repo
     record.record(ledger, [Choice(report("~a"), Option.APPLY, {"name": "same"})], AUTHOR)
     with pytest.raises(AnswerRefused, match="has this name already"):
         record.record(ledger, [Choice(report("~b"), Option.APPLY, {"name": "Same"})], AUTHOR)
+
+
+def test_only_who_gives_a_name_pays_for_those_that_are_taken(ledger: Ledger, report: Report) -> None:
+    """Thousands of messages of one cause are decided about in one form."""
+    asked: list[str] = []
+    sa.event.listen(ledger.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    found = [
+        report("m/1", account, kind="message-refused", proposal={"action": "repair"}) for account in ("anna", "bert")
+    ]
+    asked.clear()
+    assert record.refusals(ledger, [Choice(each, Option.APPLY) for each in found]) == []
+    assert asked == []
 
 
 def test_names_of_other_accounts_are_free(ledger: Ledger, report: Report) -> None:
