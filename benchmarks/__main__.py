@@ -28,6 +28,11 @@ def memory() -> None:
     run([sys.executable, "-m", "benchmarks.memory"])
 
 
+def growth() -> None:
+    """Many folders, and many messages in one, in three sizes each."""
+    run([sys.executable, "-m", "benchmarks.growth"])
+
+
 def filters() -> None:
     """A thousand Sieve filters, on a practice site of its own."""
     run([sys.executable, "-m", "benchmarks.filters"])
@@ -56,6 +61,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "mailbox": mailbox,
     "uids": uids,
     "memory": memory,
+    "growth": growth,
     "filters": filters,
     "calendars": calendars,
     "day": day,

@@ -12,7 +12,7 @@ from bascule.mailbox.verify.folder import FIELDS as SAME_BUT_FOR_FIELDS
 
 from tests.imap4d_server import FIELDS
 from tests.imap_places import Box, Places
-from tests.imap_relay import relayed
+from tests.imap_relay import Faults, relay, relayed
 from tests.mailbox_cases import CASES, Case
 from tests.mailbox_states import parse
 
@@ -122,5 +122,23 @@ def test_a_file_that_is_written_anew_between_list_and_copy_gives_no_message_the_
     assert next(opened) > 3
     assert box.read_new() == parse("INBOX: b/S c/F d e; Sent: f")
     box.old_port = 0
+    box.settled()
+    assert not box.problems()
+
+
+@pytest.mark.parametrize("cut", [9, 15])
+def test_a_copy_that_was_cut_off_goes_on_with_messages_that_the_server_has_written_into_since(
+    box: Box, cut: int
+) -> None:
+    faults = Faults()
+    box.fill("INBOX: a b/S c d/F; Sent: e f", "INBOX: b z")
+    with relay(box.old.port, faults) as box.old_port, relay(box.new.port, faults) as box.new_port:
+        faults.arm(cut)
+        box.sync()
+        assert faults.count > cut
+        opened_by_its_owner(box)
+        box.sync()
+    box.old_port = box.new_port = 0
+    assert box.read_new() == parse("INBOX: a b/S c d/F z; Sent: e f")
     box.settled()
     assert not box.problems()

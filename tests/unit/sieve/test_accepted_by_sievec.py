@@ -171,7 +171,7 @@ PARTS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=4000 if FULL else 60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=800 if FULL else 60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.sampled_from(PARTS), max_size=7).map("".join), min_size=1, max_size=12))
 def test_of_regular_expressions_those_are_called_wrong_that_the_compiler_refuses(
     pigeonhole: Pigeonhole, expressions: list[str]
