@@ -412,20 +412,25 @@ class FolderSync:
         select_as_listed(self._sides(sessions)[0], plan.all)
         status, verification = verify_after_copy(self.context, folder, sessions, self.dropped)
         if folder.keeps_uids and (folder.touched or not folder.row.finished):
-            self._verify_uids(plan.changes, sessions)
+            status = self._verify_uids(plan.changes, sessions) or status
         folder.row.bytes += plan.bulk.octets()
         folder.finish(plan.changes.old.status, status or plan.changes.new.status, verification)
 
-    def _verify_uids(self, changes: Changes, sessions: Sessions) -> None:
-        """By the lists of both servers, whatever the copy believes: what is no more so ends here."""
+    def _verify_uids(self, changes: Changes, sessions: Sessions) -> FolderStatus | None:
+        """By the lists of both servers, whatever the copy believes: what is no more so ends here.
+
+        What new says then of its folder, which has another UIDVALIDITY; None: nothing ends.
+        """
         aside, memory = self.folder.aside, self.folder.memory
         differing = differing_uids(
             *self._sides(sessions), self.folder.map, changes.old.status.uidnext,
             lambda uid: uid in aside or memory.gone(uid),
         )  # fmt: skip
-        if differing:
-            log.error("UIDs are not as on old", folder=self.folder.name, differences="; ".join(differing))
-            KeptUids(self.context, self.folder, sessions).end(changes, NOT_THE_SAME)
+        if not differing:
+            return None
+        log.error("UIDs are not as on old", folder=self.folder.name, differences="; ".join(differing))
+        KeptUids(self.context, self.folder, sessions).end(changes, NOT_THE_SAME)
+        return changes.new.status
 
     def _let_new_forget(self, sessions: Sessions, messages: Sequence[Listed]) -> None:
         """Some servers show a date that they can't keep as they were told it, but once."""
