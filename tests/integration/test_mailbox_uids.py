@@ -332,6 +332,7 @@ def pair(request: pytest.FixtureRequest, old: Dovecot) -> Iterator[Pair]:
         yield Pair(old, new, old_port, new_port, faults, keeps_uids=True)
 
 
+@pytest.mark.one_pass(because="its commands are counted and cut; the pass that follows is its own")
 @pytest.mark.parametrize("killed", [False, True], ids=["connection lost", "task killed"])
 @pytest.mark.parametrize("passes", ["first pass", "later pass", "they end"])
 def test_interrupted_after_every_command(
