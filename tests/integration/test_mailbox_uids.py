@@ -99,7 +99,8 @@ def test_messages_that_did_not_come_in_the_order_of_their_dates(
     assert shown(new, user) == shown(old, user)
 
 
-@pytest.mark.skipif(not FULL, reason="minutes: make test-deep")
+@pytest.mark.skipif(not FULL, reason="an hour: make test-deep")
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize(("messages", "gap"), [(20_000, 1), (50_000, 2)], ids=["20,000 messages", "50,000 gaps"])
 def test_a_large_folder(old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, messages: int, gap: int) -> None:
     dice = random.Random(7)
