@@ -49,7 +49,9 @@ class _Front(socketserver.StreamRequestHandler):
                 self.connection.sendall(self.tag + b" OK LOGIN Ok.\r\n")
                 while data := self.connection.recv(65536):
                     os.write(process.stdin.fileno(), data)
-            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)  # for its goodbye
+            process.kill()  # imap4d may go on without anybody to talk to, and heed nothing softer
 
     def _log_in(self) -> str:
         self.connection.sendall(self.first_words)

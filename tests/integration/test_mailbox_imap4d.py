@@ -94,6 +94,7 @@ def test_what_was_removed_on_new_comes_back_with_the_next_uidvalidity(box: Box) 
     box.settled()
 
 
+@pytest.mark.one_pass(because="a message goes during the first one, and may be the second one's work")
 @pytest.mark.parametrize("pairs", [1, 2])
 def test_a_file_that_is_written_anew_between_list_and_copy_gives_no_message_the_flags_of_another(
     box: Box, pairs: int, monkeypatch: pytest.MonkeyPatch
@@ -119,9 +120,10 @@ def test_a_file_that_is_written_anew_between_list_and_copy_gives_no_message_the_
 
     with relayed(box.old.port, commands=write_anew) as box.old_port:
         box.sync()
-    assert next(opened) > 3
-    assert box.read_new() == parse("INBOX: b/S c/F d e; Sent: f")
+    assert next(opened) > 2, "it was written anew"
     box.old_port = 0
+    box.sync()
+    assert box.read_new() == parse("INBOX: b/S c/F d e; Sent: f")
     box.settled()
     assert not box.problems()
 
