@@ -52,6 +52,14 @@ def kill(service: str) -> Callable[[Cluster, dict[str, Any]], None]:
     return make
 
 
+def keep_away(service: str, seconds: int) -> Callable[[Cluster, dict[str, Any]], None]:
+    def make(cluster: Cluster, _: dict[str, Any]) -> None:
+        stop, start = f"docker compose stop --timeout 0 {service}", f"docker compose start {service}"
+        cluster.machine.shell(f"cd {PLACE} && {stop} && sleep {seconds} && {start}")
+
+    return make
+
+
 def kill_its_worker(cluster: Cluster, task: dict[str, Any]) -> None:
     cluster.kill(task["hostname"])
 
@@ -99,6 +107,10 @@ FAULTS = (
     Fault("scheduler killed", "freeze", "", 60, kill("scheduler")),
     Fault("API server killed", "freeze", "", 60, kill("api-server")),
     Fault("disk of the logs full", "freeze", "", 60, fill_the_logs, free_the_logs),
+    *(
+        Fault(f"API server away for {seconds} s", "transfer", "", seconds + 60, keep_away("api-server", seconds))
+        for seconds in (20, 60, 180)
+    ),
     Fault("worker killed", "transfer", "mailbox.sync", 90, kill_its_worker),
     Fault("PostgreSQL killed", "transfer", "mailbox.sync", 60, kill("postgres")),
     Fault("Redis killed", "transfer", "", 60, kill("redis")),
