@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from bascule.ledger import mailboxes
+from bascule.sieve import mailbox_folders
+from bascule.site.parts import FoldersPart
+from bascule.text.name_map import Namespace
 
 from tests.imap_places import Box, Places
 from tests.imap_relay import Rewrite, one_after_another, relayed, replaced
@@ -163,6 +167,18 @@ def test_folders_that_show_others_messages_are_asked_about_and_not_copied(box: B
 # -- I10: below folders that get another name
 
 
+def filed_where_it_is_moved(box: Box, name: str) -> None:
+    """A folder that comes later gets the name that filters got for it before (`name`: with slashes)."""
+    separators = [Namespace(place.prefix.encode(), place.separator.encode()) for place in (box.old, box.new)]
+    folders = mailbox_folders.folder_map(box.ledger, box.user, *separators, FoldersPart(rename=box.options.rename))
+    on_old = box.old.prefix + name.replace("/", box.old.separator)
+    by_filters = folders.new_name(on_old)
+    with box.on_old() as account:
+        account.client.create(account.wire_name(name))
+    assert box.sync().problems == 0
+    assert by_filters == mailboxes.folder_map(box.ledger, box.user)[on_old]
+
+
 def test_what_lies_below_goes_along_with_the_special_use(box: Box) -> None:
     box.fill("Gesendete Elemente: a; Gesendete Elemente/Kunden: b; Gesendete Elemente/Kunden/K: c", "Sent:")
     with box.on_old() as account:
@@ -176,6 +192,7 @@ def test_what_lies_below_goes_along_with_the_special_use(box: Box) -> None:
         with box.on_new() as account:
             assert b"Sent/Kunden" in (account.client.lsub()[1][0] or b"")
         box.settled()
+        filed_where_it_is_moved(box, "Gesendete Elemente/Neu")
 
 
 @pytest.mark.parametrize("state", ["Corbeille: a; Corbeille/2019: b", "Corbeille/2019: b"])
@@ -186,6 +203,7 @@ def test_what_lies_below_goes_along_with_the_site_files_name(places: Places, box
     assert box.sync().problems == 0
     assert box.read_new() == parse(state.replace("Corbeille", "Trash"))
     box.settled()
+    filed_where_it_is_moved(box, "Corbeille/2020")
 
 
 # -- I11: INBOX in other letters, and with prefixes

@@ -26,7 +26,7 @@ class FolderMap:
 
     `names` holds every folder that was moved (old name -> new name), with the renames that were decided. Names that
     are not in it (a filter may file into a folder that never existed) go by the rule that would move such a folder.
-    `renamed`: those of them that folders below go along with; None: all that have not the name of the rule.
+    What lies below a folder that has not the name of the rule goes along with it, as the mover has it.
     `modified_utf7`: whether the old server reads that in filters (RFC 3501 section 5.1.3); None: unknown.
     `shared`: prefixes of folders that are other people's or everybody's, which are not carried. `asked`: old folders
     about whose names a person is asked already.
@@ -37,7 +37,6 @@ class FolderMap:
     new_separator: str = "/"
     old_prefix: str = ""  # with its separator, such as "INBOX."
     new_prefix: str = ""
-    renamed: Collection[str] | None = None
     replace: Mapping[str, str] = field(default_factory=dict)  # as in the site file, for proposals
     modified_utf7: bool | None = None
     shared: tuple[str, ...] = ()
@@ -168,8 +167,6 @@ class FolderMap:
 
     @functools.cached_property
     def _renamed(self) -> frozenset[str]:
-        if self.renamed is not None:
-            return frozenset(self.renamed) & self.names.keys()
         usual = ((old, self._rule.to_new(mutf7.encode(old))) for old in self.names)
         return frozenset(old for old, rule in usual if rule != mutf7.encode(self.names[old]))
 

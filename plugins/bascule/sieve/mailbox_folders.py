@@ -17,7 +17,6 @@ def folder_map(ledger: Ledger, account: str, old: Namespace, new: Namespace, sit
         new_separator=new.separator.decode(),
         old_prefix=mutf7.display(old.prefix),
         new_prefix=mutf7.display(new.prefix),
-        renamed=frozenset(decided),
         replace=site.replace,
         shared=tuple(map(mutf7.display, old.foreign)),
         asked=frozenset(problem.subject for problem in filter(rules.is_folder_name, open_problems)),

@@ -90,9 +90,10 @@ def test_a_hidden_prefix_of_the_old_server_is_asked_about() -> None:
     assert filing("INBOX.Other", hidden)[0] == "INBOX/Other"
 
 
-def test_only_what_was_renamed_by_decision_takes_the_folders_below_along() -> None:
-    some = FolderMap(NAMES, ".", "/", "INBOX.", "", renamed={"INBOX.Work"})
-    assert [some.new_name(f"INBOX.{name}.x") for name in ("Work", "Réunions")] == ["Projects/x", "Réunions/x"]
+def test_whatever_is_called_otherwise_than_by_the_rule_takes_the_folders_below_along() -> None:
+    assert [FOLDERS.new_name(f"INBOX.{name}.x") for name in ("Work", "Réunions", "Autre")] == [
+        "Projects/x", "Meetings/x", "Autre/x",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
