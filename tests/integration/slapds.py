@@ -23,7 +23,12 @@ attributetype ( 1.3.6.1.4.1.99999.2.1 NAME 'mailWay' SYNTAX 1.3.6.1.4.1.1466.115
 attributetype ( 1.3.6.1.4.1.99999.2.2 NAME 'login' SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
 attributetype ( 1.3.6.1.4.1.99999.1.1 NAME 'mailQuota' EQUALITY integerMatch
   SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
-ditcontentrule ( 2.16.840.1.113730.3.2.2 NAME 'person2' AUX inetLocalMailRecipient MAY ( mailWay $ login $ mailQuota ) )
+attributetype ( 1.3.6.1.4.1.99999.1.2 NAME 'mailDelayUntil' EQUALITY integerMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.99999.1.3 NAME 'mailHold' EQUALITY caseIgnoreIA5Match
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 SINGLE-VALUE )
+ditcontentrule ( 2.16.840.1.113730.3.2.2 NAME 'person2' AUX inetLocalMailRecipient
+  MAY ( mailWay $ login $ mailQuota $ mailDelayUntil $ mailHold ) )
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload back_ldap
