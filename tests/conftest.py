@@ -38,6 +38,13 @@ def every_reported_problem_is_one_of_problems_yaml(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(store, "report", checked)
 
 
+@pytest.fixture(autouse=True)
+def no_command_line_silences_the_log_of_the_tests_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bascule.text.logs import Logger
+
+    monkeypatch.setattr(Logger, "least", Logger.least)
+
+
 @pytest.fixture
 def ledger_url(tmp_path: Path) -> str:
     from tests.ledgers import empty_ledger

@@ -73,7 +73,7 @@ def made(octets: bytes, *, accepted: bool, procmail: bool = False) -> Plan:
     assert not plan.fault, plan.reason
     found = problem(plan, "ann")
     if found is None:
-        assert plan.keeping is not None
+        assert plan.faithful is not None
     else:
         assert found.explanation and "Traceback" not in found.explanation
     assert page(plan, octets)["before"] is not None
@@ -122,7 +122,7 @@ def test_any_procmailrc_is_sieve_with_what_is_left_out_by_its_line(octets: bytes
     assert all(1 <= each.line <= lines and each.message and "\n" not in each.message for each in left)
     assert_nothing_is_thrown_away_behind_what_is_left_out(script, left)
     plan = made(octets, accepted=True, procmail=True)
-    assert plan.keeping is None, "nobody has compared both forms"
+    assert plan.faithful is None, "nobody has compared both forms"
 
 
 def assert_nothing_is_thrown_away_behind_what_is_left_out(script: str, left: list[Left]) -> None:
