@@ -30,7 +30,7 @@ FREEZE_IN_ORDER = [  # those of one line run beside each other
     {"verify_imap_on_old_is_isolated", "deliver_mail_queued_on_old"},
     {"finish"},
 ]
-BESIDE_IT = {"isolate_imap_on_new", "start_imap_on_new_for_the_copy"}
+BESIDE_IT = {"forecast", "isolate_imap_on_new", "start_imap_on_new_for_the_copy"}
 
 
 def count(day: Day, *words: str) -> dict[str, Any]:

@@ -337,6 +337,9 @@ SyncState *
 """
 
 
+CONNECTIONS = 3  # of a mail program to a server that says goodbye: it comes back, as every program does
+
+
 def mail_program(request):
     """Let mbsync connect, with the cache that it has from before in the user's home.
 
@@ -355,7 +358,11 @@ def mail_program(request):
         names = {"mail": mail, "secret": secret}
         line = f"CertificateFile {authority}" if request.get("authority") else ""
         (home / "rc").write_text(MBSYNC.format(**{**request, **names, "authority": line}), encoding="utf-8")
-        done = subprocess.run(["mbsync", "-q", "-c", str(home / "rc"), "-a"], capture_output=True, check=False)
+        for connection in range(CONNECTIONS):
+            time.sleep(connection)
+            done = subprocess.run(["mbsync", "-q", "-c", str(home / "rc"), "-a"], capture_output=True, check=False)
+            if b"BYE" not in done.stderr:
+                break
     finally:
         secret.unlink()
     after = cached(mail)
