@@ -1,5 +1,7 @@
 """No night: accounts move one by one while everybody works, or back; what broke off is ended."""
 
+from datetime import timedelta
+
 from airflow.sdk import dag, task_group
 from bascule.operators.params import move_settings
 from bascule.operators.tasks import (
@@ -9,6 +11,7 @@ from bascule.operators.tasks import (
     ListAccountsToMove,
     MoveAccount,
     PreflightOfMoves,
+    WaitUntilMovesMayBegin,
 )
 
 
@@ -16,6 +19,13 @@ from bascule.operators.tasks import (
 def move():
     begin = BeginPhase(task_id="begin")
     undo_overdue_holds = EndBrokenMoves(task_id="undo_overdue_holds", overdue_only=True)
+    time = WaitUntilMovesMayBegin(
+        task_id="wait_for_the_time",
+        to="{{ params.to }}",
+        mode="reschedule",
+        poke_interval=30,
+        timeout=timedelta(days=60),
+    )
     preflight = PreflightOfMoves(task_id="preflight")
     accounts = ListAccountsToMove(task_id="list_accounts_to_move", to="{{ params.to }}")
 
@@ -29,7 +39,7 @@ def move():
     leave_nobody_held = EndBrokenMoves(task_id="leave_nobody_held", trigger_rule="all_done")
     finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
 
-    begin >> undo_overdue_holds >> preflight >> accounts
+    begin >> undo_overdue_holds >> time >> preflight >> accounts
     moved >> leave_nobody_held
     [moved, leave_nobody_held] >> finish
 

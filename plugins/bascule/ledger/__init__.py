@@ -17,6 +17,7 @@ from bascule.ledger import (
     rates,
     schema,
     task_log,
+    waves,
 )
 from bascule.ledger.base import Ledger, LedgerAway, LedgerError
 
@@ -39,4 +40,5 @@ __all__ = [
     "rates",
     "schema",
     "task_log",
+    "waves",
 ]

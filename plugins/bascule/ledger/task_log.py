@@ -22,6 +22,7 @@ TaskState = Literal[
     "done",
     "again",  # it failed and is tried again
     "failed",
+    "skipped",  # left for a later run
 ]
 
 
@@ -55,10 +56,10 @@ class Try:
 
 def note(ledger: Ledger, this: Try, state: TaskState, sentence: str = "") -> None:
     """Write down how far this try is."""
-    unremarkable = this.of_many and state in ("running", "done")
+    unremarkable = this.of_many and state in ("running", "done", "skipped")
     if unremarkable and not _has_rows(ledger, this.origin):
         return
-    ended = now() if state in ("done", "again", "failed") else None
+    ended = now() if state in ("done", "again", "failed", "skipped") else None
     values = {"state": state, "sentence": storable(sentence)[:4000], "ended_at": ended}
     with ledger.session() as session:
         known = session.execute(sa.update(TaskRow).where(*_is(this)).values(**values))
@@ -68,12 +69,24 @@ def note(ledger: Ledger, this: Try, state: TaskState, sentence: str = "") -> Non
             session.add(TaskRow(**known_by, about=about, began_at=now(), **values))
 
 
-def count(ledger: Ledger, origin: Origin, name: str, state: TaskState) -> int:
-    """How many tries of a task, or of a mapped one's many, are in this state in the run of this origin."""
-    of_run = (TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.state == state)
+def count(ledger: Ledger, origin: Origin, name: str, state: TaskState, since: datetime | None = None) -> int:
+    """How many tries of a task, or of a mapped one's many, are in this state in the run of this origin.
+
+    `since`: only those that have ended later.
+    """
+    of_run = [TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.state == state]
+    if since is not None:
+        of_run.append(TaskRow.ended_at > since)
     of_task = sa.or_(TaskRow.task == name, TaskRow.task.startswith(f"{name}[", autoescape=True))
     with ledger.reading() as session:
         return session.scalar(sa.select(sa.func.count()).where(*of_run, of_task)) or 0
+
+
+def began(ledger: Ledger, origin: Origin, name: str) -> datetime | None:
+    """When the last try of this task of the run began."""
+    of_task = (TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.task == name)
+    with ledger.reading() as session:
+        return session.scalar(sa.select(sa.func.max(TaskRow.began_at)).where(*of_task))
 
 
 def lengths(ledger: Ledger, phase: str, task: str) -> list[float]:

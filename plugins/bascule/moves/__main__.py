@@ -1,4 +1,4 @@
-"""`python -m bascule.moves move|holds|end|preflight`: single accounts, by the site file, without Airflow.
+"""`python -m bascule.moves move|plan|stop|holds|end|preflight`: moves and their plan by the site file, without Airflow.
 
 Exit status 0: done; 1: failed, or not moved; 2: wrong usage.
 """
@@ -6,12 +6,17 @@ Exit status 0: done; 1: failed, or not moved; 2: wrong usage.
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
 
 from bascule import site
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, LedgerError
-from bascule.tasks import checks, move
-from bascule.tasks.run import NeedsPerson, Run, TryAgain, at_command_line
+from bascule.ledger.base import now
+from bascule.moves import plan_table
+from bascule.moves.plan_table import PlanRefused
+from bascule.tasks import checks, move, waves
+from bascule.tasks.run import LeftForLater, NeedsPerson, Run, TryAgain, at_command_line
 from bascule.text.harmless import harmless
 from bascule.text.logs import INFO, NOTHING, to_standard_error
 
@@ -26,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         loaded, ledger = site.from_environment(), Ledger.from_environment()
         with at_command_line(loaded, ledger, f"moves {asked.command}", dry_run=asked.dry_run) as run:
             return int(asked.act(run, asked))
-    except (NeedsPerson, TryAgain, AccessError, LedgerError, site.SiteError) as error:
+    except PlanRefused as refused:
+        print("nothing was changed:", *map(harmless, refused.reasons), sep="\n  ", file=sys.stderr)
+        return FAILED
+    except (NeedsPerson, TryAgain, LeftForLater, AccessError, LedgerError, site.SiteError, OSError) as error:
         print(harmless(f"bascule.moves: {error}"), file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -43,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     moving.add_argument("accounts", nargs="+", metavar="ACCOUNT")
     moving.add_argument("--to", choices=["new", "old"], default="new")
     moving.set_defaults(act=_move)
+    _add_plan(commands.add_parser("plan", help="who moves when"))
+    stopping = commands.add_parser("stop", help="stop the runs that go on, after the accounts that are under way")
+    stopping.add_argument("--resume", action="store_true", help="let them go on: then clear what was skipped")
+    stopping.set_defaults(act=_stop)
     commands.add_parser("holds", help="whose mail is held now, and for how long").set_defaults(act=_holds)
     ending = commands.add_parser("end", help="undo moves that broke off, or finish them after their last pass")
     ending.add_argument("--overdue", action="store_true", help="only those that have been held longer than they may be")
@@ -51,9 +63,73 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_plan(plan: argparse.ArgumentParser) -> None:
+    acts = plan.add_subparsers(dest="act_on_plan", required=True)
+    acts.add_parser("show", help="the waves, who is in them, and who waits for a person").set_defaults(act=_show)
+    proposing = acts.add_parser("propose", help="plan everybody: who shares folders or calendars moves together")
+    proposing.add_argument("--per-wave", type=_at_least_one, default=waves.PER_WAVE, metavar="N")
+    proposing.add_argument(
+        "--largest", type=_at_least_one, default=0, metavar="N", help="a larger group is not planned"
+    )
+    proposing.add_argument("--from", type=date.fromisoformat, dest="first", required=True, metavar="DATE")
+    proposing.add_argument("--anew", action="store_true", help="instead of the plan that is there")
+    proposing.set_defaults(act=_propose)
+    writing = acts.add_parser("write", help="write it as CSV for a spreadsheet")
+    writing.add_argument("file", type=Path)
+    writing.set_defaults(act=_write)
+    taking = acts.add_parser("take", help="take the edited file as the whole plan, or nothing of it")
+    taking.add_argument("file", type=Path)
+    taking.set_defaults(act=_take)
+
+
+def _at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be 1 at least")
+    return number
+
+
+def _show(run: Run, asked: argparse.Namespace) -> int:
+    print(plan_table.as_text(waves.planned(run), run.site.timezone))
+    return DONE
+
+
+def _propose(run: Run, asked: argparse.Namespace) -> int:
+    change = waves.propose(
+        run, per_wave=asked.per_wave, largest=asked.largest, first=asked.first, anew=asked.anew
+    )  # fmt: skip
+    print(plan_table.as_text(waves.planned(run), run.site.timezone))
+    return _told(change)
+
+
+def _write(run: Run, asked: argparse.Namespace) -> int:
+    asked.file.write_bytes(waves.write(run))
+    print(f"written to {asked.file}: `plan take` makes it the plan, with what you change in `wave` and `start`")
+    return DONE
+
+
+def _take(run: Run, asked: argparse.Namespace) -> int:
+    return _told(waves.take(run, asked.file.read_bytes()))
+
+
+def _told(change: waves.Change) -> int:
+    for note in change.notes:
+        print(harmless(note), file=sys.stderr)
+    print(
+        f"{change.planned} account(s) planned, {change.waiting} wait for a person; {change.changed} changed, "
+        f"{change.gone} taken out"
+    )
+    return DONE
+
+
+def _stop(run: Run, asked: argparse.Namespace) -> int:
+    waves.signal(run, "go on" if asked.resume else "stop")
+    return DONE
+
+
 def _move(run: Run, asked: argparse.Namespace) -> int:
-    status = DONE
+    status, began = DONE, now()
     for account in asked.accounts:
+        waves.check_not_stopped(run, began)
         try:
             print(f"{account}: {move.move(run, account, asked.to, 0)}", flush=True)
         except (NeedsPerson, TryAgain, AccessError, LedgerError) as error:

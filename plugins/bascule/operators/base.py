@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowSkipException
 
 from bascule import tasks
 from bascule.operators.connections import AirflowConnections
@@ -90,6 +91,9 @@ def task_run(context: "Context", phase: str | None = None) -> Iterator["Run"]:
             yield run
     except tasks.run.TryAgain as error:
         raise TryEnds(str(error), may_pass=True) from None
+    except tasks.run.LeftForLater as error:
+        log.warning(str(error))
+        raise AirflowSkipException(str(error)) from None
     except tasks.run.NeedsPerson as error:
         raise TryEnds(str(error)) from None
 

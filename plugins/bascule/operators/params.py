@@ -47,7 +47,8 @@ def move_settings() -> dict[str, Any]:
             type="string",
             minLength=1,
             title="Accounts",
-            description="Names with commas between them, an LDAP filter in parentheses, such as (ou=optics), or `all`.",
+            description="`wave:` and the name of a wave of the plan, names with commas between them, an LDAP filter in "
+            "parentheses, such as (ou=optics), or `all`.",
         ),
         "to": Param("new", type="string", enum=["new", "old"], title="To", description="`new`, or back to `old`."),
         "at_once": Param(
@@ -99,7 +100,9 @@ question, named after the task that waits for it (`transfer.mailbox.sync`). Answ
 MOVE_DOC = """
 **No night.** Moves the accounts one by one to the new server while everybody works, or back (`to`): passes until one is
 small, then for some seconds its mail waits at the MX and its logins at the proxy. A move that fails is undone; one that
-broke off is ended by the last task, or by the next run. `docs/moves.md` says what it needs.
+broke off is ended by the last task, or by the next run. A wave waits for its start. When the moves are stopped (page
+*Moves*), when the hours are over or some have failed, the rest is skipped: run it again, and it goes on with those.
+`docs/moves.md` says what it needs.
 """
 MIGRATE_DOC = """
 **The day.** Runs freeze, transfer, cutover and drain, and waits for each. When a task of a phase fails: mend it, clear

@@ -99,6 +99,21 @@ class PreflightOfMoves(BasculeOperator):
         return tasks.checks.preflight_moves(run)
 
 
+class WaitUntilMovesMayBegin(BaseSensorOperator):
+    """Waits for the start of the wave and for the working hours; skipped when the moves were stopped meanwhile."""
+
+    template_fields = ("to",)
+    ui_color = LOOKS
+
+    def __init__(self, *, to: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.to = to
+
+    def poke(self, context: "Context") -> bool:
+        with task_run(context) as run:
+            return tasks.waves.is_time(run, tasks.move.server(self.to))
+
+
 class ListAccountsToMove(BasculeOperator):
     """The accounts that were asked for, by name."""
 
@@ -114,7 +129,7 @@ class ListAccountsToMove(BasculeOperator):
 
 
 class MoveAccount(OfOneAccount):
-    """Moves one account to `to`. Returns `moved`, `was there` or `would move`."""
+    """Moves one account to `to`, or is skipped. Returns `moved`, `was there` or `would move`."""
 
     template_fields: Sequence[str] = ("account", "to", "at_once")
     ui_color = CHANGES
@@ -124,7 +139,9 @@ class MoveAccount(OfOneAccount):
         self.to, self.at_once = to, at_once
 
     def act(self, run: "Run") -> Any:
-        return tasks.move.move(run, self.account, tasks.move.server(self.to), int(self.at_once))
+        to = tasks.move.server(self.to)
+        tasks.waves.wait_for_turn(run, self.account, to)
+        return tasks.move.move(run, self.account, to, int(self.at_once))
 
 
 class EndBrokenMoves(BasculeOperator):

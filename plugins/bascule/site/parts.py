@@ -1,5 +1,6 @@
 """The site file's sections as pydantic models. Every key is explained in include/site.example.yaml."""
 
+from datetime import time
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from bascule.site.values import (
     AbsolutePath,
     Attribute,
+    Clock,
     ConnectionId,
     HostName,
     IpInterface,
@@ -21,6 +23,7 @@ from bascule.site.values import (
     Template,
     Unit,
     Url,
+    Weekday,
     known_zone,
     like,
 )
@@ -297,6 +300,20 @@ class RoutePart(Part):
     new: Template
 
 
+class HoursPart(Part):
+    """When accounts may begin to move, on the clocks of the site's time zone."""
+
+    begin: Clock = time(9)
+    end: Clock = time(17)
+    days: list[Weekday] = Field(default=["monday", "tuesday", "wednesday", "thursday", "friday"], min_length=1)
+
+    @model_validator(mode="after")
+    def _begins_before_its_end(self) -> "HoursPart":
+        if self.begin >= self.end:
+            raise ValueError("`begin` must be earlier than `end`, on the same day")
+        return self
+
+
 class MovesPart(Part):
     """Accounts that move one by one, behind IMAP proxies that ask the directory. Times in seconds."""
 
@@ -313,6 +330,10 @@ class MovesPart(Part):
     small_pass: float = Field(default=3.0, gt=0)
     most_passes: int = Field(default=5, ge=1)
     at_once: int = Field(default=8, ge=1)
+    hours: HoursPart | None = None  # None: accounts may go to new at any time
+    per_hour: int = Field(default=0, ge=0)  # accounts that may begin to; 0: as many as can
+    most_failures: int = Field(default=3, ge=1)  # of one run, after which the rest is left for later
+    largest_group: int = Field(default=30, ge=1)  # accounts that share something, before a person is asked
 
     @model_validator(mode="after")
     def _attributes_differ(self) -> "MovesPart":

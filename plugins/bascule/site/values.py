@@ -2,10 +2,11 @@
 
 import ipaddress
 import re
+from datetime import time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 
 def known_zone(name: str) -> str:
@@ -49,6 +50,11 @@ def _absolute(path: str) -> str:
     return path
 
 
+def _of_the_clock(value: object) -> object:
+    """YAML takes 17:30 without quotation marks for a number of minutes."""
+    return f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and 0 <= value < 24 * 60 else value
+
+
 Template = Annotated[str, AfterValidator(_template)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -71,4 +77,6 @@ MailAddress = Annotated[
 ]
 Languages = Annotated[list[Literal["en", "fr"]], Field(min_length=1), AfterValidator(_each_once)]
 Security = Literal["tls", "starttls", "plain"]
+Clock = Annotated[time, BeforeValidator(_of_the_clock)]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Side = Literal["old", "new"]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         review,
         rollback,
         run,
+        waves,
     )
 
 

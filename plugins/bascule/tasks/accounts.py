@@ -1,17 +1,42 @@
 """The accounts that a run works on."""
 
+from datetime import datetime
+
 from bascule.hosts import directory
-from bascule.ledger import mailboxes, moves, phases
+from bascule.ledger import mailboxes, moves, phases, waves
 from bascule.problems import store
-from bascule.tasks.run import Run
+from bascule.tasks.run import NeedsPerson, Run
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
 
 
+WAVE = "wave:"  # before its name, where accounts are asked for
+
+
 def names(run: Run) -> list[str]:
-    """The accounts that were asked for, by name. Raises DirectoryError."""
-    return [account.name for account in directory.accounts(run.access, directory.parse_selection(run.selection))]
+    """The accounts that were asked for, by name. Raises DirectoryError, and NeedsPerson for an unknown wave."""
+    wave = _wave(run)
+    selection = directory.parse_selection(run.selection) if wave is None else [each.account for each in wave]
+    return [account.name for account in directory.accounts(run.access, selection)]
+
+
+def start_of_wave(run: Run) -> datetime | None:
+    """When the wave starts that was asked for (UTC); None where no wave was. Raises NeedsPerson."""
+    wave = _wave(run)
+    return wave[0].starts_at if wave else None
+
+
+def _wave(run: Run) -> list[waves.Planned] | None:
+    text = run.selection.strip()
+    if not text.startswith(WAVE):
+        return None
+    name = text.removeprefix(WAVE).strip()
+    found = waves.plan(run.ledger, name) if name else []
+    if not found:
+        there = sorted({each.wave for each in waves.plan(run.ledger) if each.wave})
+        raise NeedsPerson(f"the plan has no wave {name!r}; it has {', '.join(there) or 'none at all'}")
+    return found
 
 
 def list_accounts(run: Run) -> list[str]:

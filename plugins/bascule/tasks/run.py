@@ -35,6 +35,10 @@ class TryAgain(Exception):
     """Raised when what stopped a task may pass by itself."""
 
 
+class LeftForLater(Exception):
+    """Raised when a task leaves its work to a later run; the text says why. Nothing was begun."""
+
+
 @dataclass
 class Outcome:
     """How far a try of a task is when its work comes back without an error."""
@@ -118,6 +122,9 @@ def noted(run: Run, this: Try, *, last_try: bool) -> Iterator[None]:
         state, sentence = run.outcome.state, run.outcome.sentence
     except TryAgain as error:
         sentence = str(error)
+        raise
+    except LeftForLater as error:
+        state, sentence = "skipped", str(error)
         raise
     except (NeedsPerson, SystemExit) as error:
         state, sentence = "failed", str(error)

@@ -280,7 +280,7 @@ def _end(rows: Sequence[TaskRow]) -> datetime | None:
 
 
 def _worst(states: Sequence[str]) -> str:
-    order = ("failed", "asking", "again", "waiting", "running", "done")
+    order = ("failed", "asking", "again", "waiting", "running", "done", "skipped")
     return next((state for state in order if state in states), "to come")
 
 

@@ -15,6 +15,7 @@ WORDS = {
     "done": _("done"),
     "again": _("tried again"),
     "failed": _("failed"),
+    "skipped": _("left for later"),
     "prepare": _("Prepare"),
     "problems": _("Problems"),
     "freeze": _("Freeze"),

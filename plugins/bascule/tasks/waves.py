@@ -1,0 +1,208 @@
+"""Waves: the plan of who moves when is proposed, taken from a table and shown; a run of moves keeps to its pace."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from bascule.hosts import directory
+from bascule.ledger import Ledger, journal, moves, task_log, waves
+from bascule.ledger.base import now
+from bascule.ledger.moves import Server
+from bascule.ledger.waves import Planned
+from bascule.moves import groups, hours, plan_table
+from bascule.moves.entry import Entry, part_of
+from bascule.moves.machine import KIND
+from bascule.moves.ties import ties
+from bascule.problems import store
+from bascule.site import HoursPart
+from bascule.tasks import accounts
+from bascule.tasks.run import LeftForLater, NeedsPerson, Run
+from bascule.text.logs import get_logger
+
+log = get_logger(__name__)
+
+PER_WAVE = 20
+NAMED = 5  # accounts in a sentence
+LOOK_EVERY = 5.0  # seconds, while a move waits for its turn
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of the plan: accounts with a wave, without one, changed, taken out; and what people should know."""
+
+    planned: int
+    waiting: int
+    changed: int
+    gone: int
+    notes: Sequence[str] = field(default_factory=list)
+
+
+def propose(run: Run, *, per_wave: int, largest: int, first: date, anew: bool) -> Change:
+    """Plan everybody who has not moved: one wave on each working day. Raises NeedsPerson when there is a plan."""
+    part = part_of(run.access)
+    if waves.plan(run.ledger) and not anew:
+        raise NeedsPerson("there is a plan already: change it by `plan write` and `plan take`, or make it `--anew`")
+    kept, gone = store.kept_on_old(run.ledger), moves.moved(run.ledger)
+    staying = [account for account in accounts.names(run) if account not in kept and account not in gone]
+    shared = ties(run.ledger, staying)
+    made = groups.propose(staying, shared, per_wave=per_wave, largest=largest or part.largest_group)
+    starts = hours.openings(part.hours or HoursPart(), run.site.timezone, first)
+    planned = [
+        Planned(account, str(number), start)
+        for (number, wave), start in zip(enumerate(made.waves, 1), starts, strict=False)
+        for account in wave
+    ]
+    waiting, notes = list[Planned](), _what_is_not_known(run)
+    for group in made.too_large:
+        note = _why_not_planned(group, groups.partners_of(group, shared), largest or part.largest_group)
+        waiting += [Planned(account, note=note) for account in group]
+        notes.append(f"not planned: {', '.join(group)}. {note}")
+    return _replace(run, [*planned, *waiting], notes)
+
+
+def take(run: Run, data: bytes) -> Change:
+    """The table becomes the plan, whole. Raises PlanRefused; nothing is changed then."""
+    known = {account.name for account in directory.accounts(run.access)}
+    planned = plan_table.read(data, run.site.timezone, known)
+    wave_of = {each.account: each.wave for each in planned}
+    apart = [
+        f"{one} (wave {wave_of[one] or '-'}) and {other} (wave {wave_of[other] or '-'}) share folders or calendars, "
+        "and do not move together"
+        for one, other in sorted(ties(run.ledger, wave_of))
+        if wave_of[one] != wave_of[other]
+    ]
+    return _replace(run, planned, apart)
+
+
+def planned(run: Run) -> list[Planned]:
+    """The plan, by start."""
+    return waves.plan(run.ledger)
+
+
+def write(run: Run) -> bytes:
+    """The plan as a table for a spreadsheet."""
+    plan = waves.plan(run.ledger)
+    names = [each.account for each in plan]
+    return plan_table.as_csv(plan, groups.partners_of(names, ties(run.ledger, names)), run.site.timezone)
+
+
+def signal(run: Run, word: waves.Word) -> None:
+    """Stop the runs that go on after the accounts that are under way, or let them go on."""
+    if run.dry_run:
+        log.info("dry run: the runs would be told", word=word)
+        return
+    tell_runs(run.ledger, word, run.origin)
+
+
+def tell_runs(ledger: Ledger, word: waves.Word, origin: journal.Origin) -> None:
+    """The same for whoever has no site in hand."""
+    waves.say(ledger, word, origin.asked_by)
+    journal.append(ledger, journal.Entry("note", KIND, "moves", origin, {"what": word}))
+    log.warning(f"moves: {word}", asked_by=origin.asked_by)
+
+
+def is_time(run: Run, to: Server) -> bool:
+    """Whether the run's wave has come, and the working hours are there; the way back waits for neither.
+
+    Raises LeftForLater when it was stopped.
+    """
+    _check_not_stopped(run)
+    if to == "old":
+        return True
+    at = now()
+    part, start = part_of(run.access), accounts.start_of_wave(run)
+    begins = hours.opening(part.hours, run.site.timezone, max(at, start or at))
+    if begins <= at or run.dry_run:
+        return True
+    run.outcome.becomes("waiting", f"it begins at {plan_table.shown(begins, run.site.timezone)}")
+    log.info("waiting for the time to move", begins=plan_table.shown(begins, run.site.timezone))
+    return False
+
+
+def wait_for_turn(run: Run, account: str, to: Server) -> None:
+    """Wait until this account may begin. Raises LeftForLater when it is not moved in this run; nothing was begun then.
+
+    Who is there already, or whose move broke off, does not wait. Hours and pace are those of the way to new.
+    """
+    if run.dry_run or moves.under_way(run.ledger, account) or Entry(run.access, account).is_at(to):
+        return
+    part, told = part_of(run.access), False
+    while True:
+        _check_not_stopped(run)
+        if to == "old":
+            return
+        _check_failures(run, part.most_failures)
+        if hours.opening(part.hours, run.site.timezone, now()) > now():
+            raise LeftForLater(
+                f"{account} was not moved: the hours (`moves.hours` in the site file) are over. Run `move` again"
+            )
+        if waves.take_start(run.ledger, account, run.origin.run, part.per_hour):
+            return
+        if not told:
+            log.info("this hour's moves have begun: waiting", account=account, per_hour=part.per_hour)
+            told = True
+        time.sleep(LOOK_EVERY)
+
+
+def check_not_stopped(run: Run, since: datetime) -> None:
+    """For whoever moves accounts without Airflow. Raises LeftForLater."""
+    said = waves.stopped(run.ledger, since)
+    if said:
+        raise LeftForLater(
+            f"not moved: {said.by} stopped the moves at {plan_table.shown(said.at, run.site.timezone)}. Run `move` "
+            "again, or let the run go on (`python -m bascule.moves stop --resume`) and clear its tasks"
+        )
+
+
+def _check_not_stopped(run: Run) -> None:
+    if not run.dry_run:
+        check_not_stopped(run, task_log.began(run.ledger, run.origin, "begin") or now())
+
+
+def _check_failures(run: Run, most: int) -> None:
+    """Failures before the run's first task was cleared, or before it was let go on, count no more."""
+    last, began = waves.last_signal(run.ledger, "go on"), task_log.began(run.ledger, run.origin, "begin")
+    since = max((at for at in (last and last.at, began) if at), default=None)
+    count = task_log.count(run.ledger, run.origin, "account.move", "failed", since=since)
+    if count >= most:
+        raise LeftForLater(
+            f"not moved: {count} accounts of this run have failed (`moves.most_failures` in the site file is {most}). "
+            "Look at those first; then run `move` again: it goes on with the rest"
+        )
+
+
+def _replace(run: Run, planned: Sequence[Planned], notes: Sequence[str]) -> Change:
+    before = {each.account: each for each in waves.plan(run.ledger)}
+    after = {each.account: each for each in planned}
+    change = Change(
+        sum(bool(each.wave) for each in planned),
+        sum(not each.wave for each in planned),
+        sum(_slot(before.get(account)) != _slot(each) for account, each in after.items()),
+        len(before.keys() - after.keys()),
+        notes,
+    )
+    if not run.dry_run:
+        waves.replace(run.ledger, planned)
+        counts = {key: value for key, value in vars(change).items() if key != "notes"}
+        journal.append(run.ledger, journal.Entry("note", KIND, "plan", run.origin, {"what": "plan"}, after=counts))
+    return change
+
+
+def _slot(planned: Planned | None) -> tuple[str, datetime | None] | None:
+    return None if planned is None else (planned.wave, planned.starts_at)
+
+
+def _why_not_planned(group: Collection[str], partners: dict[str, set[str]], largest: int) -> str:
+    most = sorted(group, key=lambda account: (-len(partners[account]), account))[:NAMED]
+    named = ", ".join(f"{account} (with {len(partners[account])})" for account in most)
+    return (
+        f"{len(group)} accounts share folders or calendars with one another, more than {largest} "
+        f"(`moves.largest_group`); above all {named}. Say by the table when they move"
+    )
+
+
+def _what_is_not_known(run: Run) -> list[str]:
+    if run.site.mailboxes.acl:
+        return []
+    return ["rights of folders are not read (`mailboxes.acl` in the site file): who shares folders is not known"]

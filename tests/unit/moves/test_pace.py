@@ -1,0 +1,244 @@
+"""A run of moves: it names a wave, waits for its time, keeps to its pace, and stops at once."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+from bascule.hosts.directory import Account
+from bascule.ledger import Ledger, journal, moves, task_log
+from bascule.ledger import waves as plan
+from bascule.ledger.base import now
+from bascule.ledger.task_log import Try
+from bascule.ledger.waves import Planned
+from bascule.moves import __main__ as command_line
+from bascule.moves.plan_table import PlanRefused
+from bascule.operators import base
+from bascule.site import HoursPart, Site
+from bascule.tasks import accounts, move, waves
+from bascule.tasks.run import LeftForLater, NeedsPerson, Run
+
+from tests.unit.changes.fakes import SITE, FakeAccess
+
+ORIGIN = journal.Origin("move", "run-1", "account.move[0]", "anna")
+NINE = datetime(2026, 12, 1, 8)
+KNOWN = ("anna", "bert", "carl", "dora")
+
+
+def of_moves(**values: object) -> Site:
+    assert SITE.moves
+    return SITE.model_copy(update={"moves": SITE.moves.model_copy(update=values)})
+
+
+@pytest.fixture
+def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run that has begun; the directory has four accounts, who are all on old."""
+
+    def found(access: object, selection: str | list[str] = "all") -> list[Account]:
+        return [Account(name, "") for name in (KNOWN if selection == "all" else selection)]
+
+    monkeypatch.setattr(accounts.directory, "accounts", found)
+    monkeypatch.setattr(waves.Entry, "is_at", lambda self, server: server == "old")
+    monkeypatch.setattr(waves.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    return begun(Run(SITE, FakeAccess(), ledger, ORIGIN))
+
+
+def begun(run: Run) -> Run:
+    task_log.note(run.ledger, Try(replace(run.origin, task="begin"), 1), "done")
+    return run
+
+
+def failed(run: Run, number: int) -> None:
+    origin = replace(run.origin, task=f"account.move[{number}]")
+    task_log.note(run.ledger, Try(origin, 3, f"account {number}", of_many=True), "failed", "mx can't be reached")
+
+
+def test_a_wave_is_named_where_accounts_are_asked_for(run: Run) -> None:
+    plan.replace(run.ledger, [Planned("bert", "7", NINE), Planned("anna", "7", NINE), Planned("carl", "8", NINE)])
+    asked = replace(run, selection="wave:7")
+    assert move.list_to_move(asked, "new") == ["anna", "bert"]
+    assert accounts.start_of_wave(asked) == NINE
+    assert accounts.start_of_wave(run) is None
+
+
+@pytest.mark.parametrize("asked", ["wave:9", "wave:", "wave: ", "wave:*"])
+def test_a_wave_that_is_not_planned_is_told(run: Run, asked: str) -> None:
+    plan.replace(run.ledger, [Planned("anna", "7", NINE), Planned("zoe")])
+    with pytest.raises(NeedsPerson, match=r"the plan has no wave .*; it has 7"):
+        move.list_to_move(replace(run, selection=asked), "new")
+
+
+def test_a_wave_waits_for_its_start(run: Run) -> None:
+    plan.replace(run.ledger, [Planned("anna", "7", now() + timedelta(hours=1)), Planned("bert", "8", now())])
+    assert not waves.is_time(replace(run, selection="wave:7"), "new")
+    assert run.outcome.state == "waiting" and "it begins at" in run.outcome.sentence
+    assert waves.is_time(replace(run, selection="wave:8"), "new")
+    assert waves.is_time(run, "new")
+    assert waves.is_time(replace(run, selection="wave:7", dry_run=True), "new")
+
+
+def test_who_comes_after_the_hours_is_left_for_later_and_a_run_waits_for_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = FakeAccess(of_moves(hours=HoursPart()))
+    night = replace(run, site=access.site, access=access)
+    monkeypatch.setattr(waves, "now", lambda: datetime(2026, 12, 1, 20))
+    assert not waves.is_time(night, "new")
+    assert waves.is_time(night, "old")
+    with pytest.raises(LeftForLater, match=r"anna was not moved: the hours.*Run `move` again"):
+        waves.wait_for_turn(night, "anna", "new")
+    waves.wait_for_turn(night, "anna", "old")
+    monkeypatch.setattr(waves, "now", lambda: NINE)
+    waves.wait_for_turn(night, "anna", "new")
+
+
+def test_no_more_accounts_begin_in_an_hour_than_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = FakeAccess(of_moves(per_hour=2))
+    slow = replace(run, site=access.site, access=access)
+    for account in ("anna", "bert", "anna"):
+        waves.wait_for_turn(slow, account, "new")
+    waited: list[float] = []
+
+    def an_hour_later(seconds: float) -> None:
+        waited.append(seconds)
+        with run.ledger.session() as session:
+            session.get_one(plan.StartRow, 1).at -= timedelta(hours=1)
+
+    monkeypatch.setattr(waves.time, "sleep", an_hour_later)
+    waves.wait_for_turn(slow, "carl", "new")
+    assert len(waited) == 1
+
+
+def test_after_some_failures_the_rest_of_the_run_is_left_for_later_and_the_next_run_goes_on(run: Run) -> None:
+    for number in range(2):
+        failed(run, number)
+    waves.wait_for_turn(run, "anna", "new")
+    failed(run, 2)
+    with pytest.raises(LeftForLater, match=r"3 accounts of this run have failed .*goes on with the rest"):
+        waves.wait_for_turn(run, "anna", "new")
+    waves.wait_for_turn(run, "anna", "old")
+    waves.wait_for_turn(begun(replace(run, origin=replace(ORIGIN, run="run-2"))), "anna", "new")
+    waves.signal(run, "go on")
+    waves.wait_for_turn(run, "anna", "new")
+
+
+def test_stopped_nobody_begins_and_the_next_run_does(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waves.Entry, "is_at", lambda self, server: False)
+    waves.signal(run, "stop")
+    for to in ("new", "old"):
+        with pytest.raises(LeftForLater, match=r"not moved: anna stopped the moves at .*clear its tasks"):
+            waves.wait_for_turn(run, "bert", move.server(to))
+    with pytest.raises(LeftForLater):
+        waves.is_time(run, "new")
+    assert moves.all_under_way(run.ledger) == []
+    waves.wait_for_turn(begun(replace(run, origin=replace(ORIGIN, run="run-2"))), "bert", "new")
+    waves.signal(run, "go on")
+    waves.wait_for_turn(run, "bert", "new")
+    assert [entry.parameters["what"] for entry in journal.entries(run.ledger, kind="move")] == ["stop", "go on"]
+
+
+def test_a_move_that_broke_off_is_taken_up_though_the_run_was_stopped(run: Run) -> None:
+    moves.begin(run.ledger, "bert", "new", {}, "run-1")
+    waves.signal(run, "stop")
+    waves.wait_for_turn(run, "bert", "new")
+
+
+def test_who_is_there_already_waits_for_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waves.Entry, "is_at", lambda self, server: True)
+    waves.signal(run, "stop")
+    waves.wait_for_turn(run, "bert", "new")
+
+
+def test_a_task_that_is_left_for_later_ends_as_skipped_and_is_no_failure(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this = Try(ORIGIN, 1, "anna", of_many=True)
+    monkeypatch.setattr(base, "_opened", lambda context, phase: base.contextlib.nullcontext(run))
+    monkeypatch.setattr(base, "_noted", lambda run, context: base.tasks.run.noted(run, this, last_try=False))
+    monkeypatch.setattr(base.tasks.run, "check_phase", lambda run: None)
+    waves.signal(run, "stop")
+    with pytest.raises(AirflowSkipException, match="anna stopped the moves"), base.task_run({}, "move") as opened:
+        waves.wait_for_turn(opened, "bert", "new")
+    assert task_log.count(run.ledger, ORIGIN, "account.move", "failed") == 0
+
+
+def test_everybody_who_has_not_moved_is_planned_and_a_plan_is_not_overwritten(run: Run) -> None:
+    moves.note(run.ledger, moves.begin(run.ledger, "dora", "new", {}, "run-0"), moves.State.DONE)
+    change = waves.propose(run, per_wave=2, largest=0, first=NINE.date(), anew=False)
+    assert (change.planned, change.waiting, change.changed, change.gone) == (3, 0, 3, 0)
+    assert [(each.account, each.wave) for each in waves.planned(run)] == [("carl", "1"), ("anna", "2"), ("bert", "2")]
+    assert [each.starts_at for each in waves.planned(run)][:2] == [NINE, NINE + timedelta(days=1)]
+    with pytest.raises(NeedsPerson, match="there is a plan already"):
+        waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=False)
+    assert waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=True).planned == 3
+
+
+def test_a_group_that_is_too_large_is_named_and_not_planned_until_somebody_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waves, "ties", lambda ledger, accounts: {("anna", "bert"), ("bert", "carl")})
+    change = waves.propose(run, per_wave=5, largest=2, first=NINE.date(), anew=False)
+    assert (change.planned, change.waiting) == (1, 3)
+    (told,) = change.notes
+    assert told.startswith(
+        "not planned: anna, bert, carl. 3 accounts share folders or calendars with one another, more"
+    )
+    assert "above all bert (with 2), anna (with 1), carl (with 1)" in told
+    table = waves.write(run).decode("utf-8-sig").splitlines()
+    assert table[2].startswith('anna,,,bert,"3 accounts share')
+    edited = [table[0], *("anna,2,2026-12-02 09:00", "bert,2,2026-12-02 09:00", "carl,3,2026-12-03 09:00")]
+    change = waves.take(run, "\n".join(edited).encode())
+    assert (change.planned, change.waiting, change.changed, change.gone) == (3, 0, 3, 1)
+    assert change.notes == ["bert (wave 2) and carl (wave 3) share folders or calendars, and do not move together"]
+
+
+def test_a_table_with_a_bad_line_changes_nothing(run: Run) -> None:
+    plan.replace(run.ledger, [Planned("anna", "7", NINE)])
+    with pytest.raises(PlanRefused, match=r"line 3 \(zoe\): the directory has no such account"):
+        waves.take(run, b"account,wave,start\nbert,1,2026-12-02 09:00\nzoe,1,2026-12-02 09:00\n")
+    assert waves.planned(run) == [Planned("anna", "7", NINE)]
+
+
+@pytest.fixture
+def shell(run: Run, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """The command line's environment."""
+    monkeypatch.setenv("BASCULE_LEDGER", run.ledger.url)
+    monkeypatch.setenv("BASCULE_SITE", str(Path(__file__).parents[3] / "lab" / "site.yaml"))
+    return run.ledger
+
+
+def test_the_command_line_makes_shows_writes_and_takes_the_plan(
+    shell: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.csv"
+    assert command_line.main(["plan", "propose", "--per-wave", "4", "--from", "2026-12-01"]) == 0
+    assert "4 account(s) planned, 0 wait for a person; 4 changed, 0 taken out" in capsys.readouterr().out
+    assert command_line.main(["plan", "write", str(file)]) == 0
+    file.write_bytes(file.read_bytes().replace(b"anna,1", b"anna,one;two"))
+    capsys.readouterr()
+    assert command_line.main(["plan", "take", str(file)]) == 1
+    told = capsys.readouterr().err
+    assert "nothing was changed:\n  line 2 (anna): 'one;two' is no wave's name" in told
+    assert command_line.main(["plan", "show"]) == 0
+    assert "wave 1, from 2026-12-01 09:00: 4\n    anna, bert, carl, dora" in capsys.readouterr().out
+    assert command_line.main(["plan", "take", str(tmp_path / "none.csv")]) == 1
+
+
+def test_the_command_line_stops_itself_and_others(
+    shell: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = []
+
+    def moving(run: Run, account: str, to: str, at_once: int) -> str:
+        moved.append(account)
+        assert command_line.main(["stop"]) == 0
+        return "moved"
+
+    monkeypatch.setattr(move, "move", moving)
+    assert command_line.main(["move", "anna", "bert"]) == 1
+    assert moved == ["anna"]
+    assert "not moved: " in capsys.readouterr().err
+    assert command_line.main(["stop", "--resume"]) == 0
+    last = plan.last_signal(shell)
+    assert last is not None and last.word == "go on"
