@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.exceptions import HTTPException as Refusal  # what Starlette itself raises, of which FastAPI's is one
 
-from bascule.dashboard import links, mailboxes, metrics, problem_pages, record, today
+from bascule.dashboard import links, mailboxes, metrics, move_pages, problem_pages, record, today
 from bascule.dashboard.answers import FILES, HEADERS, PageNumber, Words, shown
 from bascule.dashboard.room import Room
 from bascule.dashboard.visitor import Door, check_program
@@ -100,6 +100,7 @@ def make_app(open_ledger: Callable[[], Ledger], read_site: Callable[[], Site], d
         return Response(record.report_of(room)[1], 200, headers, media_type="application/json")
 
     problem_pages.add(app, room)
+    move_pages.add(app, room)
 
     @app.get("/static/{name}")
     def show_file(name: str) -> Response:

@@ -82,11 +82,13 @@ def count(ledger: Ledger, origin: Origin, name: str, state: TaskState, since: da
         return session.scalar(sa.select(sa.func.count()).where(*of_run, of_task)) or 0
 
 
-def began(ledger: Ledger, origin: Origin, name: str) -> datetime | None:
-    """When the last try of this task of the run began."""
-    of_task = (TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.task == name)
+def began(ledger: Ledger, phase: str, task: str, run: str | None = None) -> datetime | None:
+    """When the last try of this task began, in this run or in any."""
+    query = sa.select(sa.func.max(TaskRow.began_at)).where(TaskRow.phase == phase, TaskRow.task == task)
+    if run is not None:
+        query = query.where(TaskRow.run == run)
     with ledger.reading() as session:
-        return session.scalar(sa.select(sa.func.max(TaskRow.began_at)).where(*of_task))
+        return session.scalar(query)
 
 
 def lengths(ledger: Ledger, phase: str, task: str) -> list[float]:

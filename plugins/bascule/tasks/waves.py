@@ -157,12 +157,16 @@ def check_not_stopped(run: Run, since: datetime) -> None:
 
 def _check_not_stopped(run: Run) -> None:
     if not run.dry_run:
-        check_not_stopped(run, task_log.began(run.ledger, run.origin, "begin") or now())
+        check_not_stopped(run, _began(run) or now())
+
+
+def _began(run: Run) -> datetime | None:
+    return task_log.began(run.ledger, run.origin.phase, "begin", run.origin.run)
 
 
 def _check_failures(run: Run, most: int) -> None:
     """Failures before the run's first task was cleared, or before it was let go on, count no more."""
-    last, began = waves.last_signal(run.ledger, "go on"), task_log.began(run.ledger, run.origin, "begin")
+    last, began = waves.last_signal(run.ledger, "go on"), _began(run)
     since = max((at for at in (last and last.at, began) if at), default=None)
     count = task_log.count(run.ledger, run.origin, "account.move", "failed", since=since)
     if count >= most:

@@ -28,7 +28,7 @@ from tests.unit.dashboard.reading import Read, cells
 
 ORIGIN = journal.Origin("transfer", "run-1", "mailbox.sync[3]", "lead")
 HOSTILE = "<script>alert(1)</script>\"'\u202egnp.exe"
-PAGES = ("./", "mailboxes", "account?name=anna", "problems", "record", "filters?account=anna")
+PAGES = ("./", "mailboxes", "account?name=anna", "problems", "record", "moves", "filters?account=anna")
 
 
 def fill_mailboxes(ledger: Ledger, count: int) -> None:

@@ -1,0 +1,91 @@
+"""Moves: the waves of the plan, how far each is, who waits for a person; and the word by which they are stopped."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import HTTPException, Request
+from starlette.datastructures import FormData
+
+from bascule.dashboard.mailboxes import Pages
+from bascule.dashboard.room import Room
+from bascule.dashboard.visitor import check_form, token
+from bascule.ledger import Ledger, journal, moves, task_log, waves
+from bascule.ledger.base import now
+from bascule.ledger.moves import ENDS, MoveRow
+from bascule.ledger.waves import Planned, Word
+from bascule.tasks.waves import tell_runs
+
+WORDS: Mapping[str, Word] = {"stop": "stop", "go on": "go on"}
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One wave, or (without a name) those who wait for a person. `counts`: how many accounts are in which state."""
+
+    name: str
+    starts_at: datetime | None
+    accounts: Sequence[Planned]
+    counts: Counter[str]
+
+
+def values(room: Room, request: Request, chosen: str | None, wanted: int) -> dict[str, Any]:
+    """What the page shows; of the chosen wave also its accounts, page by page."""
+    visitor = room.door.visitor(request)
+    plan = room.fresh.get("plan", lambda: waves.plan(room.ledger))
+    states = room.fresh.get("states of moves", lambda: states_of(room.ledger))
+    found = [_wave(name, [*group], states) for name, group in groupby(plan, key=lambda each: each.wave)]
+    accounts = [each for each in plan if each.wave == chosen] if chosen is not None else []
+    pages = Pages.of(wanted, len(accounts))
+    return {
+        "at": now(),
+        "waves": found,
+        "columns": ("moved", "being moved", "not moved", "to come"),
+        "chosen": chosen,
+        "pages": pages,
+        "shown": [(each, *states.get(each.account, ("to come", ""))) for each in accounts[pages.rows]],
+        "under_way": room.fresh.get("moves under way", lambda: moves.all_under_way(room.ledger)),
+        "stopped": waves.stopped(room.ledger, task_log.began(room.ledger, "move", "begin")),
+        "may_stop": visitor.may_edit,
+        "token": token(room.door, visitor),
+    }
+
+
+def tell(room: Room, request: Request, form: FormData) -> None:
+    """Stop the runs that go on, or let them go on. Raises HTTPException (403, 422)."""
+    visitor = room.door.visitor(request)
+    check_form(room.door, visitor, request, str(form.get("token", "")))
+    if not visitor.may_edit:
+        raise HTTPException(403)
+    word = WORDS.get(str(form.get("word", "")))
+    if word is None:
+        raise HTTPException(422)
+    tell_runs(room.ledger, word, journal.Origin("control room", task="moves", asked_by=visitor.name))
+    room.fresh.forget()
+
+
+def states_of(ledger: Ledger) -> dict[str, tuple[str, str]]:
+    """(state, why it was not moved) of every account by its last move to new; one that is back is yet to come."""
+    query = sa.select(MoveRow.account, MoveRow.to, MoveRow.state, MoveRow.note).order_by(MoveRow.id)
+    found: dict[str, tuple[str, str]] = {}
+    with ledger.reading() as session:
+        for account, to, state, note in session.execute(query):
+            found[account] = _state(to, state, note)
+    return found
+
+
+def _state(to: str, state: str, note: str) -> tuple[str, str]:
+    if state not in ENDS:
+        return "being moved", ""
+    if to == "old":
+        return ("to come", "") if state == moves.State.DONE else ("moved", "")
+    return ("moved", "") if state == moves.State.DONE else ("not moved", note)
+
+
+def _wave(name: str, accounts: Sequence[Planned], states: Mapping[str, tuple[str, str]]) -> Wave:
+    counts = Counter(states.get(each.account, ("to come", ""))[0] for each in accounts)
+    return Wave(name, accounts[0].starts_at, accounts, counts)

@@ -1,0 +1,114 @@
+"""The page of the moves: waves and how far they are, the stop by its visitor's own form, hostile names."""
+
+import re
+from datetime import datetime
+from html import unescape
+
+import pytest
+from bascule.dashboard.moves import states_of
+from bascule.ledger import Ledger, journal, moves, task_log, waves
+from bascule.ledger.moves import Server, State
+from bascule.ledger.task_log import Try
+from bascule.ledger.waves import Planned
+from bascule.site import Site
+from fastapi.testclient import TestClient
+from httpx import Response
+
+from tests.unit.dashboard.conftest import client_of
+from tests.unit.dashboard.reading import Read, cells
+
+HOSTILE = "<script>alert(1)</script>\"'\u202egnp.exe"
+NINE = datetime(2026, 12, 1, 8)
+BEGIN = Try(journal.Origin("move", "run-2", "begin"), 1)
+
+
+def press(client: TestClient, word: str, changed: dict[str, str] | None = None) -> Response:
+    found = re.search(r'name="token" value="([^"]+)"', client.get("moves").text)
+    sent = {"token": unescape(found[1]) if found else "", "word": word} | (changed or {})
+    return client.post("moves", data=sent, follow_redirects=False)
+
+
+def plan(ledger: Ledger, *accounts: str) -> None:
+    waves.replace(ledger, [*(Planned(name, "1", NINE) for name in accounts), Planned("eve", note="37 share")])
+
+
+def move(ledger: Ledger, account: str, to: Server, state: State, note: str = "") -> None:
+    moves.note(ledger, moves.begin(ledger, account, to, {}, "run-1"), state, words=note)
+
+
+def test_each_wave_says_how_far_it_is_and_its_accounts_why(client: TestClient, ledger: Ledger) -> None:
+    plan(ledger, "anna", "bert", "carl", "dora")
+    move(ledger, "anna", "new", State.DONE)
+    move(ledger, "bert", "new", State.UNDONE, "mx can't be reached")
+    move(ledger, "carl", "new", State.CARRYING)
+    assert cells(client, "moves", "waves-title") == [
+        ["1", "1 Dec 2026 09:00", "4", "1", "1", "1", "1"],
+        ["Nobody has said yet when", "", "1", "", "", "", "1"],
+    ]
+    assert "carl the last pass" in Read(client.get("moves").text).text
+    assert cells(client, "moves?wave=1", "list-title")[:3] == [
+        ["anna", "moved", ""], ["bert", "not moved, as before", "mx can't be reached"], ["carl", "being moved", ""],
+    ]  # fmt: skip
+    assert cells(client, "moves?wave=", "list-title") == [["eve", "yet to move", "37 share"]]
+
+
+@pytest.mark.parametrize(
+    ("back", "told"), [(State.PREPARED, "being moved"), (State.UNDONE, "moved"), (State.DONE, "to come")]
+)
+def test_who_came_back_is_yet_to_move_again(ledger: Ledger, back: State, told: str) -> None:
+    move(ledger, "anna", "new", State.DONE)
+    move(ledger, "anna", "old", back)
+    assert states_of(ledger) == {"anna": (told, "")}
+
+
+def test_one_button_stops_the_moves_and_the_page_says_so_until_a_run_begins(client: TestClient, ledger: Ledger) -> None:
+    assert press(client, "stop").status_code == 303
+    said = waves.stopped(ledger, None)
+    assert said is not None and said.by == "postmaster"
+    assert re.search(r"Stopped \d\d:\d\d:\d\d by postmaster: ", Read(client.get("moves").text).text)
+    (noted,) = journal.entries(ledger, kind="move")
+    assert (noted.parameters, noted.origin.asked_by) == ({"what": "stop"}, "postmaster")
+    task_log.note(ledger, BEGIN, "running")
+    assert "Stopped" not in Read(client.get("moves").text).text
+
+
+def test_stopped_runs_may_go_on(client: TestClient, ledger: Ledger) -> None:
+    press(client, "stop")
+    press(client, "go on")
+    assert waves.stopped(ledger, None) is None
+
+
+@pytest.mark.parametrize(
+    ("visitor", "changed", "status"),
+    [
+        ("helpdesk", {}, 403), ("postmaster", {"token": "x"}, 403), ("postmaster", {"token": ""}, 403),
+        ("postmaster", {"word": "burn"}, 422),
+    ],
+)  # fmt: skip
+def test_nobody_stops_them_who_may_not_or_by_a_foreign_form(
+    ledger: Ledger, site: Site, visitor: str, changed: dict[str, str], status: int
+) -> None:
+    with client_of(ledger, site, visitor) as client:
+        assert press(client, "stop", changed).status_code == status
+    assert waves.last_signal(ledger) is None
+
+
+def test_who_may_only_look_sees_no_button(ledger: Ledger, site: Site) -> None:
+    with client_of(ledger, site, "helpdesk") as client:
+        assert "<button" not in client.get("moves").text
+
+
+def test_hostile_names_do_no_harm(client: TestClient, ledger: Ledger) -> None:
+    waves.replace(ledger, [Planned(HOSTILE, HOSTILE[:20], NINE), Planned(HOSTILE + "2", note=HOSTILE)])
+    waves.say(ledger, "stop", HOSTILE)
+    moves.begin(ledger, HOSTILE, "new", {}, "run-1")
+    for address in ("moves", "moves?wave=", f"moves?wave={HOSTILE[:20]}"):
+        page = client.get(address).text
+        assert "<script>alert" not in page and "\u202e" not in page, address
+
+
+def test_a_site_without_moves_has_no_such_page_in_its_menu(ledger: Ledger, site: Site) -> None:
+    with client_of(ledger, site.model_copy(update={"moves": None})) as client:
+        assert 'href="moves"' not in client.get("./").text
+    with client_of(ledger, site) as client:
+        assert 'href="moves"' in client.get("./").text
