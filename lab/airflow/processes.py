@@ -303,6 +303,7 @@ class Rest:
         except httpx.HTTPStatusError as error:
             if error.response.status_code != 409:
                 raise
+            self.call("PATCH", f"pools/{name}?update_mask=slots", json={"pool": name, "slots": slots, "include_deferred": False})
 
     def dags(self) -> set[str]:
         return {dag["dag_id"] for dag in self.call("GET", "dags?limit=100")["dags"]}

@@ -1,5 +1,6 @@
 """The real cluster on the practice site's Docker machine: docker-compose.yaml and the Dockerfile as they are."""
 
+import contextlib
 import json
 import os
 import time
@@ -17,7 +18,7 @@ from lab.cluster.up import bring_up_cluster
 from lab.demo import free_port
 from lab.hosts import driver
 from lab.paths import Instance
-from lab.shell import run
+from lab.shell import LabError, run
 from tests.cluster import clock
 
 LASTING = clock.SERVICES
@@ -75,6 +76,17 @@ def cluster() -> Iterator[Cluster]:
         settings = clock.install(machine)
     rest = bring_up_cluster(instance, tell, port=free_port(8280), **settings)
     yield Cluster(machine, rest, Ledger(machine.ledger_url()), tell)
+
+
+@pytest.fixture(autouse=True)
+def said(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[None]:
+    """What the cluster said meanwhile, printed where a test has failed: its machine is gone afterwards."""
+    failed, began = request.session.testsfailed, time.monotonic()
+    yield
+    if request.session.testsfailed > failed:
+        since = f"{time.monotonic() - began + 1:.0f}s"
+        with contextlib.suppress(LabError):
+            cluster.tell(cluster.machine.compose(f"logs --no-color --tail 60 --since {since} scheduler worker"))
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:

