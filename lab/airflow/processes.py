@@ -297,13 +297,14 @@ class Rest:
 
     def make_pool(self, name: str, slots: int) -> None:
         """Make a pool, or set its size."""
-        body = {"name": name, "slots": slots, "description": "mailboxes that are copied at the same time"}
+        size = {"slots": slots, "include_deferred": False}
+        body = {"name": name, "description": "mailboxes that are copied at the same time", **size}
         try:
             self.call("POST", "pools", json=body)
         except httpx.HTTPStatusError as error:
             if error.response.status_code != 409:
                 raise
-            self.call("PATCH", f"pools/{name}?update_mask=slots", json={"pool": name, "slots": slots, "include_deferred": False})
+            self.call("PATCH", f"pools/{name}?update_mask=slots", json={"pool": name, **size})
 
     def dags(self) -> set[str]:
         return {dag["dag_id"] for dag in self.call("GET", "dags?limit=100")["dags"]}
