@@ -11,6 +11,7 @@ from bascule.operators.tasks import (
     ListAccountsToMove,
     MoveAccount,
     PreflightOfMoves,
+    TellMoved,
     WaitUntilMovesMayBegin,
 )
 
@@ -37,11 +38,12 @@ def move():
 
     moved = account.expand(account=accounts.output)
     leave_nobody_held = EndBrokenMoves(task_id="leave_nobody_held", trigger_rule="all_done")
+    tell_owners = TellMoved(task_id="tell_owners", trigger_rule="all_done")
     finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
 
     begin >> undo_overdue_holds >> time >> preflight >> accounts
-    moved >> leave_nobody_held
-    [moved, leave_nobody_held] >> finish
+    moved >> leave_nobody_held >> tell_owners
+    [moved, leave_nobody_held, tell_owners] >> finish
 
 
 move()

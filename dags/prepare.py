@@ -14,6 +14,7 @@ from bascule.operators.tasks import (
     LookAtMailboxes,
     MigrateCalendars,
     Preflight,
+    TellBeforeMoves,
 )
 
 
@@ -34,11 +35,13 @@ def prepare():
     )
     calendars = MigrateCalendars(task_id="copy_calendars", accounts=accounts.output)
     forecast = Forecast(task_id="forecast")
+    tell_before_moves = TellBeforeMoves(task_id="tell_before_moves")
     finish = FinishPhase(task_id="finish")
 
     begin >> preflight >> accounts >> [look, calendars]
     mailboxes >> filters
     [filters, calendars] >> forecast >> finish
+    accounts >> tell_before_moves >> finish
 
 
 prepare()

@@ -203,7 +203,7 @@ def test_nobody_stays_held_whatever_becomes_of_the_moves() -> None:
     assert last.upstream_task_ids == {"account.move"}
     assert last.trigger_rule == "all_done"
     # Else the run would be a success though moves have failed.
-    assert dag.get_task("finish").upstream_task_ids == {"account.move", "leave_nobody_held"}
+    assert dag.get_task("finish").upstream_task_ids == {"account.move", "leave_nobody_held", "tell_owners"}
 
 
 def test_a_wrong_site_file_is_an_import_error_without_a_stack_trace(

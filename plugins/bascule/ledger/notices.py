@@ -31,6 +31,12 @@ def claim(ledger: Ledger, what: str, way: str) -> bool:
     return True
 
 
+def told(ledger: Ledger, way: str) -> set[str]:
+    """What was told by this way; what no column can hold is there by its hash."""
+    with ledger.reading() as session:
+        return {*session.scalars(sa.select(NoticeRow.what).where(NoticeRow.way == way))}
+
+
 def give_back(ledger: Ledger, what: str, way: str) -> None:
     """It could not be told: whoever wants to tell it next may."""
     with ledger.session() as session:

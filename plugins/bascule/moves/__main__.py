@@ -1,4 +1,4 @@
-"""`python -m bascule.moves move|plan|stop|holds|end|preflight`: moves and their plan by the site file, without Airflow.
+"""`python -m bascule.moves move|plan|stop|letters|holds|end|preflight`: moves and their plan, without Airflow.
 
 Exit status 0: done; 1: failed, or not moved; 2: wrong usage.
 """
@@ -15,7 +15,7 @@ from bascule.ledger import Ledger, LedgerError
 from bascule.ledger.base import now
 from bascule.moves import plan_table
 from bascule.moves.plan_table import PlanRefused
-from bascule.tasks import checks, move, waves
+from bascule.tasks import checks, letters, move, waves
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run, TryAgain, at_command_line
 from bascule.text.harmless import harmless
 from bascule.text.logs import INFO, NOTHING, to_standard_error
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     stopping = commands.add_parser("stop", help="stop the runs that go on, after the accounts that are under way")
     stopping.add_argument("--resume", action="store_true", help="let them go on: then clear what was skipped")
     stopping.set_defaults(act=_stop)
+    commands.add_parser("letters", help="tell everybody whose wave starts soon, once").set_defaults(act=_letters)
     commands.add_parser("holds", help="whose mail is held now, and for how long").set_defaults(act=_holds)
     ending = commands.add_parser("end", help="undo moves that broke off, or finish them after their last pass")
     ending.add_argument("--overdue", action="store_true", help="only those that have been held longer than they may be")
@@ -124,6 +125,12 @@ def _told(change: waves.Change) -> int:
 def _stop(run: Run, asked: argparse.Namespace) -> int:
     waves.signal(run, "go on" if asked.resume else "stop")
     return DONE
+
+
+def _letters(run: Run, asked: argparse.Namespace) -> int:
+    done = letters.tell_before_moves(run)
+    print(", ".join(f"{count} {what}" for what, count in done.items()))
+    return FAILED if done["not written"] else DONE
 
 
 def _move(run: Run, asked: argparse.Namespace) -> int:

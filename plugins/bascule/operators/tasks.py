@@ -356,6 +356,20 @@ class TellOwners(BasculeOperator):
         return tasks.letters.tell_owners(run)
 
 
+class TellMoved(BasculeOperator):
+    """The same letter for those who have moved in this run. Returns {"letters": n now}."""
+
+    def act(self, run: "Run") -> Any:
+        return tasks.letters.tell_moved(run)
+
+
+class TellBeforeMoves(BasculeOperator):
+    """One letter to everybody whose wave starts soon. Returns {"letters": n now, "not written": n}."""
+
+    def act(self, run: "Run") -> Any:
+        return tasks.letters.tell_before_moves(run)
+
+
 class FinalReport(BasculeOperator):
     """The report in the task's log, and the journal as JSON lines beside the ledger."""
 

@@ -1,4 +1,4 @@
-"""What the owner of a mailbox is told after the day, the letter that tells it, and the helpdesk's list of all of it."""
+"""What owners of mailboxes are told, before their move and after it; their letters, and the helpdesk's list of it."""
 
 import email.policy
 import hashlib
@@ -84,13 +84,27 @@ def message_id(site: Site, account: str) -> str:
 
 def letter(site: Site, account: str, things: Sequence[Outcome]) -> bytes:
     """The letter in the site's languages, ready to be appended."""
-    made = EmailMessage(policy=email.policy.SMTP)
     texts = [_render(f"letter.{language}.txt.j2", site, account, things) for language in site.languages]
+    return _message(site, account, message_id(site, account), texts)
+
+
+def announcement(site: Site, account: str, identity: str, when: Mapping[str, str]) -> bytes:
+    """The letter before a move, under this Message-Id; `when` it begins, in each language."""
+    texts = [
+        _render(f"announcement.{language}.txt.j2", site, account, (), when=when[language])
+        for language in site.languages
+    ]
+    return _message(site, account, identity, texts)
+
+
+def _message(site: Site, account: str, identity: str, texts: Sequence[str]) -> bytes:
+    """One letter from texts whose first line is the subject."""
+    made = EmailMessage(policy=email.policy.SMTP)
     made["From"] = site.postmaster
     made["To"] = f"{account}@{site.domain}"
     made["Subject"] = " / ".join(text.partition("\n")[0] for text in texts)
     made["Date"] = format_datetime(now(), usegmt=False)
-    made["Message-ID"] = message_id(site, account)
+    made["Message-ID"] = identity
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation filter answers
     made.set_content("\n\n----\n\n".join(text.partition("\n")[2].strip() for text in texts) + "\n", cte="base64")
     return made.as_bytes()

@@ -360,9 +360,10 @@ class NotifyPart(Part):
 
 
 class LettersPart(Part):
-    """The letter to each owner of a mailbox in which something was decided."""
+    """The letters to owners: when something was decided in their mailbox, and before it moves on its own."""
 
     owners: bool = True
+    days_before_move: int = Field(default=0, ge=0, le=60)  # 0: nobody is told before
 
 
 @cache

@@ -1,21 +1,26 @@
-"""After the day: the owners of mailboxes are told what was decided in them, and the helpdesk gets the list."""
+"""Owners of mailboxes are told when theirs moves, and afterwards what was decided in it; the helpdesk gets the list."""
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from bascule import mailbox
 from bascule.hosts.connections import AccessError
-from bascule.ledger import leases
+from bascule.ledger import leases, moves, notices, waves
 from bascule.ledger import letters as sent_letters
+from bascule.ledger.base import now
 from bascule.problems import letters, post
 from bascule.problems.letters import Outcome
 from bascule.problems.table import with_mark
 from bascule.tasks import accounts
 from bascule.tasks.run import Run, TryAgain
 from bascule.text.logs import get_logger
+from bascule.views.language import Reader
 
 log = get_logger(__name__)
+
+BEFORE = "letter before a move"  # the way by which people are told, in the ledger
 
 
 def tell_owners(run: Run) -> dict[str, int]:
@@ -30,6 +35,59 @@ def tell_owners(run: Run) -> dict[str, int]:
     finally:
         write_helpdesk_list(run, things)
     return {"letters": count, "accounts": len({each.account for each in things})}
+
+
+def tell_moved(run: Run) -> dict[str, int]:
+    """The same letter for those of this run who are on new now. Returns {"letters": n now}. Raises TryAgain."""
+    chosen = moves.moved(run.ledger).intersection(accounts.names(run))
+    things = [each for each in letters.outcomes(run.ledger) if each.account in chosen]
+    return {"letters": _write_to_all(run, things) if run.site.letters.owners else 0}
+
+
+def tell_before_moves(run: Run) -> dict[str, int]:
+    """One letter into the old INBOX of everybody whose wave starts within the site file's days, once for each start.
+
+    Who can't be written to now is tried again the next time. Returns {"letters": n now, "not written": n}.
+    """
+    days, moved = run.site.letters.days_before_move, moves.moved(run.ledger)
+    told, chosen = notices.told(run.ledger, BEFORE), set(accounts.names(run)) if days else set()
+    soon = [
+        each
+        for each in waves.plan(run.ledger)
+        if each.starts_at and now() < each.starts_at <= now() + timedelta(days=days)
+        and each.account in chosen - moved and _slot(each) not in told
+    ]  # fmt: skip
+    if run.dry_run:
+        log.info("dry run: these would be told when they move", accounts=[each.account for each in soon])
+        return {"letters": 0, "not written": 0}
+    failed = 0
+    for planned in soon:
+        try:
+            _announce(run, planned)
+        except AccessError as error:
+            log.error(str(error), account=planned.account)
+            failed += 1
+    log.info("people were told when they move", letters=len(soon) - failed, not_written=failed)
+    return {"letters": len(soon) - failed, "not written": failed}
+
+
+def _announce(run: Run, planned: waves.Planned) -> None:
+    """It is noted afterwards: a letter that is there already is not written again. Raises AccessError."""
+    old, site = mailbox.job_for(run.access, planned.account).old, run.site
+    readers = {language: Reader.of(language, site.timezone) for language in site.languages}
+    when: dict[str, str] = {
+        language: reader.moment(planned.starts_at, seconds=False) for language, reader in readers.items()
+    }
+    identity = letters.message_id(site, _slot(planned))
+    post.append_once(
+        old.endpoint, old.login, identity, letters.announcement(site, planned.account, identity, when)
+    )  # fmt: skip
+    notices.claim(run.ledger, _slot(planned), BEFORE)
+    log.info("told when its mailbox moves", account=planned.account, starts=str(planned.starts_at))
+
+
+def _slot(planned: waves.Planned) -> str:
+    return f"{planned.account} {planned.starts_at:%Y-%m-%d %H:%M}"
 
 
 def _write_to_all(run: Run, things: Sequence[Outcome]) -> int:

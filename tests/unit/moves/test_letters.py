@@ -1,0 +1,147 @@
+"""Letters around a move: some days before, with its start; afterwards, about what was decided."""
+
+import email
+import email.policy
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from bascule.hosts.connections import AccessError
+from bascule.hosts.directory import Account
+from bascule.ledger import Ledger, journal, moves, waves
+from bascule.ledger.base import now
+from bascule.ledger.letters import sent
+from bascule.ledger.moves import State
+from bascule.ledger.waves import Planned
+from bascule.problems.letters import Outcome
+from bascule.tasks import letters
+from bascule.tasks.run import Run
+
+from tests.unit.changes.fakes import SITE, FakeAccess
+
+ORIGIN = journal.Origin("prepare", "run-1", "tell_before_moves", "anna")
+ACCOUNTS = ("anna", "bert", "carl", "dora")
+Inboxes = dict[str, list[email.message.EmailMessage]]
+
+
+@pytest.fixture
+def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Run:
+    site = SITE.model_copy(update={"letters": SITE.letters.model_copy(update={"days_before_move": 3})})
+    monkeypatch.setattr(letters.accounts.directory, "accounts", lambda *_: [Account(name, "") for name in ACCOUNTS])
+    return Run(site, FakeAccess(site), ledger, ORIGIN)
+
+
+@pytest.fixture
+def inboxes(monkeypatch: pytest.MonkeyPatch) -> Inboxes:
+    """Each account's INBOX on each server, as `account on server`."""
+    found: Inboxes = {}
+
+    def job_for(access: object, account: str) -> SimpleNamespace:
+        sides = {side: SimpleNamespace(endpoint=side, login=account) for side in ("old", "new")}
+        return SimpleNamespace(**sides)
+
+    def append_once(endpoint: str, login: str, message_id: str, message: bytes) -> bool:
+        made = email.message_from_bytes(message, policy=email.policy.default)
+        assert made["Message-ID"] == message_id
+        inbox = found.setdefault(f"{login} on {endpoint}", [])
+        if message_id in [each["Message-ID"] for each in inbox]:
+            return False
+        inbox.append(made)
+        return True
+
+    monkeypatch.setattr(letters.mailbox, "job_for", job_for)
+    monkeypatch.setattr(letters.post, "append_once", append_once)
+    return found
+
+
+def moved(ledger: Ledger, account: str) -> None:
+    moves.note(ledger, moves.begin(ledger, account, "new", {}, "run-0"), State.DONE)
+
+
+def test_who_moves_soon_is_told_when_once_and_nobody_else(run: Run, inboxes: Inboxes) -> None:
+    tomorrow, later = now() + timedelta(days=1), now() + timedelta(days=4)
+    plan = [
+        Planned("anna", "1", tomorrow),
+        Planned("bert", "2", later),
+        Planned("carl"),
+        Planned("dora", "1", tomorrow),
+    ]
+    waves.replace(run.ledger, [*plan, Planned("zoe", "1", tomorrow)])
+    moved(run.ledger, "dora")
+    assert letters.tell_before_moves(replace(run, dry_run=True)) == {"letters": 0, "not written": 0}
+    assert letters.tell_before_moves(run) == {"letters": 1, "not written": 0}
+    assert letters.tell_before_moves(run) == {"letters": 0, "not written": 0}
+    assert {place: len(mails) for place, mails in inboxes.items()} == {"anna on old": 1}
+
+
+def test_the_start_is_told_in_each_language_on_the_clocks_of_the_site(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "now", lambda: datetime(2026, 11, 30))
+    waves.replace(run.ledger, [Planned("anna", "1", datetime(2026, 12, 1, 8))])
+    letters.tell_before_moves(run)
+    (letter,) = inboxes["anna on old"]
+    french, english = letter.get_content().split("----")
+    assert "1 déc. 2026 09:00" in french and "1 Dec 2026 09:00" in english
+    assert letter["Subject"] == (
+        "Votre boîte aux lettres déménage : 1 déc. 2026 09:00 / Your mailbox moves: 1 Dec 2026 09:00"
+    )
+    assert letter["Auto-Submitted"] == "auto-generated"
+
+
+def test_who_was_told_a_start_that_has_changed_is_told_the_new_one(run: Run, inboxes: Inboxes) -> None:
+    tomorrow = now() + timedelta(days=1)
+    for start in (tomorrow, tomorrow + timedelta(hours=1), tomorrow):
+        waves.replace(run.ledger, [Planned("anna", "1", start)])
+        letters.tell_before_moves(run)
+    assert len(inboxes["anna on old"]) == 2
+
+
+def test_a_letter_that_was_written_by_a_task_that_was_killed_is_not_written_twice(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waves.replace(run.ledger, [Planned("anna", "1", now() + timedelta(days=1))])
+    with monkeypatch.context() as patched:
+        patched.setattr(letters.notices, "claim", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            letters.tell_before_moves(run)
+    assert letters.tell_before_moves(run) == {"letters": 1, "not written": 0}
+    assert len(inboxes["anna on old"]) == 1
+
+
+def test_who_can_not_be_written_to_holds_up_nobody_and_is_tried_again(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waves.replace(run.ledger, [Planned(name, "1", now() + timedelta(days=1)) for name in ("anna", "bert")])
+    write: Callable[..., bool] = letters.post.append_once
+
+    def refuse_anna(endpoint: str, login: str, *rest: object) -> bool:
+        if login == "anna":
+            raise AccessError("old does not take the letter for anna: over quota")
+        return write(endpoint, login, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(letters.post, "append_once", refuse_anna)
+        assert letters.tell_before_moves(run) == {"letters": 1, "not written": 1}
+    assert letters.tell_before_moves(run) == {"letters": 1, "not written": 0}
+
+
+def test_by_default_nobody_is_told_before(run: Run, inboxes: Inboxes) -> None:
+    waves.replace(run.ledger, [Planned("anna", "1", now() + timedelta(hours=1))])
+    assert letters.tell_before_moves(replace(run, site=SITE)) == {"letters": 0, "not written": 0}
+
+
+def test_after_a_move_those_are_told_in_whose_mailbox_something_was_decided(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things = [Outcome(name, "renamed", "Folder", "a//b", "a-b", "lead") for name in ("anna", "bert")]
+    monkeypatch.setattr(letters.letters, "outcomes", lambda ledger: things)
+    moved(run.ledger, "anna")
+    moved(run.ledger, "carl")
+    assert letters.tell_moved(run) == {"letters": 1}
+    assert letters.tell_moved(run) == {"letters": 0}
+    assert [*inboxes] == ["anna on new"] and [*sent(run.ledger)] == ["anna"]
+    letters.tell_owners(run)
+    assert {place: len(mails) for place, mails in inboxes.items()} == {"anna on new": 1, "bert on new": 1}
