@@ -3,13 +3,14 @@
 import re
 import time
 from collections.abc import Collection, Iterator
-from functools import cached_property, partial
+from functools import cached_property
 
 from bascule.changes import probes
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.hosts.postfix import queue
 from bascule.hosts.postfix.queue import Waiting
+from bascule.hosts.ssh import RemoteHost
 from bascule.ledger.moves import Server, other
 from bascule.moves.entry import Entry, part_of
 from bascule.text.logs import get_logger
@@ -26,12 +27,12 @@ class NotQuiet(AccessError):
 
 
 class Mail:
-    """The mail of one account, at the MX and in the queues of both servers."""
+    """The mail of one account, at every MX and in the queues of both servers."""
 
     def __init__(self, access: Access, account: str, entry: Entry) -> None:
         self.account, self.entry, self.part = account, entry, part_of(access)
         site = access.site
-        self.mx = access.remote(site.queues.mx)
+        self.exchangers = [access.remote(host) for host in self.part.exchangers or [site.queues.mx]]
         self.servers = {"old": site.queues.old, "new": site.services.reception_new.host}
         self.remotes = {server: access.remote(host) for server, host in self.servers.items() if host}
         self.short = f"{account}@{site.domain}"
@@ -43,24 +44,28 @@ class Mail:
         return self.entry.addresses()
 
     def hold(self) -> None:
-        """Put the hold into the directory and see that the MX knows it for both final addresses."""
+        """Put the hold into the directory and see that every MX knows it for both final addresses."""
         self.entry.hold()
-        for address in self.addresses.values():
-            if not probes.wait_for(partial(self.is_held_at_mx, address), SEEN_SECONDS, LOOK_EVERY):
-                raise AccessError(
-                    f"{self.mx.name} does not hold mail for {address}: `postmap -q` finds no {self.part.hold_value!r} "
-                    "in its transport_maps. See docs/moves.md, and whether it asks the same directory"
-                )
-        queue.forget_route(self.mx)  # else the next message of the same sender goes the way of the last one
+        for mx in self.exchangers:
+            for address in self.addresses.values():
+                self._see_held(mx, address)
+            queue.forget_route(mx)  # else the next message of the same sender goes the way of the last one
 
-    def is_held_at_mx(self, address: str) -> bool:
-        return queue.looked_up(self.mx, "transport_maps", address) == self.part.hold_value
+    def _see_held(self, mx: RemoteHost, address: str) -> None:
+        def is_held() -> bool:
+            return queue.looked_up(mx, "transport_maps", address) == self.part.hold_value
+
+        if not probes.wait_for(is_held, SEEN_SECONDS, LOOK_EVERY):
+            raise AccessError(
+                f"{mx.name} does not hold mail for {address}: `postmap -q` finds no {self.part.hold_value!r} "
+                "in its transport_maps. See docs/moves.md, and whether it asks the same directory"
+            )
 
     def wait_until_quiet(self, to: Server) -> None:
         """Wait until nothing is on its way to the server that the account leaves. Raises NotQuiet."""
         addresses = {*self.addresses.values(), self.short}
         deadline = time.monotonic() + self.part.longest_hold / 2
-        while left := [*self._at_mx(addresses), *self._at_server(other(to), addresses)]:
+        while left := [*self._at_exchangers(addresses), *self._at_server(other(to), addresses)]:
             if time.monotonic() > deadline:
                 raise NotQuiet(
                     f"after {self.part.longest_hold / 2:.0f} s mail is still on its way to the server that "
@@ -72,33 +77,37 @@ class Mail:
         """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held."""
         addresses = {*self.addresses.values()}
         self.entry.release()
-        held = {each.queue_id for each in self._held(addresses)}
+        for mx in self.exchangers:
+            self._release_at(mx, addresses)
+
+    def _release_at(self, mx: RemoteHost, addresses: Collection[str]) -> None:
+        held = self._held(mx, addresses)
         if not held:
             return
-        log.info("mail has waited for the move", account=self.account, messages=len(held), host=self.mx.name)
-        queue.forget_route(self.mx)
-        queue.requeue(self.mx, held)
-        if not probes.wait_for(lambda: self._let_go(addresses), LET_GO_SECONDS, every=1.0):
-            raise AccessError(
-                f"{self.mx.name} still holds mail for {self.account}, though the directory says otherwise"
-            )
+        log.info("mail has waited for the move", account=self.account, messages=len(held), host=mx.name)
+        queue.forget_route(mx)
+        queue.requeue(mx, held)
+        if not probes.wait_for(lambda: self._let_go(mx, addresses), LET_GO_SECONDS, every=1.0):
+            raise AccessError(f"{mx.name} still holds mail for {self.account}, though the directory says otherwise")
 
-    def _let_go(self, addresses: Collection[str]) -> bool:
-        left = {each.queue_id for each in self._held(addresses)}
-        queue.try_now(self.mx, left)
+    def _let_go(self, mx: RemoteHost, addresses: Collection[str]) -> bool:
+        left = self._held(mx, addresses)
+        queue.try_now(mx, left)
         return not left
 
-    def _held(self, addresses: Collection[str]) -> list[Waiting]:
-        return [each for each in queue.waiting_for(self.mx, addresses) if self.words in each.reason]
+    def _held(self, mx: RemoteHost, addresses: Collection[str]) -> set[str]:
+        """The queue ids of what waits for the end of the hold."""
+        return {each.queue_id for each in queue.waiting_for(mx, addresses) if self.words in each.reason}
 
-    def _at_mx(self, addresses: Collection[str]) -> Iterator[str]:
-        """What the MX may still deliver. What it deferred for another reason is tried, so that it meets the hold."""
-        for each in queue.waiting_for(self.mx, addresses):
-            if each.queue == queue.HOLD or (each.queue == "deferred" and self.words in each.reason):
-                continue
-            if each.queue == "deferred":
-                queue.try_now(self.mx, [each.queue_id])
-            yield _sentence(self.mx.name, each)
+    def _at_exchangers(self, addresses: Collection[str]) -> Iterator[str]:
+        """What an MX may still deliver. What it deferred for another reason is tried, so that it meets the hold."""
+        for mx in self.exchangers:
+            for each in queue.waiting_for(mx, addresses):
+                if each.queue == queue.HOLD or (each.queue == "deferred" and self.words in each.reason):
+                    continue
+                if each.queue == "deferred":
+                    queue.try_now(mx, [each.queue_id])
+                yield _sentence(mx.name, each)
 
     def _at_server(self, server: Server, addresses: Collection[str]) -> Iterator[str]:
         remote = self.remotes.get(server)

@@ -318,6 +318,7 @@ class MovesPart(Part):
     """Accounts that move one by one, behind IMAP proxies that ask the directory. Times in seconds."""
 
     proxies: list[str] = Field(min_length=1)
+    exchangers: list[str] = []  # all hosts that are an MX; none: the one of `queues.mx`
     service: PointPart  # where users reach IMAP, through the proxies
     route: RoutePart
     delay_attribute: Attribute  # the proxies hold logins back until the instant that it names
@@ -423,7 +424,10 @@ class Site(Part):
         return self
 
 
-HOST_KEYS = {"host", "hypervisor", "old_owner", "new_owner", "verify_from", "run_from", "refused_from", "proxies"}
+HOST_KEYS = {
+    *("host", "hypervisor", "old_owner", "new_owner", "verify_from", "run_from", "refused_from"),
+    *("proxies", "exchangers"),
+}
 
 
 def _host_references(part: BaseModel, path: str = "") -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from bascule.moves.entry import Values
 from bascule.moves.machine import CannotMove
 from bascule.moves.mail import Mail, NotQuiet
 
-from tests.unit.changes.fakes import FakeAccess, FakeHost
+from tests.unit.changes.fakes import SITE, FakeAccess, FakeHost
 
 OLD, NEW = "zoe@old.obs.test", "zoe@new.obs.test"
 HELD = "mailbox is being moved"
@@ -128,6 +128,44 @@ def test_mail_that_is_still_held_after_the_release_is_told(access: FakeAccess, m
     with pytest.raises(AccessError, match="mx still holds mail for zoe"):
         mail.release()
     assert access.remote("mx").did("postqueue -i A")
+
+
+@pytest.fixture
+def at_two(access: FakeAccess, mail: Mail) -> Mail:
+    """With `mx`, and `web` as a second one."""
+    mail.exchangers = [access.remote("mx"), access.remote("web")]
+    for host in mail.exchangers:
+        host.answers["postconf -hx transport_maps"] = "proxy:ldap:/etc/postfix/hold.cf"
+        host.answers["postmap -q"] = "retry:4.2.1 mailbox is being moved\n"
+    return mail
+
+
+def test_a_hold_that_one_of_several_exchangers_does_not_know_is_told(access: FakeAccess, at_two: Mail) -> None:
+    at_two.hold()
+    assert all(access.remote(host).did("sendmail -f '<>' double-bounce@localhost") for host in ("mx", "web"))
+    access.remote("web").answers["postmap -q"] = ""
+    with pytest.raises(AccessError, match=f"web does not hold mail for {OLD}"):
+        at_two.hold()
+
+
+def test_mail_in_the_queue_of_any_exchanger_is_on_its_way_and_is_let_go_there(access: FakeAccess, at_two: Mail) -> None:
+    second = access.remote("web")
+    put(second, ("A", "active", OLD, ""))
+    with pytest.raises(NotQuiet, match=f"A to {OLD} is active on web"):
+        at_two.wait_until_quiet("new")
+    put(second, ("A", "deferred", OLD, HELD))
+    at_two.wait_until_quiet("new")
+    second.answers["postsuper"] = lambda command: second.answers.update({"postqueue -j": ""}) or ""
+    at_two.release()
+    assert second.did("postsuper -r A") and not access.remote("mx").did("postsuper")
+
+
+def test_the_exchangers_are_those_of_the_site_file(access: FakeAccess, mail: Mail) -> None:
+    assert [mx.name for mx in mail.exchangers] == ["mx"]
+    assert SITE.moves
+    several = SITE.model_copy(update={"moves": SITE.moves.model_copy(update={"exchangers": ["mx", "web"]})})
+    found = Mail(FakeAccess(several), "zoe", FakeEntry())  # type: ignore[arg-type]
+    assert [mx.name for mx in found.exchangers] == ["mx", "web"]
 
 
 def test_a_map_that_says_nothing_leads_to_the_next_one() -> None:

@@ -84,10 +84,11 @@ def hold(access: Access) -> Iterator[Finding]:
         mail.hold()
     finally:
         mail.release()
-    yield ok(
-        f"{mail.mx.name}: hold",
-        f"mail for {account} was held under {' and '.join(mail.addresses.values())}, and let go",
-    )
+    for mx in mail.exchangers:
+        yield ok(
+            f"{mx.name}: hold",
+            f"mail for {account} was held under {' and '.join(mail.addresses.values())}, and let go",
+        )
 
 
 def login(access: Access) -> Iterator[Finding]:
