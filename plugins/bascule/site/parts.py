@@ -331,6 +331,7 @@ class MovesPart(Part):
     small_pass: float = Field(default=3.0, gt=0)
     most_passes: int = Field(default=5, ge=1)
     at_once: int = Field(default=8, ge=1)
+    calendars: bool = False  # whether users are led to new's calendars together with their mail
     hours: HoursPart | None = None  # None: accounts may go to new at any time
     per_hour: int = Field(default=0, ge=0)  # accounts that may begin to; 0: as many as can
     most_failures: int = Field(default=3, ge=1)  # of one run, after which the rest is left for later

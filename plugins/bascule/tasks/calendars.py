@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bascule.calendars import CalendarsFailed, Counts, sync_accounts
+from bascule.ledger import moves
 from bascule.ledger.calendars import by_hand_lines
 from bascule.problems import store
 from bascule.tasks.run import Run
@@ -15,8 +16,10 @@ log = get_logger(__name__)
 def migrate(run: Run, accounts: Sequence[str]) -> list[str]:
     """Carry the calendars and address books of the accounts. Returns the accounts for which a person is asked.
 
-    Raises CalendarsFailed.
+    Those that moved together with their mail are left alone. Raises CalendarsFailed.
     """
+    if run.site.moves and run.site.moves.calendars:
+        accounts = moves.not_moved(run.ledger, accounts)
     carry(run, accounts)
     for line in by_hand_lines(run.ledger):
         log.warning(line)

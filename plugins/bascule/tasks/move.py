@@ -9,7 +9,7 @@ from bascule.moves.entry import part_of
 from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
 from bascule.problems import store
 from bascule.site import MovesPart
-from bascule.tasks import accounts, filters, mailbox, notify
+from bascule.tasks import accounts, calendars, filters, mailbox, notify
 from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from bascule.text.logs import get_logger
 
@@ -38,7 +38,7 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
     """Move one account to `to`; `at_once`: how many accounts may be held at the same time (0: as the site file says).
 
     Returns `moved`, `was there` or `would move`. Raises LeaseHeld, TryAgain and NeedsPerson; the account then is where
-    it was, or the text says where.
+    it was, or the text says where. Raises CalendarsFailed after the move, which the next try does not do again.
     """
     part = _part(run)
     with leases.lease(run.ledger, account, run.owner, patience=run.patience):
@@ -52,6 +52,8 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
             raise NeedsPerson(str(error)) from None
         except MoveFailed as error:
             raise TryAgain(str(error)) from None
+    if to == "new" and part.calendars:
+        calendars.carry(run, [account])
     return "moved" if moved else "was there"
 
 

@@ -1,5 +1,6 @@
 """What tasks and the command line do with moves: what was left is ended, who has moved is left alone by the day."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from bascule.ledger import Ledger, journal, leases, moves, phases
 from bascule.ledger.base import now
 from bascule.ledger.moves import State
 from bascule.moves import __main__ as command_line
-from bascule.tasks import move
+from bascule.tasks import calendars, move
 from bascule.tasks.run import NeedsPerson, Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
@@ -105,3 +106,31 @@ def test_the_command_line_shows_every_hold_with_its_age(
         "zoe: held for 0 s; carrying, on its way to new",
         "anna: held for 0 s, longer than it may be; releasing, on its way to new",
     ]
+
+
+def test_calendars_that_move_with_the_mail_are_carried_after_it_and_left_alone_by_the_day(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the next try, when they could not be carried: the mail has moved then."""
+    assert SITE.moves
+    site = SITE.model_copy(update={"moves": SITE.moves.model_copy(update={"calendars": True})})
+    led, acts, carried = replace(run, site=site, access=FakeAccess(site)), FakeActs(FakeSite()), list[list[str]]()
+
+    def carry(run: Run, accounts: list[str]) -> None:
+        carried.append(accounts)
+        if len(carried) == 1:
+            assert acts.site.at == "new" and not acts.site.held
+            raise AccessError("sogo can't be reached")
+
+    monkeypatch.setattr(move, "SiteActs", lambda *_: acts)
+    monkeypatch.setattr(move, "_prepare", lambda *_: None)
+    monkeypatch.setattr(calendars, "carry", carry)
+    with pytest.raises(AccessError):
+        move.move(led, "zoe", "new", 0)
+    assert move.move(led, "zoe", "new", 0) == "was there"
+    assert carried == [["zoe"], ["zoe"]]
+    calendars.migrate(led, ["anna", "zoe"])
+    assert carried[2:] == [["anna"]]
+    move.move(led, "zoe", "old", 0)
+    calendars.migrate(run, ["anna", "zoe"])
+    assert carried[3:] == [["anna", "zoe"]]
