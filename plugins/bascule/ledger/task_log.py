@@ -69,17 +69,24 @@ def note(ledger: Ledger, this: Try, state: TaskState, sentence: str = "") -> Non
             session.add(TaskRow(**known_by, about=about, began_at=now(), **values))
 
 
-def count(ledger: Ledger, origin: Origin, name: str, state: TaskState, since: datetime | None = None) -> int:
-    """How many tries of a task, or of a mapped one's many, are in this state in the run of this origin.
-
-    `since`: only those that have ended later.
-    """
-    of_run = [TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.state == state]
-    if since is not None:
-        of_run.append(TaskRow.ended_at > since)
-    of_task = sa.or_(TaskRow.task == name, TaskRow.task.startswith(f"{name}[", autoescape=True))
+def count(ledger: Ledger, origin: Origin, name: str, state: TaskState) -> int:
+    """How many tries of a task, or of a mapped one's many, are in this state in the run of this origin."""
     with ledger.reading() as session:
-        return session.scalar(sa.select(sa.func.count()).where(*of_run, of_task)) or 0
+        return session.scalar(sa.select(sa.func.count()).where(*_in_run(origin, name, state))) or 0
+
+
+def failed(ledger: Ledger, origin: Origin, name: str, since: datetime | None) -> set[str]:
+    """What the failed ones of a mapped task's many are about, in the run of this origin, since then."""
+    query = sa.select(TaskRow.about).where(*_in_run(origin, name, "failed"))
+    if since is not None:
+        query = query.where(TaskRow.ended_at > since)
+    with ledger.reading() as session:
+        return {*session.scalars(query)}
+
+
+def _in_run(origin: Origin, name: str, state: TaskState) -> tuple[sa.ColumnElement[bool], ...]:
+    of_task = sa.or_(TaskRow.task == name, TaskRow.task.startswith(f"{name}[", autoescape=True))
+    return TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.state == state, of_task
 
 
 def began(ledger: Ledger, phase: str, task: str, run: str | None = None) -> datetime | None:

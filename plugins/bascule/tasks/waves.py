@@ -165,14 +165,15 @@ def _began(run: Run) -> datetime | None:
 
 
 def _check_failures(run: Run, most: int) -> None:
-    """Failures before the run's first task was cleared, or before it was let go on, count no more."""
+    """Who waits for a person's decision is no failure; those before the run was let go on count no more."""
     last, began = waves.last_signal(run.ledger, "go on"), _began(run)
     since = max((at for at in (last and last.at, began) if at), default=None)
-    count = task_log.count(run.ledger, run.origin, "account.move", "failed", since=since)
-    if count >= most:
+    failed = task_log.failed(run.ledger, run.origin, "account.move", since)
+    failed -= {*store.accounts_with_open(run.ledger)}
+    if len(failed) >= most:
         raise LeftForLater(
-            f"not moved: {count} accounts of this run have failed (`moves.most_failures` in the site file is {most}). "
-            "Look at those first; then run `move` again: it goes on with the rest"
+            f"not moved: {len(failed)} accounts of this run have failed (`moves.most_failures` in the site file is "
+            f"{most}). Look at those first; then run `move` again: it goes on with the rest"
         )
 
 

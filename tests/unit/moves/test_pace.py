@@ -15,6 +15,8 @@ from bascule.ledger.waves import Planned
 from bascule.moves import __main__ as command_line
 from bascule.moves.plan_table import PlanRefused
 from bascule.operators import base
+from bascule.problems import store
+from bascule.problems.model import Problem
 from bascule.site import HoursPart, Site
 from bascule.tasks import accounts, move, waves
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run
@@ -111,10 +113,13 @@ def test_no_more_accounts_begin_in_an_hour_than_asked_for(run: Run, monkeypatch:
 
 
 def test_after_some_failures_the_rest_of_the_run_is_left_for_later_and_the_next_run_goes_on(run: Run) -> None:
-    for number in range(2):
+    for number in range(3):
         failed(run, number)
+    problem = Problem("account 2", "mailbox", "folder-name", "a//b", "new refuses it")
+    with run.ledger.session() as session:
+        store.report(session, problem)
     waves.wait_for_turn(run, "anna", "new")
-    failed(run, 2)
+    failed(run, 3)
     with pytest.raises(LeftForLater, match=r"3 accounts of this run have failed .*goes on with the rest"):
         waves.wait_for_turn(run, "anna", "new")
     waves.wait_for_turn(run, "anna", "old")
