@@ -14,6 +14,7 @@ from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import by_hand_lines, shares
 from bascule.ledger.calendars import calendars as ledger_calendars
+from bascule.moves.ties import ties
 from bascule.problems.evidence import evidence_lines
 from bascule.site import Site
 
@@ -67,6 +68,8 @@ def test_a_calendar_shared_on_old_is_visible_to_the_sharee_on_new(
     carried(access, ledger, place)
     share((guest.account, f"{place.account}/{place.name}", "r"))
     assert sync_shares(access, ledger, [place.account]).given == 1
+    together = tuple(sorted([guest.account, place.account]))
+    assert ties(ledger, together) == {together}, "they move in one wave"
     restart_cache(lab)
     where = seen_by(guest, place)
     found = guest.owner.collection(where)

@@ -9,6 +9,7 @@ from bascule.hosts.access import Access
 from bascule.ledger import Ledger
 from bascule.mailbox import job_for, sync_mailbox
 from bascule.mailbox.verify.audit import audit
+from bascule.moves.ties import ties
 from bascule.problems import store
 from imapclient import IMAPClient
 
@@ -51,6 +52,7 @@ def test_people_of_the_directory_get_their_rights_and_others_are_named(
         assert client._imap.xatom("SETMETADATA", "INBOX", '(/private/comment "the team")')[0] == "OK"
     job = job_for(access, owner)
     assert sync_mailbox(job, ledger).problems == 1
+    assert ties(ledger, accounts) == {tuple(sorted(accounts))}, "they move in one wave"
     (problem,) = store.problems(ledger, account=owner)
     assert (problem.kind, problem.subject, problem.facts["rights"]) == ("acl-unknown", "departed", {"INBOX": "lrs"})
     with stores.reader("new", owner) as client:
