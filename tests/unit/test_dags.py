@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.retry_policy import RetryAction
 from bascule import changes
 from bascule.changes.base import Effect
-from bascule.operators.base import RETRIES, Tries, TryEnds
+from bascule.operators.base import LOST, Tries, TryEnds
 from bascule.operators.params import ROUNDS
 from bascule.operators.waiting import RunPhase
 
@@ -117,12 +117,12 @@ def test_a_lost_worker_costs_the_day_no_phase() -> None:
     """Tried again, it waits for the phase's run, which goes on; a phase that has failed is a person's."""
     phases = [task for task in dag_of("migrate").tasks if isinstance(task, RunPhase)]
     assert [(task.task_id, task.retries) for task in phases] == [
-        (phase, RETRIES) for phase in ("freeze", "transfer", "cutover", "drain")
+        (phase, LOST) for phase in ("freeze", "transfer", "cutover", "drain")
     ]
     event = ("trigger", {"run_ids": ["today"], "today": "failed", "dag_id": "freeze"})
     with pytest.raises(TryEnds) as ended:
         phases[0].execute_complete({}, event)
-    assert phases[0].retry_policy.evaluate(ended.value, 1, RETRIES).action is RetryAction.FAIL
+    assert phases[0].retry_policy.evaluate(ended.value, 1, LOST).action is RetryAction.FAIL
 
 
 def test_filters_and_calendars_run_beside_the_mailboxes() -> None:

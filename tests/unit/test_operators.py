@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.definitions.retry_policy import RetryAction
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from bascule import site
 from bascule.changes.base import ChangeFailed
 from bascule.hosts.connections import AccessError
@@ -20,6 +22,8 @@ from bascule.operators.base import TryEnds, task_run
 from bascule.site import SiteError
 from bascule.tasks import failed_tests, gate
 from structlog.testing import capture_logs
+
+from tests.unit.problems.asking import Store
 
 PACKAGE = Path(site.__file__).parents[1]
 OPERATORS, TASKS = PACKAGE / "operators", PACKAGE / "tasks"
@@ -61,11 +65,11 @@ def test_a_pass_over_a_mailbox_pays_for_neither_directory_nor_ssh() -> None:
 
 @pytest.fixture
 def context() -> Any:
-    """Of a first try; there may be two more."""
-    ti = SimpleNamespace(dag_id="freeze", run_id="run", task_id="t", map_index=-1, try_number=1, max_tries=2)
+    """Of a first try."""
+    ti = SimpleNamespace(dag_id="freeze", run_id="run", task_id="t", map_index=-1, try_number=1, max_tries=10)
     return {
-        "ti": ti, "dag_run": SimpleNamespace(run_type="manual"), "params": {}, "task": SimpleNamespace(retries=2),
-        "task_state_store": {},
+        "ti": ti, "dag_run": SimpleNamespace(run_type="manual"), "params": {}, "task": SimpleNamespace(retries=10),
+        "task_state_store": Store(),
     }  # fmt: skip
 
 
@@ -94,6 +98,38 @@ def test_what_is_foreseen_ends_in_one_sentence_and_without_a_stack_trace(
     # Of a SystemExit, and of nothing else, Airflow's task runner writes no stack trace.
     assert isinstance(ended.value, SystemExit)
     assert (str(ended.value), ended.value.code) == (str(error), 1)
-    assert base.Tries().evaluate(ended.value, 1, 2, context).action is action
-    context["ti"].try_number = 3
-    assert base.Tries().evaluate(ended.value, 3, 2, context).action is RetryAction.FAIL
+    assert base.Tries().evaluate(ended.value, 1, 10, context).action is action
+
+
+def test_what_may_pass_by_itself_is_tried_twice_more(context: Any) -> None:
+    assert actions(context, [AccessError("mx can't be reached")] * 3) == [RetryAction.DEFAULT] * 2 + [RetryAction.FAIL]
+
+
+def test_a_process_that_was_ended_from_outside_costs_no_try(context: Any) -> None:
+    """A killed worker, Airflow's API away for so long that the scheduler has given its tasks up."""
+    away = [AccessError("mx can't be reached"), None, None, None, AccessError("mx can't be reached")]
+    assert set(actions(context, away)) == {RetryAction.DEFAULT}
+    assert base.is_last_try(context)
+
+
+def test_an_api_server_that_is_away_costs_no_try(context: Any) -> None:
+    away = AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+    assert set(actions(context, [away] * 5)) == {RetryAction.DEFAULT}
+    assert not base.is_last_try(context)
+
+
+def test_a_task_whose_process_is_ended_again_and_again_is_a_persons(context: Any) -> None:
+    assert actions(context, [None] * base.LOST) == []
+    with pytest.raises(TryEnds, match="ended from outside 10 times: see why") as ended, task_run(context):
+        pass
+    assert base.Tries().evaluate(ended.value, 11, 10, context).action is RetryAction.FAIL
+
+
+def actions(context: Any, errors: list[Exception | None]) -> list[RetryAction]:
+    """What becomes of try after try that ends so; a process that was ended from outside (None) decides nothing."""
+    found = []
+    for error in errors:
+        if error is not None:
+            found.append(base.Tries().evaluate(error, context["ti"].try_number, 10, context).action)
+        context["ti"].try_number += 1
+    return found

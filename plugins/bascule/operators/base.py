@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType
 
 from bascule import tasks
 from bascule.operators.connections import AirflowConnections
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from bascule.tasks.run import Run
 
 RETRIES = 2  # of what may pass by itself
-ASKED = "asked at try"  # in Airflow's store of a task's state: the try that asked a person last
+LOST = 10  # processes of a task that may be ended from outside before a person looks why
+# In Airflow's store of a task's state: the try that asked a person last, and those that ended by themselves.
+ASKED, ENDED = "asked at try", "ended at tries"
 
 log = get_logger(__name__)
 
@@ -40,24 +42,50 @@ class TryEnds(SystemExit):
 
 
 class Tries(RetryPolicy):
-    """A few tries for what may pass by itself, none for what a person must mend first. Questions cost none."""
+    """A few tries for what may pass by itself, none for what a person must mend first.
+
+    Questions cost none, nor do tries that ended with their process (a killed worker, Airflow's API away for long).
+    """
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: "Context | None" = None
     ) -> RetryDecision:
-        is_final = isinstance(exception, TryEnds) and not exception.may_pass
-        is_final = is_final or (context is not None and is_last_try(context))
-        return RetryDecision.fail() if is_final else RetryDecision.default()
+        if isinstance(exception, TryEnds) and not exception.may_pass:
+            return RetryDecision.fail()
+        if context is None or _is_airflow_away(exception):
+            return RetryDecision.default()
+        is_last = is_last_try(context)
+        context["task_state_store"].set(ENDED, [*_ended(context), try_number])
+        return RetryDecision.fail() if is_last else RetryDecision.default()
 
 
-def tries(context: "Context") -> int:
-    """Which try this is since the task was cleared last, or asked a person last: 1 is the first."""
-    return int(context["ti"].try_number) - max(_cleared_at(context), asked_at(context))
+def _is_airflow_away(exception: BaseException) -> bool:
+    return isinstance(exception, AirflowRuntimeError) and exception.error.error == ErrorType.API_SERVER_ERROR
 
 
 def is_last_try(context: "Context") -> bool:
     """Whether what may pass by itself is not tried again after this try."""
-    return tries(context) > RETRIES
+    return len(_ended(context)) >= RETRIES
+
+
+def _ended(context: "Context") -> list[int]:
+    """The tries before this one that ended by themselves, since the task was cleared last, or asked a person last."""
+    begin, this = _begin(context), context["ti"].try_number
+    if this <= begin + 1:
+        return []
+    found = context["task_state_store"].get(ENDED)
+    return [ended for ended in found if begin < ended < this] if isinstance(found, list) else []
+
+
+def _begin(context: "Context") -> int:
+    return max(_cleared_at(context), asked_at(context))
+
+
+def _check_lost(context: "Context") -> None:
+    """Raises TryEnds when process after process was ended from outside."""
+    lost = int(context["ti"].try_number) - _begin(context) - 1 - len(_ended(context))
+    if lost >= LOST:
+        raise TryEnds(f"the process was ended from outside {lost} times: see why, then clear this task")
 
 
 def asked_at(context: "Context") -> int:
@@ -107,6 +135,7 @@ def _noted(run: "Run", context: "Context") -> "contextlib.AbstractContextManager
 
 
 def _opened(context: "Context", phase: str) -> "contextlib.AbstractContextManager[Run]":
+    _check_lost(context)
     ti, dag_run, params = context["ti"], context["dag_run"], context["params"]
     index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
     asked_by = getattr(dag_run, "triggering_user_name", None) or str(getattr(dag_run, "run_type", "") or "")

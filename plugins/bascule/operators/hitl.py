@@ -12,7 +12,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import TaskAwaitingInput
 
 from bascule import tasks
-from bascule.operators.base import ASKED, RETRIES, TryEnds, asked_at, is_last_try, task_run, tries
+from bascule.operators.base import ASKED, asked_at, is_last_try, task_run
 from bascule.operators.params import NAMED
 from bascule.operators.waiting import has_succeeded, wait_for_run
 from bascule.problems.model import Option
@@ -98,10 +98,6 @@ class WorksOnAccount(AsksAboutAccount):
         raise NotImplementedError
 
     def execute(self, context: "Context") -> Any:
-        if tries(context) > RETRIES + 1:
-            raise TryEnds(
-                f"the process was ended from outside {RETRIES + 1} times in a row: see why, then clear this task"
-            )
         result = None
         with task_run(context) as run:
             question = self._question(run) if self.asks_first and not asked_at(context) else None

@@ -5,17 +5,15 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from bascule.operators.base import RETRIES, Tries
+from bascule.operators.base import LOST, Tries
 
-# A host that can't be reached is tried again soon; what a person must mend fails at once (see `Tries`).
+# A host that can't be reached is tried again soon; what a person must mend fails at once. `Tries` counts them.
 PHASE_DEFAULTS: dict[str, Any] = {
-    "retries": RETRIES,
+    "retries": LOST,
     "retry_delay": timedelta(seconds=10),
     "retry_policy": Tries(),
 }
-# Tries of a task that asks: a busy scheduler can lose its process when it is answered within seconds. It asks again.
-# `Tries` holds all others to RETRIES.
-ROUNDS = 20
+ROUNDS = 2 * LOST  # of a task that asks: a busy scheduler can lose its process when it is answered within seconds
 BY_ACCOUNT = "{{ task.account }}"
 NAMED: dict[str, Any] = {"retries": ROUNDS, "map_index_template": BY_ACCOUNT}
 

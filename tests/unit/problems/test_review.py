@@ -8,7 +8,7 @@ import pytest
 from bascule import site
 from bascule.ledger import Ledger, journal, phases
 from bascule.ledger.base import now
-from bascule.operators.base import RETRIES
+from bascule.operators.base import LOST, RETRIES
 from bascule.operators.hitl import SyncMailbox
 from bascule.problems import record, store
 from bascule.problems.model import Option, Problem
@@ -176,7 +176,7 @@ def test_a_task_killed_between_decision_and_settling_settles_in_its_next_try_and
 def test_a_process_that_is_ended_from_outside_again_and_again_is_given_up(report: Report, asking: Asking) -> None:
     report()
     asking.start()
-    asking.task.try_number += RETRIES + 1  # each of them ended before it could say anything
+    asking.task.try_number += LOST  # each of them ended before it could say anything
     assert asking.start() == "failed"
     asking.clear()
     assert asking.start() == "awaiting_input"
