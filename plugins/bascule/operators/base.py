@@ -74,7 +74,8 @@ def _ended(context: "Context") -> list[int]:
     if this <= begin + 1:
         return []
     found = context["task_state_store"].get(ENDED)
-    return [ended for ended in found if begin < ended < this] if isinstance(found, list) else []
+    ended = found if isinstance(found, list) else []
+    return [number for number in ended if isinstance(number, int) and begin < number < this]
 
 
 def _begin(context: "Context") -> int:
