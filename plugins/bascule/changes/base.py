@@ -6,19 +6,22 @@ it so (`apply`), how to see it from outside (`verify`), and how to put the old s
 
 import abc
 import enum
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from bascule.changes import acts
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
-from bascule.ledger import Ledger, journal
+from bascule.ledger import Ledger, journal, leases
 from bascule.text.logs import get_logger
 from bascule.text.reason import reason
 
 log = get_logger(__name__)
 
 State = dict[str, Any]  # plain data: it goes into the journal as JSON
+PATIENCE = leases.LEASE_SECONDS  # that another one's hold on a subject is waited for: as long as a dead one may keep it
+LONGEST = 200  # characters of a subject that tell two apart in the ledger's table of leases
 
 
 class Effect(enum.StrEnum):
@@ -122,14 +125,36 @@ def run(change: Change, ledger: Ledger, origin: journal.Origin, *, dry_run: bool
     Already so: it is verified and noted as unchanged. Dry run: the difference is logged, nothing is done or noted.
     After a try that ended between intent and outcome (a crash, a failed apply, a failed verify) this one goes on with
     the same act, so that the journal keeps the state from before the first try as the one to go back to.
-    Raises ChangeFailed or AccessError after the failure has been noted.
+    Raises ChangeFailed or AccessError after the failure has been noted, and LeaseHeld when another run is at the same
+    subject.
     """
+    if dry_run:
+        return _would_change(change)
+    with _alone(change, ledger, origin):
+        return _run(change, ledger, origin)
+
+
+def _would_change(change: Change) -> Result:
+    found = change.observe()
+    same = change.is_desired(found)
+    fields = _fields(change, found=found, desired=change.desired)
+    log.info("dry run: nothing would change" if same else "dry run: this would change", **fields)
+    return Result(Outcome.UNCHANGED if same else Outcome.WOULD_CHANGE, found, found)
+
+
+def _alone(change: Change, ledger: Ledger, origin: journal.Origin) -> AbstractContextManager[None]:
+    """Nobody else applies or undoes a change of this subject during the block.
+
+    A task may run twice at once: its queue gives it out again, or a worker that is cut off goes on.
+    """
+    owner = leases.this_process("/".join(filter(None, (origin.phase, origin.run, origin.task))))
+    return leases.lease(ledger, change.subject[:LONGEST], owner, of="change", patience=PATIENCE)
+
+
+def _run(change: Change, ledger: Ledger, origin: journal.Origin) -> Result:
     found = change.observe()
     fields = _fields(change, found=found, desired=change.desired)
     same = change.is_desired(found)
-    if dry_run:
-        log.info("dry run: nothing would change" if same else "dry run: this would change", **fields)
-        return Result(Outcome.UNCHANGED if same else Outcome.WOULD_CHANGE, found, found)
     unfinished = acts.unfinished(journal.entries(ledger, kind=change.kind, subject=change.subject), change.parameters)
     if same and unfinished is None:
         _verify_unchanged(change, ledger, origin, found)
@@ -151,12 +176,16 @@ def undo(change: Change, before: State, ledger: Ledger, origin: journal.Origin, 
 
     `acts.in_force` says which acts of the journal there are to undo, in which order, and their states before.
     """
-    present = change.observe()
-    fields = _fields(change, now=present, to=before)
     if dry_run:
-        log.info("dry run: this would be put back", **fields)
+        log.info("dry run: this would be put back", **_fields(change, now=change.observe(), to=before))
         return
-    log.info("putting back", **fields)
+    with _alone(change, ledger, origin):
+        _undo(change, before, ledger, origin)
+
+
+def _undo(change: Change, before: State, ledger: Ledger, origin: journal.Origin) -> None:
+    present = change.observe()
+    log.info("putting back", **_fields(change, now=present, to=before))
     try:
         change.revert(before)
     except Exception as error:
