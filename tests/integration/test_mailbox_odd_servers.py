@@ -158,6 +158,31 @@ def test_what_new_stores_after_its_connection_was_lost_is_there_once(box: Box, l
     assert not box.verify("content").differences
 
 
+@pytest.mark.parametrize("copies", [2, 3])
+def test_what_several_lost_connections_have_brought_is_there_once(box: Box, copies: int) -> None:
+    """New takes its time with what two connections have brought: all of it is there when the third one looks."""
+    box.without = (frozenset(), frozenset({"MULTIAPPEND"}))
+    box.fill("INBOX: a/S b c d", "INBOX: y b")
+    lost = [0]
+
+    def literals(octets: bytes) -> bytes:
+        if octets != text("c") or lost[0] == 2:
+            return octets
+        lost[0] += 1
+        if lost[0] == 2:
+            with box.on_new() as account:
+                for _ in range(copies):
+                    account.client.append("INBOX", "", date("c"), octets)
+        raise Cut
+
+    with relayed(box.new.port, literals=literals) as box.new_port:
+        assert box.sync().problems == 0
+    box.new_port = 0
+    assert box.read_new() == parse("INBOX: a/S b c d y")
+    box.settled()
+    assert not box.verify("content").differences
+
+
 # -- FETCH in other forms
 
 _USUAL = rb'\* (\d+) FETCH \(UID (\d+) (FLAGS \([^)]*\)) (INTERNALDATE "[^"]*") (RFC822\.SIZE \d+)[^\r]*\r\n'

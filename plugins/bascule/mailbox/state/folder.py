@@ -37,6 +37,7 @@ class Counts:
     in_smaller_batches: dict[tuple[int, int], int] = field(default_factory=dict)  # (folder, old UID) -> at most so many
     destination_broken: int = 0  # connections to new that were lost while it got messages
     unanswered: dict[int, set[int]] = field(default_factory=dict)  # folder -> old UIDs on their way when new broke off
+    unanswered_from: dict[int, int] = field(default_factory=dict)  # folder -> the lowest UID that new can give to them
     lost_at: float = 0.0  # when that was last, by the monotonic clock
     busy: Counter[str] = field(default_factory=Counter)  # folder -> attempts in which a server did nothing with it
     broken_listings: Counter[str] = field(default_factory=Counter)  # folder -> connections lost while it was listed
