@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from bascule.ledger import mailboxes
+from bascule.ledger import journal, mailboxes, shared_folders
+from bascule.mailbox.forecast import forecast
+from bascule.problems import questions, store
+from bascule.problems.evidence import SHARED, evidence_lines
 from bascule.sieve import mailbox_folders
 from bascule.site.parts import FoldersPart
 from bascule.text.name_map import Namespace
 
-from tests.imap_places import Box, Places
+from tests.deciding import decide
+from tests.imap_places import Box, Place, Places
 from tests.imap_relay import Rewrite, one_after_another, relayed, replaced
 from tests.integration.test_mailbox_later_passes import special
 from tests.mail_servers import dovecot, mail_directory
-from tests.mailbox_states import parse
+from tests.mailbox_states import parse, text
 
 PLAIN = frozenset({"LIST-STATUS", "LIST-EXTENDED"})
 
@@ -90,19 +94,32 @@ def test_odd_answers_about_folders_hold_nothing_back(box: Box, kind: str, withou
 # -- I3: other people's folders
 
 
-def test_shared_folders_without_a_prefix_are_nobodys_own(places: Places, box: Box) -> None:
-    """Cyrus with `altnamespace: no`, and folders at the top that two accounts may read."""
+def test_shared_folders_without_a_prefix_are_nobodys_own_and_told_once_for_the_site(places: Places, box: Box) -> None:
+    """Cyrus with `altnamespace: no`, and folders at the top that two accounts may read; each line comes twice."""
     box.old = places["cyrus below INBOX"]
-    box.fill("Mine: a")
-    with shared_by_the_administrator(box):
-        assert box.sync().problems == 0
-        assert box.read_new() == parse("Mine: a")
-        box.settled()
-        assert "2 folder(s) on old are of other people or shared" in "\n".join(box.verify().counted)
+    both = [box, replace(box, user=f"{box.user}2")]
+    twice = replaced(rb"(\* (?:LIST|LSUB) [^\r]*\r\n)", rb"\1\1")
+    for each in both:
+        each.fill("Mine: a")
+    with shared_by_the_administrator(box) as shared, relayed(box.old.port, answers=twice) as port:
+        for each in both:
+            each.old_port = port
+            assert each.sync().problems == 0
+            assert each.read_new() == parse("Mine: a")
+            each.settled()
+            assert "2 folder(s) on old are shared, in nobody's mailbox" in "\n".join(each.verify().counted)
+        (told,) = journal.entries(box.ledger, kind=shared_folders.KIND)
+        assert told.after == {"folders": sorted(shared), "seen by": box.user}
+        named = [line for line in evidence_lines(box.ledger) if line.startswith(SHARED)]
+        assert named == [f"{SHARED}: 2", *(f"{SHARED}: {name}" for name in sorted(shared))]
+        with shared_by_the_administrator(box) as later:
+            both[1].sync()
+            assert shared_folders.noted(box.ledger) == sorted([*shared, *later])
+            assert len(journal.entries(box.ledger, kind=shared_folders.KIND)) == 2
 
 
 @contextlib.contextmanager
-def shared_by_the_administrator(box: Box) -> Iterator[None]:
+def shared_by_the_administrator(box: Box) -> Iterator[tuple[str, ...]]:
     """Two folders at the top of old during the block; everybody on this server sees them."""
     top = f"pub{uuid.uuid4().hex[:8]}"
     names = (top, f"{top}.minutes")
@@ -112,7 +129,7 @@ def shared_by_the_administrator(box: Box) -> Iterator[None]:
             assert account.client.setacl(name, "anyone", "lrswip")[0] == "OK"
             assert account.client.append(name, "", None, b"Subject: shared\r\n\r\nx\r\n")[0] == "OK"
     try:
-        yield
+        yield names
     finally:
         with box.old.account("cyrus") as account:
             for name in reversed(names):
@@ -146,6 +163,8 @@ namespace virtual {
 def test_folders_in_another_personal_namespace_are_asked_about_once_and_not_copied(box: Box) -> None:
     with mail_directory() as home, dovecot(home / "old", separator="/", extra=VIRTUAL) as server:
         box.old = type(box.old)(server, "/")
+        box.fill("INBOX: a")
+        assert box.sync().problems == 0, "nothing lies in it"
         box.fill("INBOX: a; virtual/All: a b; virtual/Unread: a")
         assert box.sync().problems == 1
         (problem,) = box.problems()
@@ -154,13 +173,56 @@ def test_folders_in_another_personal_namespace_are_asked_about_once_and_not_copi
         assert box.sync().problems == 1
 
 
+QUOTA = """
+mail_plugins = $mail_plugins quota
+plugin {
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:bytes=%d
+}
+protocol imap {
+  mail_plugins = $mail_plugins imap_quota
+}
+"""
+
+
+def test_virtual_folders_of_all_mailboxes_are_two_questions_of_the_site_and_need_no_space(box: Box) -> None:
+    """New has space for each message once."""
+    state = "INBOX: a b c; Every: a b c; virtual/All: a b c; virtual/Unread: a"
+    space = sum(len(text(name)) for name in "abc") + 100
+    with (
+        mail_directory() as home,
+        dovecot(home / "old", separator="/", extra=VIRTUAL) as old,
+        dovecot(home / "new", separator="/", location="sdbox:~/sdbox", extra=QUOTA % space) as new,
+        relayed(old.port, answers=special("/", All="Every")) as port,
+    ):
+        both = [replace(box, old=Place(old, "/"), new=Place(new, "/"), old_port=port, user=user) for user in "uv"]
+        for each in both:
+            each.fill(state)
+            (forecast_of,) = forecast([each.job()], each.ledger)
+            assert (forecast_of.folders, forecast_of.new_messages) == (1, 3)
+            assert each.sync().problems == 2
+            assert each.read_new() == parse("INBOX: a b c")
+            assert "3 folder(s) on old are virtual and not compared" in "\n".join(each.verify().counted)
+        asked = questions.of_site(store.problems(box.ledger))
+        assert [(each.first.kind, each.first.subject, each.accounts) for each in asked] == [
+            ("folder-virtual", "\\All", ["u", "v"]), ("folder-virtual", "virtual/", ["u", "v"]),
+        ]  # fmt: skip
+        for problem in store.problems(box.ledger):
+            decide(box.ledger, problem)
+        for each in both:
+            assert each.sync().problems == 0
+            assert each.read_new() == parse("INBOX: a b c")
+            each.settled()
+
+
 @pytest.mark.parametrize("use", ["All", "Flagged", "Important"])
 def test_folders_that_show_others_messages_are_asked_about_and_not_copied(box: Box, use: str) -> None:
     box.fill("INBOX: a; Archive: b; Every: a b")
     with relayed(box.old.port, answers=special(".", **{use: "Every"})) as box.old_port:
         assert box.sync().problems == 1
         (problem,) = box.problems()
-        assert (problem.kind, problem.subject) == ("folder-virtual", f"\\{use}".capitalize())
+        assert (problem.kind, problem.subject) == ("folder-virtual", f"\\{use}")
         assert box.read_new() == parse("INBOX: a; Archive: b")
 
 

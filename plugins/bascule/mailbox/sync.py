@@ -12,6 +12,7 @@ from bascule.mailbox.folder_sync import FolderSync
 from bascule.mailbox.folders.deleted_on_old import remove_folders
 from bascule.mailbox.folders.plan import Planner, carry_subscriptions
 from bascule.mailbox.folders.problems import report_changed_uids
+from bascule.mailbox.folders.shared import tell_shared
 from bascule.mailbox.imap.errors import (
     DestinationBroke,
     LoginBroken,
@@ -142,6 +143,7 @@ class MailboxPass:
             planner = Planner(self.job, self.ledger, old, new, self.problems)
         planned = planner.plan()
         if not self.dry_run:
+            tell_shared(self.ledger, self.job.account, old)
             if not all(state.is_unchanged for state in planned):
                 self._mark_copying()
             begin_anew(self.context, planned)

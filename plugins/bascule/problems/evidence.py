@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from bascule.ledger import calendars, filters, journal, mailboxes
+from bascule.ledger import calendars, filters, journal, mailboxes, shared_folders
 from bascule.ledger.base import Ledger
 from bascule.ledger.mailboxes import MailboxStatus
 from bascule.problems import rules, store
@@ -13,6 +13,7 @@ from bascule.problems.questions import of_mailbox
 from bascule.text.harmless import harmless
 
 AT_THE_GATE = 5  # things of one sort that the gate's page names
+SHARED = "shared folders of the old server, in nobody's mailbox and not carried"
 REST = "in this task's log, and in the final report"  # where the gate's page says that all of them stand
 
 
@@ -40,6 +41,8 @@ def evidence(ledger: Ledger, named: int | None = None) -> list[tuple[str, list[s
     left_out = [pair for pair in decided if rules.leaves_out(pair[1]) and pair[0].account not in kept]
     by_name = [left_out_line(problem, decision) for problem, decision in left_out]
     parts.append((f"left out by decision: {len(left_out)}", _first(by_name, named)))
+    if shared := shared_folders.noted(ledger):
+        parts.append(_named(SHARED, [*map(harmless, shared)], named))
     counts, told = filters.report(ledger)
     parts.append((counts, []))
     parts += [_named(what, things, named) for what, things in told.items()]

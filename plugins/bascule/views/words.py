@@ -100,6 +100,7 @@ WORDS = {
     "mail": _("mail"),
     "pop3": _("POP3"),
     "production": _("production"),
+    "shared folders": _("shared folders"),
     "answer refused": _("refused answer"),
     "Apply the proposals": _("Apply the proposals"),
     "Leave these out": _("Leave these out"),

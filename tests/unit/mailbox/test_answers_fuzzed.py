@@ -219,7 +219,7 @@ def test_what_is_due_is_read_from_an_honest_answer() -> None:
         b"* STATUS Sent (MESSAGES NIL)\r\nB3 OK x\r\n"
     )
     found = folders.list_folders(session(octets))
-    assert set(found.folders) == {b"NIL", b"Sent"} and found.foreign == [b"Other/ann"] and found.nameless == 1
+    assert set(found.folders) == {b"NIL", b"Sent"} and found.others == [b"Other/ann"] and found.nameless == 1
     assert found.folders[b"Sent"].subscribed
     assert found.folders[b"NIL"].status == folders.FolderStatus(3, 4, 5, 6)
 
@@ -229,7 +229,7 @@ def test_what_is_due_is_read_from_an_honest_answer() -> None:
     [
         (
             b'(("INBOX." ".")) (("user." ".")) (("" "."))',
-            {b"INBOX": "main", b"INBOX.a": "main", b"pub.x": "foreign", b"user.bob": "foreign"},
+            {b"INBOX": "main", b"INBOX.a": "main", b"pub.x": "shared", b"user.bob": "others"},
         ),
         (
             b'(("" "/") ("virtual/" "/")) NIL (("Shared/" "/"))',
@@ -237,14 +237,14 @@ def test_what_is_due_is_read_from_an_honest_answer() -> None:
                 b"a": "main",
                 b"virtual": "personal",
                 b"virtual/All": "personal",
-                b"Shared": "foreign",
-                b"Shared/x": "foreign",
+                b"Shared": "shared",
+                b"Shared/x": "shared",
             },
         ),
         (b'(("virtual/" "/") ("" "/")) NIL NIL', {b"a": "main", b"virtual/x": "personal"}),
         (
             b'(("" ".")) (("Other Users." ".")) (("Shared Folders." "."))',
-            {b"Other Users": "foreign", b"Others": "main"},
+            {b"Other Users": "others", b"Shared Folders.x": "shared", b"Others": "main"},
         ),
         (b'(("INBOX." ".")) NIL NIL', {b"Inbox.x": "main", b"loose": "main"}),
     ],

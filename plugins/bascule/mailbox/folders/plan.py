@@ -61,8 +61,8 @@ class Planner:
             by_reason.setdefault(reason, []).append(encoded)
         for reason, names in by_reason.items():
             report_virtual(self.problems, reason, [mutf7.display(name) for name in names])
-        if self.old.foreign:
-            log.info("folders of other people and shared ones are not carried", folders=len(self.old.foreign))
+        if self.old.others:
+            log.info("folders of other people are not carried", folders=len(self.old.others))
 
     def _is_carried(self, folder: Folder) -> bool:
         name = mutf7.display(folder.encoded)

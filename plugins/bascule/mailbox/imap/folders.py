@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.mailbox.imap.errors import NotUnderstood, Refused, is_busy
-from bascule.mailbox.imap.namespaces import Namespaces, parse_namespaces
+from bascule.mailbox.imap.namespaces import Namespaces, Owner, parse_namespaces
 from bascule.mailbox.imap.responses import text, values, whole_number
 from bascule.mailbox.imap.session import FolderStatus, Pending, Session
 from bascule.mailbox.imap.syntax import number, string
@@ -38,14 +38,23 @@ class FolderList:
     """The folders of one mailbox on one server, by their encoded names.
 
     `virtual`: those that show messages of other folders, or lie in another personal namespace, with what says so.
-    `foreign`: those of other people, and shared ones. `nameless`: LIST responses without a name.
+    `others`: those of other people. `shared`: those that are in nobody's mailbox. `nameless`: LIST responses without a
+    name.
     """
 
     namespace: Namespace
     folders: dict[bytes, Folder] = field(default_factory=dict)
     virtual: dict[bytes, str] = field(default_factory=dict)
-    foreign: list[bytes] = field(default_factory=list)
+    others: list[bytes] = field(default_factory=list)
+    shared: list[bytes] = field(default_factory=list)
     nameless: int = 0
+
+    def set_apart(self, name: bytes, owner: Owner, why: str) -> None:
+        """A folder that is not carried unasked."""
+        if owner in ("others", "shared"):
+            (self.shared if owner == "shared" else self.others).append(name)
+        else:
+            self.virtual[name] = why
 
 
 # -- LIST and NAMESPACE
@@ -61,15 +70,18 @@ def list_folders(session: Session) -> FolderList:
     for name, folder in listed.folders.items():
         owner, prefix = (told or Namespaces(found.namespace)).owner(name)
         use = next((use for use in VIRTUAL_USES if use in folder.attributes), b"")
-        if owner == "foreign":
-            found.foreign.append(name)
-        elif owner == "personal" or use:
-            found.virtual[name] = use.capitalize().decode("ascii") if use else mutf7.display(prefix)
-        else:
+        if owner == "main" and not use:
             found.folders[name] = folder
+        elif folder.selectable:  # a root that holds no mail is nothing to tell of
+            found.set_apart(name, owner, _use(use) or mutf7.display(prefix))
     asked = [f for f in found.folders.values() if f.selectable and f.status is None]
     _ask_status(session, asked)
     return found
+
+
+def _use(attribute: bytes) -> str:
+    """A special use as RFC 6154 writes it: `\\All`."""
+    return "\\" + attribute[1:].capitalize().decode("ascii") if attribute else ""
 
 
 def _finish_namespaces(session: Session, asked: Pending) -> Namespaces | None:

@@ -7,15 +7,17 @@ from bascule.mailbox.imap.responses import text, values
 from bascule.mailbox.imap.session import Pending
 from bascule.text.name_map import Namespace
 
-Owner = Literal["main", "personal", "foreign"]
+Owner = Literal["main", "personal", "others", "shared"]
 
 
 @dataclass(frozen=True)
 class Namespaces:
-    """The main personal namespace, the prefixes of other personal ones, and of other people's and shared ones."""
+    """The main personal namespace, and the prefixes of other personal ones, of other people's and of shared ones."""
 
     main: Namespace
     personal: tuple[bytes, ...] = ()
+    others: tuple[bytes, ...] = ()
+    shared: tuple[bytes, ...] = ()
 
     def owner(self, name: bytes) -> tuple[Owner, bytes]:
         """Whose a folder is, and the prefix of its namespace; what fits none is the person's own."""
@@ -23,7 +25,8 @@ class Namespaces:
             return "main", self.main.prefix
         spaces: list[tuple[Owner, bytes]] = [("main", self.main.prefix)]
         spaces += [("personal", prefix) for prefix in self.personal]
-        spaces += [("foreign", prefix) for prefix in self.main.foreign]
+        spaces += [("others", prefix) for prefix in self.others]
+        spaces += [("shared", prefix) for prefix in self.shared]
         fitting = [space for space in spaces if _fits(name, space[1])]
         return max(fitting, key=lambda space: len(space[1]), default=spaces[0])  # the first one of several alike
 
@@ -44,9 +47,11 @@ def parse_namespaces(answer: Pending) -> Namespaces | None:
         # Where INBOX's own namespace does not come first, it is the one without a prefix, or below INBOX.
         own = [space for space in personal if not space[0] or space[0][:5].upper() == b"INBOX"]
         main = (own or personal)[0]
-        foreign = tuple(prefix for group in response[3:5] for prefix, _ in _spaces(group))
-        others = tuple(prefix for prefix, _ in personal if prefix != main[0])
-        return Namespaces(Namespace(main[0], main[1], foreign), others)
+        others, shared = (
+            tuple(prefix for group in response[at : at + 1] for prefix, _ in _spaces(group)) for at in (3, 4)
+        )
+        more = tuple(prefix for prefix, _ in personal if prefix != main[0])
+        return Namespaces(Namespace(main[0], main[1], (*others, *shared)), more, others, shared)
     return None
 
 

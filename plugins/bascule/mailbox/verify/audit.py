@@ -118,7 +118,11 @@ class _MailboxAudit:
                 self.result.folders.append(self._tried(folder, self.rows.get(name_hash(name))))
         self._folders_gone_from_old()
         self._folders_of_new_alone()
-        for what, names in (("of other people or shared", self.on_old.foreign), ("virtual", self.on_old.virtual)):
+        for what, names in (
+            ("of other people", self.on_old.others),
+            ("shared, in nobody's mailbox,", self.on_old.shared),
+            ("virtual", self.on_old.virtual),
+        ):
             if names:
                 self.result.counted.append(f"{len(names)} folder(s) on old are {what} and not compared: {_some(names)}")
         return self.result
