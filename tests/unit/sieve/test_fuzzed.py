@@ -112,6 +112,8 @@ PROCMAIL = [
 @example(b":0\n{\n" * 60)
 @example(b":0\n* " + b"(" * 60 + b"\nx\n")
 @example(b"\xc2\x85:0\n/dev/null")
+@example(b":0\nDEFAULT=$MAILDIR/\n")
+@example(b":0\n\0/Maildir/x/\n")
 def test_any_procmailrc_is_sieve_with_what_is_left_out_by_its_line(octets: bytes) -> None:
     text = read(octets)
     looks_like_procmail(text)

@@ -8,7 +8,7 @@ from bascule.sieve.procmail.expressions import NotCarried
 
 INBOX = "INBOX"
 LONGEST = 2000  # characters of a word
-HOME = "\0"  # no path has it
+HOME = "\0"  # in place of the home directory: no path has it
 SPOOL = re.compile(r"/var/(spool/)?mail/\$(\{?)(LOGNAME|USER)\}?")
 VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*))")
 
@@ -25,6 +25,8 @@ class Places:
         """One word with its variables. Raises NotCarried."""
         if sum(len(text) for text, _ in pieces) > LONGEST:
             raise NotCarried("it is too long")
+        if any("\0" in text for text, _ in pieces):
+            raise NotCarried("it has a NUL character")
         word = "".join(self._expanded(text) if has_variables else text for text, has_variables in pieces)
         if len(word) > LONGEST:
             raise NotCarried("it is too long")
@@ -87,7 +89,7 @@ class Places:
                 break
         if path.startswith("Maildir/") and maildir == HOME:
             path = path.removeprefix("Maildir/")
-        if path.startswith(("/", "~", "\0")) or not path:
+        if path.startswith(("/", "~")) or HOME in path or not path:
             raise NotCarried("it lies outside of MAILDIR, and which folder of the mailbox it is can't be known")
         return path
 

@@ -198,8 +198,8 @@ class _Translation:
         return self._filing(path, copy=copy)
 
     def _forwarding(self, addresses: list[str], *, copy: bool) -> list[str]:
-        if bad := [address for address in addresses if not ADDRESS.fullmatch(address)]:
-            raise NotCarried(f"{bad[0]!r} is no address")
+        if bad := [address for address in addresses if not ADDRESS.fullmatch(address) or HOME in address]:
+            raise NotCarried(f"{bad[0].replace(HOME, '$HOME')!r} is no address")
         self._see_that_nothing_is_left_out("send on")
         tag = ":copy " if copy else ""
         return [f"redirect {tag}{quote(address)};" for address in addresses] + ([] if copy else ["stop;"])
