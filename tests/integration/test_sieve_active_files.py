@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from bascule.hosts.connections import AccessError
 from bascule.sieve.active_files import DovecotActiveFiles
-from bascule.sieve.old_scripts import ActiveFile
+from bascule.sieve.managesieve_answers import ManageSieveError
+from bascule.sieve.old_scripts import ActiveFile, read
 
 from tests.local_host import LocalHost
 from tests.mail_servers import mail_directory
@@ -55,6 +56,39 @@ def test_a_plain_file(
     with server.connected(account_of(request)) as client:
         assert not any(client.scripts().values())
     assert files.find(account_of(request)) == ActiveFile("dovecot", f"{home}/.dovecot.sieve", TEXT)
+
+
+def home_of(server: SieveServer, account: str, files: dict[str, bytes | None]) -> None:
+    """A home with these files; None: a directory."""
+    assert server.homes is not None
+    home, like = server.homes / account, server.homes.stat()
+    home.mkdir()
+    for name, octets in files.items():
+        (home / name).mkdir() if octets is None else (home / name).write_bytes(octets)
+    for path in (home, *home.iterdir()):
+        os.chown(path, like.st_uid, like.st_gid)
+
+
+@pytest.mark.parametrize("there", ["no directory", "an empty directory"])
+@pytest.mark.parametrize("active", [TEXT, b"", None], ids=["a file", "an empty file", "none"])
+def test_all_that_there_is_of_filters_is_what_delivery_follows(
+    server: SieveServer, files: DovecotActiveFiles, there: str, active: bytes | None
+) -> None:
+    account = f"zoe-{len(there)}-{len(active) if active is not None else None}"
+    content = {".dovecot.sieve": active} if active is not None else {}
+    home_of(server, account, content if there == "no directory" else {**content, "sieve": None})
+    with server.connected(account) as client:
+        found = read(client, account, files)
+    assert (found.unreadable, found.doubt) == ({}, "")
+    assert found.texts == ({} if active is None else {"dovecot": active})
+    assert found.active == (None if active is None else "dovecot")
+
+
+def test_a_file_where_the_directory_should_be_is_told_in_the_servers_words(server: SieveServer) -> None:
+    """Pigeonhole's ManageSieve lets nobody in then; it has to be mended on old."""
+    home_of(server, "file", {"sieve": b"", ".dovecot.sieve": TEXT})
+    with pytest.raises(ManageSieveError, match="ends the connection: Internal error"), server.connected("file"):
+        pass
 
 
 def test_a_link_out_of_the_scripts_directory(

@@ -1,12 +1,16 @@
 """What stands outside the script: scripts for everybody, limits of redirections, folders that are left out."""
 
+import time
+
 import pytest
 from bascule.sieve.convert import convert
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import Verdict
 from bascule.sieve.model import Context, Finding
-from bascule.sieve.plan import make
+from bascule.sieve.plan import make, page
 from bascule.sieve.script_problem import problem
+
+from tests.unit.sieve.reading import BUSY_SECONDS
 
 INCLUDING = 'require "include";\ninclude :global "site";\n'
 FOUR = "".join(f'redirect "{name}@example.org";\n' for name in "abcd")
@@ -113,6 +117,37 @@ def test_no_redirection_at_all_is_a_limit_too() -> None:
 def test_includes_in_circles_and_chains_end() -> None:
     chain = {f"s{n}": f'require "include"; include "s{n + 1}"; include "s{n}";' for n in range(3000)}
     assert found('require "include"; include "s0";', Context(redirects=4, scripts=chain | {"s3000": "keep;"})) == []
+
+
+CHAINED, INCLUDED = 200, 2000
+
+
+@pytest.mark.parametrize("where", ["all chained", "some chained"])
+@pytest.mark.parametrize("on_new", ["lacking", "there", "personal"])
+def test_thousands_of_includes_of_chained_scripts_take_no_time(where: str, on_new: str) -> None:
+    """2,000 includes, of one chain of 200 scripts or of 2,000 scripts of which 200 are a chain; each is told once."""
+    names = [f"s{n % CHAINED if where == 'all chained' else n}" for n in range(INCLUDED)]
+    kind = "" if on_new == "personal" else ":global "
+    link = 'require "include";\ninclude {}"s{}";\nredirect "{}@example.org";\n'
+    last = {f"s{n}": "keep;\n" for n in range(CHAINED, INCLUDED)} | {f"s{CHAINED}": "keep;\n"}
+    scripts = {f"s{n}": link.format(kind, n + 1, n) for n in range(CHAINED)} | last
+    text = 'require "include";\n' + "".join(f'include {kind}"{name}";\n' for name in names)
+    context = {
+        "lacking": Context(global_scripts={}, old_global_scripts=scripts),
+        "there": Context(global_scripts=scripts, old_global_scripts=scripts, redirects=10**6),
+        "personal": Context(scripts=scripts, redirects=10**6),
+    }[on_new]
+    began = time.process_time()
+    plan = make("main", text.encode(), context, accepting)
+    asked = problem(plan, "marie")
+    page(plan, text.encode())
+    assert time.process_time() - began < BUSY_SECONDS
+    if on_new != "lacking":
+        assert asked is None
+        return
+    assert asked is not None and plan.conversion is not None
+    messages = [finding.message for finding in plan.conversion.findings]
+    assert len({*messages}) == len(messages) == (CHAINED + 1 if where == "all chained" else INCLUDED)
 
 
 LEFT_OUT = Context(
