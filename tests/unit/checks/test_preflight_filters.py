@@ -121,8 +121,46 @@ def test_places_that_are_not_there_or_depend_on_the_user_are_named(look: Look) -
     found = sentences(look("sieve_before = /nowhere", "sieve_after = /var/%u.sieve"))
     assert found == [
         "there is no script on old where its settings say: sieve_before = /nowhere",
-        "not compared on new, since it depends on the user: sieve_after = /var/%u.sieve",
+        "not compared on new, since it is no file that all have in common: sieve_after = /var/%u.sieve",
     ]
+
+
+def test_a_place_that_is_no_file_is_named(look: Look) -> None:
+    (said,) = sentences(look("sieve_before = dict:file:/etc/x;name=y"))
+    assert said.startswith("not compared on old") and "dict:file:/etc/x" in said
+
+
+INCLUDING = "for filters that include it (`include :global`)"
+GLOBAL = [
+    "sieve_global = /HERE/global/",
+    "sieve_global = file:/HERE/global;bindir=/x",
+    "sieve_global_dir = /HERE/global",
+]
+
+
+@pytest.mark.parametrize("setting", GLOBAL)
+def test_scripts_that_filters_may_include_are_compared_by_their_names(look: Look, tmp_path: Path, setting: str) -> None:
+    """`include :global "lists"` asks for this name: the same text under another one is of no use."""
+    for name, text in (("lists", "stop;\n"), ("spam", "keep;\n"), ("virus", "discard;\n")):
+        script(tmp_path / "global" / f"{name}.sieve", text)
+    for name, text in (("listes", "stop;\n"), ("spam", "keep;\n"), ("virus", "stop;\n"), ("own", "keep;\n")):
+        script(tmp_path / "new" / f"{name}.sieve", text)
+    assert sentences(look(setting, "sieve_global = /HERE/new")) == [
+        f"old has lists.sieve {INCLUDING}, and new does not: such a filter fails there, and its mail stays in the "
+        "inbox. Install it under the same name",
+        f"virus.sieve, run {INCLUDING} (`sieve_global`), is another text on new: compare",
+    ]
+    assert "old has lists.sieve, spam.sieve, virus.sieve for filters" in sentences(look(setting))[0]
+    assert look(setting, setting)[0].level == "ok"
+    assert look("", setting)[0].level == "ok", "more than old has does no harm"
+
+
+@pytest.mark.parametrize("setting", ["sieve_default", "sieve_global_path"])
+def test_the_filter_of_whoever_has_none_is_compared_by_its_text(look: Look, tmp_path: Path, setting: str) -> None:
+    script(tmp_path / "a.sieve", "discard;\n")
+    script(tmp_path / "b.sieve", "discard;\n")
+    assert "old runs a.sieve for whoever has no filter" in sentences(look(f"{setting} = /HERE/a.sieve"))[0]
+    assert look(f"{setting} = /HERE/a.sieve", "sieve_default = /HERE/b.sieve")[0].level == "ok"
 
 
 def test_a_delivery_that_runs_no_filter_is_a_failure(look: Look) -> None:

@@ -38,6 +38,11 @@ FAMILIES = {
     "sieve_discard": "for mail that is thrown away",
     "sieve_global": "for filters that include it (`include :global`)",
 }
+INCLUDED = "sieve_global"  # its scripts are asked for by their names
+OLD_NAMES = {
+    "sieve_default": "sieve_global_path",
+    INCLUDED: "sieve_global_dir",
+}  # of these settings, before Pigeonhole 0.4
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "s": 1, "secs": 1, "mins": 60, "h": 3600, "d": 86_400}
 
 
@@ -50,7 +55,7 @@ class _Server:
     settings: dict[str, str]
     scripts: dict[str, dict[str, str]]
     absent: list[str]  # places that are set and not there
-    unknown: list[str]  # places that depend on the user
+    unknown: list[str]  # places that depend on the user, or are no files
 
 
 def beside_the_filters(access: Access) -> Iterator[Finding]:
@@ -91,8 +96,8 @@ def _read(remote: RemoteHost, protocol: str) -> dict[str, str]:
 
 
 def _places(settings: dict[str, str], family: str) -> list[str]:
-    """The places of `sieve_before`, `sieve_before2`, ..., and of `sieve_global_dir`, as that was called before."""
-    names = re.compile(rf"plugin/{family}(?:[0-9]*|_dir)$")
+    """The places of `sieve_before`, `sieve_before2`, ..., and of what a setting was called before."""
+    names = re.compile(rf"plugin/(?:{family}[0-9]*|{OLD_NAMES.get(family, family)})$")
     found = [value for name, value in sorted(settings.items()) if names.fullmatch(name) and value]
     return [place.removeprefix("file:").partition(";")[0] for place in found]
 
@@ -143,10 +148,17 @@ def _settings(old: _Server, new: _Server) -> Iterator[Finding]:
 def _scripts(old: _Server, new: _Server) -> Iterator[Finding]:
     for family, when in FAMILIES.items():
         before, after = old.scripts[family], new.scripts[family]
-        lacking = sorted(name for name, digest in before.items() if name not in after and digest not in after.values())
+        there = {*after.values()} if family != INCLUDED else set()
+        lacking = sorted(name for name, digest in before.items() if name not in after and digest not in there)
         others = sorted(name for name, digest in before.items() if name in after and digest != after[name])
         added = sorted(name for name, digest in after.items() if name not in before and digest not in before.values())
-        if lacking:
+        if lacking and family == INCLUDED:
+            yield warning(
+                SUBJECT,
+                f"{old.host} has {some(lacking)} {when}, and {new.host} does not: such a filter fails there, and its "
+                "mail stays in the inbox. Install it under the same name",
+            )
+        elif lacking:
             yield warning(
                 SUBJECT,
                 f"{old.host} runs {some(lacking)} {when} (`{family}`), and {new.host} does not: mail is sorted "
@@ -154,12 +166,13 @@ def _scripts(old: _Server, new: _Server) -> Iterator[Finding]:
             )
         if others:
             yield warning(SUBJECT, f"{some(others)}, run {when} (`{family}`), is another text on {new.host}: compare")
-        if added and family != "sieve_global":
+        if added and family != INCLUDED:
             yield warning(SUBJECT, f"{new.host} runs {some(added)} {when} (`{family}`), and {old.host} does not")
     for server in (old, new):
         if server.absent:
             yield warning(SUBJECT, f"there is no script on {server.host} where its settings say: {some(server.absent)}")
         if server.unknown:
             yield warning(
-                SUBJECT, f"not compared on {server.host}, since it depends on the user: {some(server.unknown)}"
+                SUBJECT,
+                f"not compared on {server.host}, since it is no file that all have in common: {some(server.unknown)}",
             )
