@@ -268,8 +268,9 @@ def _is_default(part: Component, value: Value) -> bool:
 
 
 def _floating(calendar: Component) -> bool:
-    """Whether its times are local ones without a zone."""
-    starts = [line for item in calendar.items() for line in item.lines if line.name in ("DTSTART", "DUE")]
+    """Whether its times are local ones without a zone, wherever a date of a series was moved to."""
+    items = [item for item in calendar.items() if not item.value("RECURRENCE-ID")] or [*calendar.items()]
+    starts = [line for item in items for line in item.lines if line.name in ("DTSTART", "DUE")]
     return bool(starts) and all(_is_local(line.value) and not line.parameter("TZID") for line in starts)
 
 

@@ -31,7 +31,7 @@ _head = re.compile(r'((?:[^":;]|"[^"]*")+)((?:;(?:[^":;]|"[^"]*")*)*):(.*)\Z', r
 _group = re.compile(r"([A-Za-z0-9-]+)\.[A-Za-z0-9-]+[;:]")
 _begins_like_one = re.compile(r"([A-Za-z0-9.-]+)[;:].*:", re.S)
 _charset = re.compile(r';CHARSET=(?:"[^"]*"|[^";])*', re.I)
-_parameter = re.compile(r';([^=;":]+)(?:=((?:"[^"]*"|[^";])*))?')
+_parameter = re.compile(r';([^=;":]+)(?:(=)((?:"[^"]*"|[^";])*))?')
 _one = re.compile(r'(?:"[^"]*"|[^",])+')
 
 
@@ -289,9 +289,9 @@ def _name(written: str) -> str:
 
 
 def _parameters(written: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for key, values in _parameter.findall(written):
-        if values:
-            yield key.strip().upper(), tuple(each.strip().replace('"', "") for each in _one.findall(values))
+    for key, equals, values in _parameter.findall(written):
+        if equals:
+            yield key.strip().upper(), tuple(each.strip().replace('"', "") for each in _one.findall(values)) or ("",)
         else:  # vCard 2.1: `TEL;HOME:`
             yield "", (key.strip().upper(),)
 

@@ -161,7 +161,13 @@ def _meant(name: str, written: list[tuple[str, str]], kind: str, context: Contex
     for said, value in written:
         key = said or ("ENCODING" if value.upper() in OLD_ENCODINGS else "TYPE")
         pair = (key, value.upper() if key in WITHOUT_CASE else value)
-        if pair in BY_DEFAULT or key in SERVERS_NOTES or key == "CHARSET" or (key == "VALUE" and pair[1] == default):
+        if (
+            not value
+            or pair in BY_DEFAULT
+            or key in SERVERS_NOTES
+            or key == "CHARSET"
+            or (key == "VALUE" and pair[1] == default)
+        ):
             continue
         if key == "TYPE" and (name, pair[1]) in TYPES_BY_DEFAULT:
             continue
@@ -169,8 +175,6 @@ def _meant(name: str, written: list[tuple[str, str]], kind: str, context: Contex
             if pair[1] == "QUOTED-PRINTABLE":
                 continue
             pair = ("ENCODING", "BASE64" if pair[1] == "B" else pair[1])
-        if pair == ("CN", ""):
-            continue
         yield pair
 
 

@@ -47,7 +47,7 @@ def _parameters(named: list[tuple[str, str]]) -> Iterator[str]:
     for key, value in named:
         if key == "ENCODING" and value.upper() in ("BASE64", "B"):
             yield ";ENCODING=b"
-        elif key not in DROPPED and value.upper() not in DROPPED:
+        elif value and key not in DROPPED and value.upper() not in DROPPED:
             yield f';{key}="{value}"' if re.search("[,:;]", value) else f";{key}={value}"
 
 
