@@ -18,6 +18,8 @@ from bascule.text.harmless import storable
 # `waiting`: a look has found that it needs a pass, and none has ended since; the note says why.
 MailboxState = Literal["unknown", "waiting", "copying", "verified", "problems", "kept on old", "failed"]
 
+Source = Literal["old", "new"]
+
 # Where the new side's message of a run came from.
 COPIED = "copied"  # Bascule appended it
 FOUND = "found"  # it was on the new side before: never removed by Bascule
@@ -46,6 +48,7 @@ class MailboxRow(Base):
     last_pass_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
     looked_at: Mapped[datetime | None]  # when a look has found nothing to do
+    source: Mapped[str] = mapped_column(sa.String(8), default="old", server_default="old")  # that passes carry from
 
 
 class FolderRow(Base):
@@ -186,10 +189,23 @@ def set_mailbox(session: Session, account: str, state: MailboxState, **values: A
     if row is None:
         row = MailboxRow(account=account, folders=0, messages=0, bytes=0, verified=0, problems=0, passes=0)
         row.seconds, row.note, row.last_pass_at, row.verified_at, row.looked_at = 0.0, "", None, None, None
+        row.source = "old"
         session.add(row)
     row.state = state
     for name, value in values.items():
         setattr(row, name, value)
+
+
+def source_of(session: Session, account: str) -> Source:
+    """From which server passes carry this mailbox."""
+    row = session.get(MailboxRow, account)
+    return "new" if row is not None and row.source == "new" else "old"
+
+
+def set_source(session: Session, account: str, source: Source) -> None:
+    """They carry it from here on; what is remembered of its folders was turned."""
+    row = session.get(MailboxRow, account)
+    set_mailbox(session, account, "unknown" if row is None else row.state, source=source)  # type: ignore[arg-type]
 
 
 def finish_mailbox(

@@ -10,6 +10,7 @@ from bascule.hosts import tls
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.hosts.login import Endpoint, login_for
+from bascule.ledger.mailboxes import Source
 from bascule.mailbox.doveadm import Doveadm, opener
 from bascule.mailbox.imap.errors import TransientError
 from bascule.mailbox.imap.server import Server
@@ -39,17 +40,22 @@ class Options:
     identifiers: dict[str, str] = field(default_factory=dict)  # in access rights: old's -> new's
     domain: str = ""  # an identifier that ends with @ and this is an account
     known_accounts: Known | None = None  # None: nobody can say whom an identifier means
+    take_proposals: bool = False  # of folders' names: nobody is asked
 
 
 @dataclass(frozen=True)
 class MailboxJob:
-    """One mailbox to carry from old to new. `doveadm` opens a channel for commands to new, where there can be one."""
+    """One mailbox to carry from old to new. `doveadm` opens a channel for commands to new, where there can be one.
+
+    `source`: which server stands here as old. On the way back it is new, and the two have changed places.
+    """
 
     account: str
     old: Server
     new: Server
     options: Options = Options()
     doveadm: Callable[[], Doveadm] | None = None
+    source: Source = "old"
 
     def __post_init__(self) -> None:
         for side in ("old", "new"):  # whoever makes a job: what a server refuses is told of the right one
@@ -80,6 +86,14 @@ def job_for(access: Access, account: str) -> MailboxJob:
             known_accounts=lambda names: _known(access, names),
         ),
     )
+
+
+def job_back(access: Access, account: str) -> MailboxJob:
+    """The job of an account that goes back to old: nobody is asked; rights and annotations stay. Raises AccessError."""
+    job, part = job_for(access, account), access.site.mailboxes.old
+    options = replace(job.options, exclude=(), rename={}, acl=False, metadata=False, take_proposals=True)
+    doveadm = opener(access.remote(part.host), account)
+    return MailboxJob(account, job.new, job.old, options, doveadm, source="new")
 
 
 def _known(access: Access, names: Collection[str]) -> set[str]:

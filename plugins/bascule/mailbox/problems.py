@@ -12,6 +12,7 @@ from typing import Any
 
 from bascule.ledger import Ledger
 from bascule.ledger.base import now
+from bascule.mailbox.imap.errors import MailboxFailed
 from bascule.problems import store
 from bascule.problems.model import LEAVE_OUT, LOOK_AGAIN, Decision, Option, Problem, Proposal, Room
 from bascule.text.logs import get_logger
@@ -115,3 +116,17 @@ class PassProblems:
                 store.withdraw_unseen(session, self.account, ROOM, met | self.applied)
             store.reopen_unsettled(session, self.account, (ROOM,), since=self._loaded_at)
         return len(store.problems(self.ledger, account=self.account, room=ROOM))
+
+
+class NobodyIsAsked(PassProblems):
+    """On the way back: what was decided was about the other way, and what is met ends the pass as failed."""
+
+    def load(self) -> None:
+        pass
+
+    def write(self, complete: bool) -> int:
+        """Raises MailboxFailed; everything else of the mailbox has been carried."""
+        if self.found:
+            some = "; ".join(problem.explanation for problem in self.found[:5])
+            raise MailboxFailed(f"{len(self.found)} thing(s) can't be carried: {some}")
+        return 0

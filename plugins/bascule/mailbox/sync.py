@@ -30,10 +30,11 @@ from bascule.mailbox.imap.session import Session
 from bascule.mailbox.job import MailboxJob
 from bascule.mailbox.messages.own_date import report_dates
 from bascule.mailbox.messages.problems import dropped_keywords, open_keywords
-from bascule.mailbox.problems import PassProblems
+from bascule.mailbox.problems import NobodyIsAsked, PassProblems
 from bascule.mailbox.quota import HeldCopies, Shortage, carry_out_decision, report_full, report_shortage
 from bascule.mailbox.result import PassResult
 from bascule.mailbox.state.folder import Counts, FolderState
+from bascule.mailbox.state.turn import turn
 from bascule.mailbox.throttle import pace_of
 from bascule.mailbox.workers import Sessions, WorkQueue, in_parallel, work_off
 from bascule.text.logs import get_logger
@@ -44,7 +45,12 @@ ATTEMPTS = 6  # of one pass, with growing pauses; an attempt that copied somethi
 LOGIN_ATTEMPTS = 3  # of logins that a server does not refuse and does not let in either
 MOST_BROKEN = 40  # connections to new that messages may cost in one pass: a message is found with about ten
 FIRST_PAUSE = 0.5  # seconds
+MANY = 20  # messages of a mailbox of which half may not be gone at once on the way back
 SECOND_PAIR_FROM = 200  # messages in changed folders: fewer are not worth another connection
+
+
+class ManyGone(MailboxFailed):
+    """Raised on the way back when most of what was on new is not there any more."""
 
 
 def sync_mailbox(
@@ -115,13 +121,15 @@ class MailboxPass:
         self, job: MailboxJob, ledger: Ledger, counts: Counts, dry_run: bool, progress: Report | None, began: float
     ) -> None:
         self.job, self.ledger, self.counts, self.dry_run, self.began = job, ledger, counts, dry_run, began
-        self.problems = PassProblems(ledger, job.account)
+        self.problems = (PassProblems if job.source == "old" else NobodyIsAsked)(ledger, job.account)
         pace = pace_of(job, ledger)
         self.context = PassContext(
             job, WorkQueue(), self.problems, counts, pace, dry_run, Progress(counts, progress, self._note)
         )
 
     def run(self) -> PassResult:
+        if not self.dry_run:
+            turn(self.ledger, self.job.account, self.job.source)
         self.problems.load()
         kept = self.problems.keep_on_old()
         if kept is not None:
@@ -137,6 +145,8 @@ class MailboxPass:
         old, new = in_parallel(lambda: list_folders(sessions.source), lambda: list_folders(sessions.destination))
         _insist_on_mailbox(sessions.source, old)
         _insist_on_mailbox(sessions.destination, new)
+        if self.job.source == "new":
+            _insist_on_messages(self.ledger, self.job.account, old)
         planner = Planner(self.job, self.ledger, old, new, self.problems)
         if not self.dry_run and planner.renames.carry_out(sessions.destination):
             new = list_folders(sessions.destination)
@@ -278,6 +288,18 @@ def _insist_on_mailbox(session: Session, found: FolderList) -> None:
         session.select(b"INBOX")
     except Refused as error:
         raise NoMailbox(session.server, error.text) from None
+
+
+def _insist_on_messages(ledger: Ledger, account: str, found: FolderList) -> None:
+    """On the way back what its user has removed is removed on old, unless so much is gone that nobody may have.
+
+    Raises ManyGone.
+    """
+    with ledger.reading() as session:
+        known = sum(row.old_messages for row in mailboxes.folders_of(session, account))
+    there = sum(folder.status.messages for folder in found.folders.values() if folder.status)
+    if known >= MANY and there < known / 2:
+        raise ManyGone(f"new has {there} messages of {account}, and had {known} at the last pass")
 
 
 def _messages(state: FolderState) -> int:

@@ -9,25 +9,29 @@ from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger
 from bascule.ledger.moves import Server, other
 from bascule.mailbox import MailboxFailed, TransientError
-from bascule.mailbox.carry_back import carry_back
+from bascule.mailbox.back import sync_back
+from bascule.mailbox.job import job_back
 from bascule.moves.entry import Entry
+from bascule.moves.kept_out import KeptOut
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
-from bascule.text.logs import get_logger
 
-log = get_logger(__name__)
-
+KICK_AND_LOOK = 3.0  # looks at the queues: acts 6 and 7 begin with as much
+AS_HOLDING = 1.5  # acts 6 and 7 may take so much longer than act 3: seen at loads of 5 to 25 on two cores
+SLOWER = 2.0  # than the last pass without a lock may be the one after it
+LONGEST_DELAY = 25.0  # seconds: a login waits 30 in a Dovecot proxy
 PASSES = 3  # last passes at most, where sessions come back behind one
 
 
 class SiteActs:
-    """One account on the site. `owner` holds its lease."""
+    """One account on the site. `owner` holds its lease. `pass_seconds`: what the last pass without a lock took."""
 
     def __init__(self, access: Access, ledger: Ledger, account: str, owner: str) -> None:
         self.access, self.ledger, self.account, self.owner = access, ledger, account, owner
         self.entry = Entry(access, account)
         self.mail = Mail(access, account, self.entry)
         self.sessions = Sessions(access, account)
+        self.pass_seconds = self._hold_seconds = self._look_seconds = self._delayed_until = 0.0
 
     def before(self) -> dict[str, Any]:
         """Also opens what the acts need, so that none of them waits for a connection."""
@@ -40,14 +44,25 @@ class SiteActs:
         return self.entry.is_at(server)
 
     def hold(self) -> None:
+        began = time.monotonic()
         self.mail.hold()
+        self._hold_seconds = time.monotonic() - began
 
     def wait_until_quiet(self, to: Server) -> None:
-        self.mail.wait_until_quiet(to)
+        self._look_seconds = self.mail.wait_until_quiet(to)
 
     def flip(self, to: Server) -> float:
-        until = int(time.time()) + self.entry.part.delay_seconds + 1
+        """Who logs in waits until the last pass will have ended, as long as looks and passes take here and now.
+
+        The proxies wait for whole seconds from a login on: half a second longer than this says.
+        """
+        still_to_come = max(
+            KICK_AND_LOOK * self._look_seconds + SLOWER * self.pass_seconds, AS_HOLDING * self._hold_seconds
+        )
+        delay = min(LONGEST_DELAY, max(self.entry.part.delay_seconds, still_to_come))
+        until = round(time.time() + delay)
         self.entry.flip(to, until)
+        self._delayed_until = until
         return until
 
     def kick(self, to: Server) -> None:
@@ -55,13 +70,14 @@ class SiteActs:
 
     def carry(self, to: Server) -> dict[str, Any]:
         """What the MX had routed before it saw the hold, or who logged in before the flip, may come behind a pass."""
-        done: dict[str, Any] = {}
-        for _ in range(PASSES):
-            self.mail.wait_until_quiet(to)
-            done = self._pass(to)
-            if not self.sessions.on(other(to)):
-                return done
-            self.sessions.kick(to)
+        longest = self.entry.part.longest_hold / 2
+        with KeptOut(self._delayed_until, longest, self.entry.delay, self.sessions.send_out) as kept_out:
+            for _ in range(PASSES):
+                self.mail.wait_until_quiet(to)
+                done = self._pass(to)
+                if not self.sessions.on(other(to)):
+                    return done | {"kept_out_longer": round(kept_out.longer, 1)}
+                self.sessions.kick(to)
         raise AccessError(f"sessions of {self.account} come back to {other(to)} again and again, past the proxy")
 
     def release(self, to: Server) -> None:
@@ -71,14 +87,15 @@ class SiteActs:
         self.sessions.prove(to)
 
     def _pass(self, to: Server) -> dict[str, Any]:
-        job = mailbox.job_for(self.access, self.account)
         try:
             if to == "new":
+                job = mailbox.job_for(self.access, self.account)
                 result = mailbox.sync_mailbox(job, self.ledger, owner=self.owner)
-                return {"copied": result.copied, "verified": result.verified, "problems": result.problems}
-            back = carry_back(job, self.ledger, owner=self.owner)
+            else:
+                result = sync_back(job_back(self.access, self.account), self.ledger, owner=self.owner)
         except (TransientError, MailboxFailed) as error:
             raise AccessError(str(error)) from None
-        if back.refused:
-            log.error("old does not take some mail, which stays on new", account=self.account, refused=back.refused)
-        return {"copied": back.copied, "refused": back.refused}
+        return {
+            "copied": result.copied, "flags": result.flags_changed, "removed": result.removed,
+            "verified": result.verified, "problems": result.problems,
+        }  # fmt: skip

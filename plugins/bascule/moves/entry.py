@@ -97,6 +97,12 @@ class Entry:
         if not self.is_at(to):
             raise DirectoryError(f"the entry of {self.account} was changed, and does not show it when it is read again")
 
+    def delay(self, until: int) -> None:
+        """Hold logins back until another instant. Raises DirectoryError."""
+        with directory.connected(self.access) as connection:
+            found = self._read(connection)
+            self._modify(connection, found, {self.part.delay_attribute: [(ldap3.MODIFY_REPLACE, [str(until)])]})
+
     def _set_hold(self, *, held: bool) -> None:
         attribute, value = self.part.hold_attribute, self.part.hold_value
         with directory.connected(self.access) as connection:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
+from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, journal, moves
 from bascule.ledger.base import now
 from bascule.ledger.moves import ENDS, ORDER, Move, Server, State
@@ -24,6 +25,7 @@ log = get_logger(__name__)
 KIND = "move"  # in the journal
 PLACE_SECONDS = 600.0  # for which a move waits until fewer accounts are held
 ASK_AGAIN_SECONDS = 0.5
+TRY_AGAIN_SECONDS = 1.0
 
 
 class MoveFailed(Exception):
@@ -75,10 +77,14 @@ class Acts(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """How many accounts may be held at once, and for how many seconds one may be until its hold is overdue."""
+    """How many accounts may be held at once, and for how many seconds one may be until its hold is overdue.
+
+    `patience`: seconds in which an act is tried again, since a server that was ended comes back.
+    """
 
     at_once: int
     longest_hold: int
+    patience: float = 0.0
 
 
 class Mover:
@@ -160,7 +166,15 @@ class Mover:
         log.info(
             f"{move.state.number}. {move.state}", account=move.account, heading=move.heading, turned=move.turned
         )  # fmt: skip
-        self.do[move.state](move)
+        deadline = time.monotonic() + self.limits.patience
+        while True:
+            try:
+                return self.do[move.state](move)
+            except AccessError as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("an act is tried again", account=move.account, state=str(move.state), reason=reason(error))
+                time.sleep(TRY_AGAIN_SECONDS)
 
     def _next(self, move: Move) -> Move:
         """The state after this one, in the ledger."""
@@ -203,7 +217,7 @@ class Mover:
 
     def _carry(self, move: Move) -> None:
         done = self.acts.carry(move.heading)
-        late = time.time() - self.delayed_until
+        late = time.time() - self.delayed_until - done.get("kept_out_longer", 0.0)
         if late > 0:
             log.warning("the last pass ended after logins were let in", account=move.account, seconds=round(late, 1))
             done |= {"late": round(late, 1)}

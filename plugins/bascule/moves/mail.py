@@ -61,10 +61,13 @@ class Mail:
                 "in its transport_maps. See docs/moves.md, and whether it asks the same directory"
             )
 
-    def wait_until_quiet(self, to: Server) -> None:
-        """Wait until nothing is on its way to the server that the account leaves. Raises NotQuiet."""
+    def wait_until_quiet(self, to: Server) -> float:
+        """Wait until nothing is on its way to the server that the account leaves. Returns what the last look took.
+
+        Raises NotQuiet.
+        """
         addresses = {*self.addresses.values(), self.short}
-        deadline = time.monotonic() + self.part.longest_hold / 2
+        deadline, began = time.monotonic() + self.part.longest_hold / 2, time.monotonic()
         while left := [*self._at_exchangers(addresses), *self._at_server(other(to), addresses)]:
             if time.monotonic() > deadline:
                 raise NotQuiet(
@@ -72,6 +75,8 @@ class Mail:
                     f"{self.account} leaves: {'; '.join(left[:5])}. See why it stays there, then run it again"
                 )
             time.sleep(LOOK_EVERY)
+            began = time.monotonic()
+        return time.monotonic() - began
 
     def release(self) -> None:
         """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held."""

@@ -39,8 +39,7 @@ class Sessions:
 
         A session of a proxy has one on the server behind it: none there is none at all.
         """
-        for proxy in self.proxies:
-            proxy.run(["doveadm", "proxy", "kick", *self.names])
+        self.send_out()
         leaves = other(to)
         deadline = time.monotonic() + KICK_SECONDS
         while found := self.on(leaves):
@@ -51,6 +50,11 @@ class Sessions:
                 )
             self._remote(leaves).run(["doveadm", "kick", self.account], check=False)
             time.sleep(LOOK_EVERY)
+
+    def send_out(self) -> None:
+        """End them at the proxies. Raises AccessError."""
+        for proxy in self.proxies:
+            proxy.run(["doveadm", "proxy", "kick", *self.names])
 
     def prove(self, to: Server) -> None:
         """Log in by the service name, and see on which server that is. Raises AccessError."""

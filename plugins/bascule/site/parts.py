@@ -322,7 +322,7 @@ class MovesPart(Part):
     service: PointPart  # where users reach IMAP, through the proxies
     route: RoutePart
     delay_attribute: Attribute  # the proxies hold logins back until the instant that it names
-    delay_seconds: int = Field(default=2, ge=1, le=25)  # a login waits 30 s in a Dovecot proxy
+    delay_seconds: int = Field(default=1, ge=1, le=25)  # at least; a login waits 30 s in a Dovecot proxy
     hold_attribute: Attribute  # the MX keeps the mail of whoever has it
     hold_value: Annotated[
         str, like(r"retry:4\.\d\.\d+ .+", "`retry:`, a code that begins with 4, and words, such as retry:4.2.1 moving")

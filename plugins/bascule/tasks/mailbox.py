@@ -11,7 +11,9 @@ from bascule.hosts.connections import AccessError
 from bascule.ledger import leases, mailboxes
 from bascule.ledger.base import now
 from bascule.mailbox import MailboxFailed, TransientError
+from bascule.mailbox.back import sync_back
 from bascule.mailbox.carry_back import carry_back as engine_carry_back
+from bascule.mailbox.job import job_back
 from bascule.mailbox.result import PassResult
 from bascule.problems import standing, store
 from bascule.problems.model import Action, Decision, Room
@@ -130,6 +132,16 @@ def _quota_decided(run: Run, account: str) -> Decision | None:
         if problem.kind == "quota" and problem.state == "decided" and applies(decision, Action.RAISE_QUOTA):
             return decision
     return None
+
+
+def pass_back(run: Run, account: str) -> PassResult:
+    """One pass from new to old, of an account that goes back on its own. Raises LeaseHeld, TryAgain and NeedsPerson."""
+    try:
+        return sync_back(job_back(run.access, account), run.ledger, owner=run.owner)
+    except TransientError as error:
+        raise TryAgain(str(error)) from None
+    except MailboxFailed as error:
+        raise NeedsPerson(str(error)) from None
 
 
 def carry_back(run: Run, account: str) -> dict[str, int]:

@@ -4,6 +4,7 @@ from functools import partial
 
 from bascule.ledger import leases, moves
 from bascule.ledger.moves import Move, Server
+from bascule.mailbox.back import stay_on_old
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import part_of
 from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
@@ -14,6 +15,8 @@ from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
+
+PATIENCE = 0.25  # of the longest hold, in which an act that fails is tried again
 
 
 def server(name: str) -> Server:
@@ -45,13 +48,15 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
         acts = SiteActs(run.access, run.ledger, account, run.owner)
         if run.dry_run:
             return _tell(run, acts, to)
-        mover = Mover(acts, run.ledger, run.origin, Limits(at_once or part.at_once, part.longest_hold))
+        mover = Mover(acts, run.ledger, run.origin, _limits(part, at_once or part.at_once))
         try:
-            moved = mover.move(account, to, partial(_prepare, run, account, to))
+            moved = mover.move(account, to, partial(_prepare, run, acts, to))
         except (CannotMove, NotProven) as error:
             raise NeedsPerson(str(error)) from None
         except MoveFailed as error:
             raise TryAgain(str(error)) from None
+        if to == "old":
+            stay_on_old(run.ledger, account)
     if to == "new" and part.calendars:
         calendars.carry(run, [account])
     return "moved" if moved else "was there"
@@ -74,9 +79,7 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
         try:
             with leases.lease(run.ledger, left.account, run.owner):
                 acts = SiteActs(run.access, run.ledger, left.account, run.owner)
-                Mover(acts, run.ledger, run.origin, Limits(part.at_once, part.longest_hold)).take_up(
-                    left, forward=False
-                )
+                Mover(acts, run.ledger, run.origin, _limits(part, part.at_once)).take_up(left, forward=False)
                 ended.append(left.account)
         except leases.LeaseHeld as error:
             log.warning(
@@ -102,14 +105,19 @@ def _part(run: Run) -> MovesPart:
         raise NeedsPerson(str(error)) from None
 
 
-def _prepare(run: Run, account: str, to: Server) -> None:
+def _limits(part: MovesPart, at_once: int) -> Limits:
+    return Limits(at_once, part.longest_hold, patience=part.longest_hold * PATIENCE)
+
+
+def _prepare(run: Run, acts: SiteActs, to: Server) -> None:
     """Passes without a lock, while its user works, until one is small; its filters. Raises CannotMove, TryAgain."""
-    if to == "old":
-        mailbox.carry_back(run, account)
-        return
-    part = part_of(run.access)
+    account, part = acts.account, part_of(run.access)
     for number in range(1, part.most_passes + 1):
-        result = mailbox.pass_over(run, account, last_try=False, progress=mailbox.tell)
+        if to == "old":
+            result = mailbox.pass_back(run, account)
+        else:
+            result = mailbox.pass_over(run, account, last_try=False, progress=mailbox.tell)
+        acts.pass_seconds = result.seconds
         if result.problems:
             raise CannotMove(
                 f"{account} was not moved: {result.problems} problem(s) of its mailbox wait for a person. Run "
@@ -118,7 +126,7 @@ def _prepare(run: Run, account: str, to: Server) -> None:
         if result.seconds <= part.small_pass:
             log.info("the last pass without a lock was small", account=account, passes=number, seconds=result.seconds)
             break
-    if filters.convert(run, [account]):
+    if to == "new" and filters.convert(run, [account]):
         raise CannotMove(f"{account} was not moved: its filters wait for a person. Answer, then run `move` again")
 
 
@@ -139,8 +147,6 @@ def _tell(run: Run, acts: SiteActs, to: Server) -> str:
     )  # fmt: skip
     if to == "new":
         mailbox.pass_over(run, acts.account, last_try=False, progress=mailbox.tell)
-    else:
-        mailbox.carry_back(run, acts.account)
     return "would move"
 
 

@@ -7,6 +7,7 @@ from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, LedgerError, journal, moves
 from bascule.ledger.base import now
 from bascule.ledger.moves import ORDER, Server, State
+from bascule.moves import machine
 from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven, StillHeld
 
 from tests.unit.moves.fake_site import FakeActs, FakeSite, Killed
@@ -132,6 +133,18 @@ def test_an_act_that_fails_turns_the_move_and_says_why(ledger: Ledger, act: str)
     assert_whole_or_as_before(ledger, acts.site, "old", flipped=act in ("kick", "carry"))
     assert "failed" in [entry.parameters["what"] for entry in journal.entries(ledger)]
     move(ledger, acts)
+    assert_whole(ledger, acts.site, "new")
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_an_act_that_fails_while_a_server_starts_again_is_tried_again(
+    ledger: Ledger, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "TRY_AGAIN_SECONDS", 0.0)
+    acts = FakeActs(FakeSite())
+    acts.fail[act] = AccessError("mx can't be reached")
+    assert Mover(acts, ledger, ORIGIN, Limits(8, 60, patience=60.0)).move("zoe", "new", lambda: None)
+    assert acts.done == [*ACTS]
     assert_whole(ledger, acts.site, "new")
 
 

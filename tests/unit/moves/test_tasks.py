@@ -59,7 +59,10 @@ def test_a_move_that_somebody_works_on_is_left_to_it(run: Run, acts: FakeActs) -
     assert (acts.done, len(move.held(run))) == ([], 1)
 
 
-def test_one_that_can_not_be_ended_holds_up_no_other_and_is_told(run: Run, acts: FakeActs) -> None:
+def test_one_that_can_not_be_ended_holds_up_no_other_and_is_told(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
     left(run.ledger, "zoe")
     left(run.ledger, "anna")
     acts.fail["release"] = AccessError("mx can't be reached")

@@ -149,7 +149,14 @@ def requeue(remote: RemoteHost, queue_ids: Collection[str]) -> None:
     if queue_ids:
         words = [word for queue_id in sorted(queue_ids) for word in ("-r", queue_id)]
         remote.run(["postsuper", *words])
-        remote.run(["postkick", "public", "pickup", "W"])
+        _pick_up(remote)
+
+
+def _pick_up(remote: RemoteHost) -> None:
+    """Else what was requeued lies in maildrop for up to a minute. Now and then a signal ends the command."""
+    for _ in range(3):
+        if remote.run(["postkick", "public", "pickup", "W"], check=False).status == 0:
+            return
 
 
 def try_now(remote: RemoteHost, queue_ids: Collection[str]) -> None:
@@ -193,7 +200,7 @@ def requeue_all(remote: RemoteHost) -> int:
     way only when the alias map knows that expanded address, which `include/templates/aliases.j2` sees to.
     """
     said = remote.run(["postsuper", "-r", "ALL", *MOVING]).error
-    remote.run(["postkick", "public", "pickup", "W"])  # else the mail lies in maildrop for up to a minute
+    _pick_up(remote)
     found = re.search(r"Requeued: (\d+) message", said)
     count = int(found.group(1)) if found else 0
     log.info("waiting mail is looked up anew", host=remote.name, messages=count)

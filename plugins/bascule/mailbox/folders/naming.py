@@ -106,16 +106,16 @@ class FolderNames:
     def _usual_name(self, folder: Folder) -> bytes | None:
         plain = self.map.to_new(folder.encoded)
         target = self._as_before(folder) or self._below_renamed(folder) or self._by_special_use(folder) or plain
-        if isinstance(target, NameProblem):
-            self.ask(folder, self._unique(target))
-        elif clash := self._taken.clash(target):
-            self.ask(folder, clash)
-        else:
-            self._taken.take(folder.encoded, target)
-            if target != plain or mutf7.display(folder.encoded) in self.job.options.rename:
-                self._renamed[folder.encoded] = target
-            return target
-        return None
+        problem = self._unique(target) if isinstance(target, NameProblem) else self._taken.clash(target)
+        if problem is not None and not self.job.options.take_proposals:
+            self.ask(folder, problem)
+            return None
+        name = mutf7.encode(problem.proposal) if problem is not None else target
+        assert isinstance(name, bytes)
+        self._taken.take(folder.encoded, name)
+        if name != plain or mutf7.display(folder.encoded) in self.job.options.rename:
+            self._renamed[folder.encoded] = name
+        return name
 
     def _as_before(self, folder: Folder) -> bytes | None:
         """The name that an earlier pass gave; one that new no longer has yields to a decision about a folder above."""

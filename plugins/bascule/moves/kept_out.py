@@ -1,0 +1,72 @@
+"""Keeps an account's user out until its last pass has ended, however long that takes.
+
+Logins that wait come in at the instant that they were told when they came. So, while the pass goes on, the instant is
+put off for those who come later, and who comes in meanwhile is sent out again: they would see half a mailbox, and what
+they did in it could meet what the pass still brings.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from bascule.hosts.connections import AccessError
+from bascule.text.logs import get_logger
+from bascule.text.reason import reason
+
+log = get_logger(__name__)
+
+AHEAD = 1.0  # seconds before the instant in which it is put off
+FURTHER = 2.0  # seconds at least by which it is put off
+LOOK_EVERY = 0.2
+SEND_OUT_EVERY = 1.0  # proxies let those who wait in once a second, each at its own time
+
+
+class KeptOut:
+    """During the `with`. `until`: when logins are let in (Unix time); `at_most`: seconds in which that is put off.
+
+    `put_off` writes another instant, `send_out` ends the sessions at the proxies.
+    """
+
+    def __init__(
+        self, until: float, at_most: float, put_off: Callable[[int], None], send_out: Callable[[], None]
+    ) -> None:
+        self.until = self._first = until
+        self._latest = until + at_most
+        self._sent_out_at = 0.0
+        self._put_off, self._send_out = put_off, send_out
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def longer(self) -> float:
+        """By how many seconds they were kept out longer than they were told at first."""
+        return self.until - self._first
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(LOOK_EVERY) and time.time() < self._latest:
+            try:
+                self._look(time.time())
+            except AccessError as error:  # what is away now may come back
+                log.warning("the user is perhaps not kept out", reason=reason(error))
+
+    def _look(self, now: float) -> None:
+        if now > self.until - AHEAD:
+            until = math.ceil(now + AHEAD + FURTHER)
+            self._put_off(until)
+            self.until = until
+        if now > self._first and now - self._sent_out_at > SEND_OUT_EVERY:
+            self._sent_out_at = now
+            self._send_out()
