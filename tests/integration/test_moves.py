@@ -1,7 +1,9 @@
 """One account moves, and back, while its user works through the proxy and numbered mail comes; killed at every act."""
 
+import contextlib
 import smtplib
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,8 +20,10 @@ from bascule.moves.acts import SiteActs
 from bascule.moves.entry import Entry
 from bascule.tasks import move
 from bascule.tasks.run import Run
+from imapclient import IMAPClient
 
-from tests.integration.busy_account import Found, Program, Sender, read, wait_for
+from lab.measure.at_work import HEADER, Verdict
+from tests.integration.busy_account import Busy, wait_for
 from tests.integration.conftest import Lab
 from tests.integration.directory_entries import administrator, dn_of, remove
 from tests.integration.test_lab import trusted_by
@@ -42,23 +46,30 @@ def trusted(lab: Lab) -> ssl.SSLContext:
 @pytest.fixture
 def traveller(lab: Lab) -> Iterator[str]:
     """An account on old with an empty mailbox."""
+    with on_old(lab, ACCOUNT, ADDRESS):
+        yield ACCOUNT
+
+
+@contextlib.contextmanager
+def on_old(lab: Lab, account: str, address: str) -> Iterator[None]:
     attributes = {
-        "cn": "Zoé Voyage", "sn": "Voyage", "mail": ADDRESS, "mailLocalAddress": ADDRESS,
-        "mailRoutingAddress": f"{ACCOUNT}@old.obs.test", "mailHost": "old.obs.test",
-        "userPassword": lab.secrets.password_of(ACCOUNT),
+        "cn": account, "sn": "Voyage", "mail": address, "mailLocalAddress": address,
+        "mailRoutingAddress": f"{account}@old.obs.test", "mailHost": "old.obs.test",
+        "userPassword": lab.secrets.password_of(account),
     }  # fmt: skip
     with administrator(lab) as directory:
-        clean(lab, directory)
+        clean(lab, directory, account)
         classes = ["inetOrgPerson", "inetLocalMailRecipient"]
-        assert directory.add(dn_of(ACCOUNT), classes, attributes), directory.result
-        yield ACCOUNT
-        clean(lab, directory)
+        assert directory.add(dn_of(account), classes, attributes), directory.result
+    yield
+    with administrator(lab) as directory:
+        clean(lab, directory, account)
 
 
-def clean(lab: Lab, directory: ldap3.Connection) -> None:
-    remove(directory, [ACCOUNT])
+def clean(lab: Lab, directory: ldap3.Connection, account: str) -> None:
+    remove(directory, [account])
     for host in ("old", "new"):
-        lab.ssh(host, f"doveadm kick {ACCOUNT} || true; rm -rf /srv/mail/{ACCOUNT}")
+        lab.ssh(host, f"doveadm kick {account} || true; rm -rf /srv/mail/{account}")
 
 
 @pytest.fixture
@@ -67,66 +78,74 @@ def run(lab: Lab, access: Access, ledger: Ledger) -> Run:
 
 
 @pytest.fixture
-def look(lab: Lab, trusted: ssl.SSLContext) -> Callable[[str], Found]:
-    return lambda host: read(f"{host}.obs.test", ACCOUNT, lab.secrets.password_of(ACCOUNT), trusted)
+def client(lab: Lab, trusted: ssl.SSLContext) -> Iterator[Callable[[str], IMAPClient]]:
+    """The account's own login on one server, past the proxy."""
+    with contextlib.ExitStack() as stack:
+
+        def log_in(host: str) -> IMAPClient:
+            found = stack.enter_context(IMAPClient(f"{host}.obs.test", ssl_context=trusted, timeout=60))
+            found.login(ACCOUNT, lab.secrets.password_of(ACCOUNT))
+            return found
+
+        yield log_in
 
 
 @pytest.fixture
-def program(lab: Lab, trusted: ssl.SSLContext) -> Program:
-    return Program(ACCOUNT, lab.secrets.password_of(ACCOUNT), trusted)
+def look(client: Callable[[str], IMAPClient]) -> Callable[[str], Counter[str]]:
+    """How often each Message-Id is in INBOX."""
+
+    def read(host: str) -> Counter[str]:
+        session = client(host)
+        session.select_folder("INBOX", readonly=True)
+        said = session.fetch(session.search(), ["BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"])
+        session.logout()
+        return Counter(item[HEADER].decode().partition("<")[2].partition(">")[0] for item in said.values())
+
+    return read
 
 
-def assert_nothing_lost_or_doubled(found: Found, sender: Sender, program: Program) -> None:
-    told = {name for name in program.saved if name not in program.expunged} - program.uncertain
-    assert {name: found.times[name] for name in [*sender.accepted, *told] if found.times[name] != 1} == {}
-    assert [name for name in program.expunged if found.times[name]] == []
-    assert (program.flagged & told) - found.flagged == set()
-    assert [name for name in program.uncertain if found.times[name] > 1] == []
+@pytest.fixture
+def busy(lab: Lab, trusted: ssl.SSLContext, traveller: str) -> Busy:
+    return Busy(traveller, ADDRESS, lab.secrets.password_of(traveller), trusted)
+
+
+def assert_nothing_lost_or_doubled(verdict: Verdict, ledger: Ledger) -> None:
+    """Who came in before the last pass had ended, as on a machine that is too busy, may see what was before again."""
+    carried = [entry.after or {} for entry in journal.entries(ledger, kind="move")]
+    came_in = any(after.get("kept_out_longer") or after.get("late") for after in carried)
+    found = (verdict.lost, verdict.doubled, verdict.clashes, verdict.unfinished)
+    assert found == ([], [], [], [])
+    assert came_in or verdict.undone == []
+    print("\n".join(verdict.undone))
 
 
 def assert_nobody_is_held(lab: Lab, run: Run) -> None:
-    assert "mailHold" not in lab.ssh(
-        "ldap", "ldapsearch", "-QLLL", "-Y", "EXTERNAL", "-H", "ldapi:///", "-b", dn_of(ACCOUNT)
-    )
+    entry = lab.ssh("ldap", "ldapsearch", "-QLLL", "-Y", "EXTERNAL", "-H", "ldapi:///", "-b", dn_of(ACCOUNT))
+    assert "mailHold" not in entry
     assert moves.all_under_way(run.ledger) == []
 
 
-def test_a_busy_user_moves_and_back_and_nothing_is_lost_or_doubled(
-    lab: Lab, run: Run, traveller: str, program: Program, look: Callable[[str], Found]
-) -> None:
-    with Sender(ADDRESS) as sender, program:
-        wait_for(lambda: len(program.saved) > 20 and len(sender.accepted) > 5, "the programs work")
-        assert move.move(run, traveller, "new", 0) == "moved"
-        at_the_flip, saved = len(sender.accepted), len(program.saved)
-        wait_for(lambda: len(sender.accepted) > at_the_flip + 5 and len(program.saved) > saved + 10, "they go on")
-    wait_for(lambda: not (sender.accepted.keys() - look("new").times.keys()), "all mail has arrived")
-    found = look("new")
-    assert_nothing_lost_or_doubled(found, sender, program)
+@pytest.mark.parametrize("to", ["new", "old"])
+def test_a_busy_user_moves_and_nothing_is_lost_or_doubled(lab: Lab, run: Run, busy: Busy, to: Server) -> None:
+    """Back as well: old then is what its user has made of it on new."""
+    with busy:
+        busy.works()
+        if to == "old":
+            move.move(run, ACCOUNT, "new", 0)
+            busy.works()
+        before = len(busy.outages)
+        assert move.move(run, ACCOUNT, to, 0) == "moved"
+        busy.works()
+    verdict = busy.verdict()
+    assert_nothing_lost_or_doubled(verdict, run.ledger)
     assert_nobody_is_held(lab, run)
-    outage, delay = max(program.gaps), max(found.delays(sender.accepted))
-    print(f"\nto new: outage {outage} s ({len(program.gaps)} gaps), mail delayed by {delay:.1f} s at most")
-    assert outage < OUTAGE_SECONDS and delay < DELAY_SECONDS
-
-    program = Program(program.account, program.password, program.trusted)
-    with Sender(ADDRESS) as later, program:
-        wait_for(lambda: len(program.saved) > 20 and len(later.accepted) > 5, "the programs work on new")
-        assert move.move(run, traveller, "old", 0) == "moved"
-        at_the_flip, saved = len(later.accepted), len(program.saved)
-        wait_for(lambda: len(later.accepted) > at_the_flip + 5 and len(program.saved) > saved + 10, "they go on")
-    wait_for(lambda: not (later.accepted.keys() - look("old").times.keys()), "all mail has arrived on old")
-    found = look("old")
-    kept = {name for name in program.saved if name not in program.expunged} - program.uncertain
-    assert {
-        name: found.times[name] for name in [*later.accepted, *sender.accepted, *kept] if found.times[name] != 1
-    } == {}
-    assert_nobody_is_held(lab, run)
-    outage, delay = max(program.gaps), max(found.delays(later.accepted))
-    print(f"back: outage {outage} s ({len(program.gaps)} gaps), mail delayed by {delay:.1f} s at most")
-    assert outage < OUTAGE_SECONDS and delay < DELAY_SECONDS
+    outages, delay = [each.seconds for each in busy.outages[before:]], max(seconds for _, _, seconds in verdict.delays)
+    print(f"\nto {to}: outages {outages} s, mail delayed by {delay:.1f} s at most")
+    assert max(outages) < OUTAGE_SECONDS and delay < DELAY_SECONDS
 
 
 def test_killed_after_each_act_and_run_again_it_comes_to_the_same_end(
-    lab: Lab, run: Run, traveller: str, look: Callable[[str], Found], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, run: Run, traveller: str, look: Callable[[str], Counter[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To new and back in turns, so that both ways are killed; one message comes while the account is in between."""
     sent: set[str] = set()
@@ -140,13 +159,13 @@ def test_killed_after_each_act_and_run_again_it_comes_to_the_same_end(
         move.move(run, traveller, to, 0)
         assert Entry(run.access, traveller).is_at(to), act
         assert_nobody_is_held(lab, run)
-        wait_for(lambda host=to: not (sent - look(host).times.keys()), f"all mail is on {to} after {act}")
-        assert {name: look(to).times[name] for name in sent if look(to).times[name] != 1} == {}, act
+        wait_for(lambda host=to: not (sent - look(host).keys()), f"all mail is on {to} after {act}")
+        assert {name: look(to)[name] for name in sent if look(to)[name] != 1} == {}, act
         to = moves.other(to)
 
 
 def test_what_was_killed_is_undone_by_whoever_finds_it(
-    lab: Lab, run: Run, traveller: str, look: Callable[[str], Found], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, run: Run, traveller: str, look: Callable[[str], Counter[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(move, "SiteActs", killed_after("flip"))
     with pytest.raises(Killed):
@@ -158,18 +177,18 @@ def test_what_was_killed_is_undone_by_whoever_finds_it(
     assert move.end_what_was_left(run, overdue_only=False) == [traveller]
     assert Entry(run.access, traveller).is_at("old")
     assert_nobody_is_held(lab, run)
-    wait_for(lambda: look("old").times[sent] == 1, "its mail is on old")
+    wait_for(lambda: look("old")[sent] == 1, "its mail is on old")
 
 
 def test_mail_for_the_final_address_that_it_had_finds_its_way(
-    run: Run, traveller: str, look: Callable[[str], Found]
+    run: Run, traveller: str, look: Callable[[str], Counter[str]]
 ) -> None:
     """What was expanded before the flip, aliases that somebody wrote by hand, and what old itself is given."""
     move.move(run, traveller, "new", 0)
     sent = [hand_in(f"{ACCOUNT}@old.obs.test", host) for host in ("mx", "old")] + [
         hand_in(f"{ACCOUNT}@obs.test", "old")
     ]
-    wait_for(lambda: all(look("new").times[name] == 1 for name in sent), "all three are on new")
+    wait_for(lambda: all(look("new")[name] == 1 for name in sent), "all three are on new")
     assert queue.waiting_for(run.access.remote("old"), [f"{ACCOUNT}@old.obs.test"]) == []
 
 
