@@ -18,7 +18,7 @@ help:
 	@echo "make test         lint, types, unit, integration and end-to-end tests"
 	@echo "make test-deep    the long forms of them, and the day on the cluster with all its faults"
 	@echo "make lint | unit | integration | end-to-end | test-cluster   one part of them (TESTS=path narrows it)"
-	@echo "make bench        the benchmarks, into docs/performance.md (BENCHMARKS=\"mailbox uids memory growth filters calendars\")"
+	@echo "make bench        the benchmarks, into docs/performance.md (BENCHMARKS=\"mailbox uids memory growth filters calendars moves\")"
 	@echo "make check-site   every error of your site.yaml; needs neither root nor an engine"
 	@echo "make decide       decide about many problems: ARGS=\"list --csv FILE\", ARGS=\"take FILE\" (docs/problems.md)"
 	@echo "make screenshots  pictures of the UI of a running demo, into docs/pictures"

@@ -53,6 +53,11 @@ def day() -> None:
     run([sys.executable, "-m", "benchmarks.day"])
 
 
+def moves() -> None:
+    """Fifty accounts to new and back, eight at once, while all of their users work."""
+    run([sys.executable, "-m", "benchmarks.moves"])
+
+
 def run(command: list[str]) -> None:
     subprocess.run(command, cwd=CHECKOUT, check=True)
 
@@ -65,6 +70,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "filters": filters,
     "calendars": calendars,
     "day": day,
+    "moves": moves,
 }
 
 

@@ -26,7 +26,7 @@ from lab.airflow.answering import Answerer, read_rules
 from lab.airflow.following import Teller, follow
 from lab.airflow.processes import Home, Rest
 from lab.corpus import inventory
-from lab.corpus.people import FIXED, ROLES
+from lab.corpus.inventory import ordinary
 from lab.corpus.store import Stores
 from lab.demo import (
     ANSWERS,
@@ -130,12 +130,6 @@ def decide(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer, acc
     run = rest.trigger("problems", {"accounts": ", ".join(chosen)})
     follow(rest, Ledger(Home(instance).ledger_url), [("problems", run)], tell, answerer)
     return run
-
-
-def ordinary(instance: Instance) -> list[str]:
-    """The accounts that have no part of their own in the practice site's day."""
-    held = inventory.read(instance)
-    return sorted(set(held.accounts if held else ()) - {name for name, *_ in (*FIXED, *ROLES)})
 
 
 def refuse(instance: Instance, number: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lab.corpus.mailboxes import Folder, Mailbox
+from lab.corpus.people import FIXED, ROLES
 from lab.paths import Instance
 
 
@@ -52,6 +53,12 @@ class Inventory:
 def digest_of(data: bytes) -> str:
     """What identifies a message: SHA-256 of its bytes as IMAP serves them."""
     return hashlib.sha256(data).hexdigest()
+
+
+def ordinary(instance: Instance) -> list[str]:
+    """The accounts that have no part of their own in the practice site's day: nothing of theirs waits for a person."""
+    held = read(instance)
+    return sorted(set(held.accounts if held else ()) - {name for name, *_ in (*FIXED, *ROLES)})
 
 
 def path_of(instance: Instance) -> Path:
