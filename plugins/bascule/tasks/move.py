@@ -1,5 +1,6 @@
 """Accounts move one by one, while everybody works; what a move has left is finished or undone."""
 
+from collections.abc import Callable
 from functools import partial
 
 from bascule.ledger import leases, moves
@@ -10,7 +11,7 @@ from bascule.moves.entry import part_of
 from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
 from bascule.problems import store
 from bascule.site import MovesPart
-from bascule.tasks import accounts, calendars, filters, mailbox, notify
+from bascule.tasks import accounts, calendars, filters, mailbox, notify, waves
 from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from bascule.text.logs import get_logger
 
@@ -50,7 +51,7 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
             return _tell(run, acts, to)
         mover = Mover(acts, run.ledger, run.origin, _limits(part, at_once or part.at_once))
         try:
-            moved = mover.move(account, to, partial(_prepare, run, acts, to))
+            moved = mover.move(account, to, partial(_begin, run, partial(_prepare, run, acts, to)))
         except (CannotMove, NotProven) as error:
             raise NeedsPerson(str(error)) from None
         except MoveFailed as error:
@@ -107,6 +108,12 @@ def _part(run: Run) -> MovesPart:
 
 def _limits(part: MovesPart, at_once: int) -> Limits:
     return Limits(at_once, part.longest_hold, patience=part.longest_hold * PATIENCE)
+
+
+def _begin(run: Run, prepare: Callable[[], None]) -> None:
+    """What comes before the hold; a run that was stopped meanwhile holds nobody any more. Raises LeftForLater."""
+    prepare()
+    waves.check_goes_on(run)
 
 
 def _prepare(run: Run, acts: SiteActs, to: Server) -> None:

@@ -107,7 +107,7 @@ def is_time(run: Run, to: Server) -> bool:
 
     Raises LeftForLater when it was stopped.
     """
-    _check_not_stopped(run)
+    check_goes_on(run)
     if to == "old":
         return True
     at = now()
@@ -129,7 +129,7 @@ def wait_for_turn(run: Run, account: str, to: Server) -> None:
         return
     part, told = part_of(run.access), False
     while True:
-        _check_not_stopped(run)
+        check_goes_on(run)
         if to == "old":
             return
         _check_failures(run, part.most_failures)
@@ -155,7 +155,8 @@ def check_not_stopped(run: Run, since: datetime) -> None:
         )
 
 
-def _check_not_stopped(run: Run) -> None:
+def check_goes_on(run: Run) -> None:
+    """For a task of a run: nobody has stopped it. Raises LeftForLater."""
     if not run.dry_run:
         check_not_stopped(run, _began(run) or now())
 

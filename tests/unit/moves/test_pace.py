@@ -22,6 +22,7 @@ from bascule.tasks import accounts, move, waves
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
+from tests.unit.moves.fake_site import FakeActs, FakeSite
 
 ORIGIN = journal.Origin("move", "run-1", "account.move[0]", "anna")
 NINE = datetime(2026, 12, 1, 8)
@@ -141,6 +142,15 @@ def test_stopped_nobody_begins_and_the_next_run_does(run: Run, monkeypatch: pyte
     waves.signal(run, "go on")
     waves.wait_for_turn(run, "bert", "new")
     assert [entry.parameters["what"] for entry in journal.entries(run.ledger, kind="move")] == ["stop", "go on"]
+
+
+def test_stopped_during_its_passes_an_account_is_not_held(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = FakeActs(FakeSite())
+    monkeypatch.setattr(move, "SiteActs", lambda *_: acts)
+    monkeypatch.setattr(move, "_prepare", lambda run, account, to: waves.signal(run, "stop"))
+    with pytest.raises(LeftForLater, match="anna stopped the moves"):
+        move.move(run, "bert", "new", 0)
+    assert (acts.done, moves.all_under_way(run.ledger)) == ([], [])
 
 
 def test_a_move_that_broke_off_is_taken_up_though_the_run_was_stopped(run: Run) -> None:
