@@ -6,11 +6,12 @@ ACCOUNTS ?= 24
 SEED ?= 1
 PORT ?= 8080
 
-.PHONY: help setup demo cluster lab airflow down test test-deep lint unit integration end-to-end test-cluster bench decide \
+.PHONY: help setup demo demo-moves cluster lab airflow down test test-deep lint unit integration end-to-end test-cluster bench decide \
         screenshots purge check-site
 
 help:
 	@echo "make demo         set everything up, run prepare and the day on the practice site (ACCOUNTS=24 SEED=1 PORT=8080)"
+	@echo "make demo-moves   no night: people move one by one through Airflow while they work, and it is measured what they see"
 	@echo "make cluster      the same on docker-compose.yaml, in a Docker machine of the practice site"
 	@echo "make lab          boot the practice site and fill it, run nothing"
 	@echo "make airflow      the same, and Airflow beside it: trigger the DAGs in the UI yourself"
@@ -29,6 +30,9 @@ setup:
 
 demo: setup
 	@$(PYTHON) -m lab.demo run --accounts $(ACCOUNTS) --seed $(SEED) --port $(PORT)
+
+demo-moves: setup
+	@$(PYTHON) -m lab.demo moves --accounts $(ACCOUNTS) --seed $(SEED) --port $(PORT)
 
 cluster: setup
 	@$(PYTHON) -m lab.demo cluster --accounts $(ACCOUNTS) --seed $(SEED) --port $(PORT)

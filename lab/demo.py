@@ -15,6 +15,9 @@ from lab.airflow.answering import Answerer, read_rules
 from lab.airflow.database import DatabaseFailed
 from lab.airflow.following import PHASES, RunFailed, Runs, Teller, follow, wait_for_dags
 from lab.airflow.processes import AirflowNotReady, Home, Rest
+from lab.corpus.inventory import ordinary
+from lab.measure import at_work
+from lab.measure.moved import figures, rows_of, table
 from lab.measure.summary import print_summary, summarise
 from lab.paths import CHECKOUT, SITE_FILE, Instance
 from lab.shell import LabError, lab
@@ -22,6 +25,9 @@ from lab.shell import LabError, lab
 ANSWERS = CHECKOUT / "lab" / "answers.yaml"
 SUMMARY = CHECKOUT / "var" / "summary.json"
 DECIDED_BEFORE = ["cdaubigne", "mlacour"]  # by `problems`, days before the day
+MOVES_SUMMARY = CHECKOUT / "var" / "moves.json"
+MOVES_AT_ONCE = 4
+WORK_ON_SECONDS = 10
 NAME = "main"
 
 
@@ -78,6 +84,31 @@ def run_demo(instance: Instance, *, accounts: int, seed: int, port: int, on_clus
     print_summary(summary)
     print_where(instance, port)
     return 0 if summary["good"] else 1
+
+
+def run_moves_demo(instance: Instance, *, accounts: int, seed: int, port: int) -> int:
+    """The whole of `make demo-moves`: everybody works, and moves at noon. Returns the exit status."""
+    tell = Teller()
+    bring_up_site(instance, tell, accounts=accounts, seed=seed)
+    rest = bring_up_airflow(instance, tell, port=port)
+    answerer = Answerer(rest, read_rules(ANSWERS), instance)
+    run_prepare(instance, rest, tell, answerer)
+    ledger, names = Ledger(Home(instance).ledger_url), ordinary(instance)
+    before = rows_of(ledger)
+    with at_work.at_work(instance, names, pause=1.0, mail_pause=0.2):
+        tell(f"it is noon: {len(names)} people work, and numbered mail comes for all of them")
+        run = rest.trigger("move", {"accounts": ", ".join(names), "at_once": MOVES_AT_ONCE})
+        tell(f"move: triggered for {len(names)} accounts, {MOVES_AT_ONCE} at once")
+        follow(rest, ledger, [("move", run)], tell, answerer)
+        tell("everybody has moved, and goes on working for a moment")
+        time.sleep(WORK_ON_SECONDS)
+    tell("counting what the mail programs were told was done, and every numbered message")
+    found = figures(instance, ledger, at_work.count(instance), before)
+    MOVES_SUMMARY.parent.mkdir(exist_ok=True)
+    MOVES_SUMMARY.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(["", *table({"at noon": found}), "", f"everything: {MOVES_SUMMARY.relative_to(CHECKOUT)}"]))
+    print_where(instance, port)
+    return 0 if at_work.Verdict(**found["verdict"]).good and found["moves"] == len(names) else 1
 
 
 def run_prepare(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
@@ -144,7 +175,7 @@ def bring_down(instance: Instance, *, purge: bool) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
-    parser.add_argument("what", choices=("run", "cluster", "lab", "airflow", "down", "purge"))
+    parser.add_argument("what", choices=("run", "moves", "cluster", "lab", "airflow", "down", "purge"))
     parser.add_argument("--accounts", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=8080, help="of the UI on 127.0.0.1")
@@ -156,6 +187,8 @@ def main() -> int:
             return 0
         bring_down(instance, purge=False)  # whatever an earlier demo left, so that its port is free again
         port = free_port(given.port)
+        if given.what == "moves":
+            return run_moves_demo(instance, accounts=given.accounts, seed=given.seed, port=port)
         if given.what in ("run", "cluster"):
             on_cluster = given.what == "cluster"
             return run_demo(instance, accounts=given.accounts, seed=given.seed, port=port, on_cluster=on_cluster)
