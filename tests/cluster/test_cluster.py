@@ -34,7 +34,8 @@ def test_the_first_user_logs_in_and_who_guesses_has_to_wait(cluster: Cluster) ->
     ]
 
     assert cluster.rest.dags() >= {"prepare", "migrate", "rollback"}
-    assert answers[0] == 401 and answers[-1] == 429
+    assert answers[0] == 401
+    assert set(answers) == {401, 429}  # one of the API server's processes has counted, each for itself
 
 
 def test_a_killed_workers_mailbox_is_copied_by_the_other_one(cluster: Cluster) -> None:

@@ -1,9 +1,9 @@
 """GNU mailutils' imap4d as source: what it tells of a message changes (octets, sizes), and UIDVALIDITY with it."""
 
 import re
+import threading
 import time
 from dataclasses import replace
-from itertools import count
 
 import pytest
 from bascule.ledger import Ledger
@@ -108,19 +108,24 @@ def test_a_file_that_is_written_anew_between_list_and_copy_gives_no_message_the_
     box.options = Options(connections=pairs)
     box.fill("INBOX: a b/S c/F d e; Sent: f")
     inbox = box.old.server.home / box.user / "inbox"
-    opened = count(1)
+    opened, opened_again = list[int](), threading.Event()  # by which connections: each has its thread
 
     def write_anew(line: bytes) -> bytes:
-        if re.search(rb'EXAMINE "?INBOX', line) and next(opened) == 2:
-            before = uidvalidity(box)
-            inbox.write_bytes(b"From " + inbox.read_bytes().split(b"\nFrom ", 1)[1])
-            while uidvalidity(box) == before:
-                time.sleep(0.05)
+        if pairs == 2 and b"BODY.PEEK[]" in line and opened == [threading.get_ident()]:
+            opened_again.wait(10)  # else the first pair may have copied all before the second one is there
+        if re.search(rb'EXAMINE "?INBOX', line):
+            opened.append(threading.get_ident())
+            if len(opened) == 2:
+                opened_again.set()
+                before = uidvalidity(box)
+                inbox.write_bytes(b"From " + inbox.read_bytes().split(b"\nFrom ", 1)[1])
+                while uidvalidity(box) == before:
+                    time.sleep(0.05)
         return line
 
     with relayed(box.old.port, commands=write_anew) as box.old_port:
         box.sync()
-    assert next(opened) > 2, "it was written anew"
+    assert len(opened) >= 2, "it was written anew"
     box.old_port = 0
     box.sync()
     assert box.read_new() == parse("INBOX: b/S c/F d e; Sent: f")
