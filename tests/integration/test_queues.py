@@ -24,6 +24,8 @@ from tests.integration.conftest import Lab
 from tests.integration.directory_entries import add, administrator, remove, set_destination
 
 ACCOUNT = "queues-ada"
+SIGNER = "inet:127.0.0.1:8891"  # nobody there
+TAKES_BACK = "127.0.0.1:10025/inet=127.0.0.1:10025 inet n - y - - smtpd -o content_filter="
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +153,34 @@ def test_a_second_copy_and_a_second_filtering_of_requeued_mail_are_told_before(
     lab.ssh("mx", "postconf -e always_bcc=archive@outside.test content_filter=smtp:[127.0.0.1]:10024")
     try:
         copied, filtered = postfix.second_pass(access, "mx")
+        lab.ssh("mx", f"postconf -e smtpd_milters={SIGNER}; postconf -M '{TAKES_BACK}'")
+        *_, signed = postfix.second_pass(access, "mx")
         lab.ssh("mx", "postconf -P pickup/unix/content_filter=")
         assert [finding.sentence for finding in postfix.second_pass(access, "mx")] == [copied.sentence]
     finally:
-        lab.ssh("mx", "postconf -X always_bcc content_filter; postconf -PX pickup/unix/content_filter")
+        lab.ssh("mx", "postconf -X always_bcc content_filter smtpd_milters; postconf -MX 127.0.0.1:10025/inet")
+        lab.ssh("mx", "postconf -PX pickup/unix/content_filter")
     assert "`always_bcc` (archive@outside.test)" in copied.sentence
     assert "smtp:[127.0.0.1]:10024" in filtered.sentence
+    assert f"through 127.0.0.1:10025 and passes `smtpd_milters` ({SIGNER}) there a second time" in signed.sentence
+
+
+def test_what_is_requeued_goes_past_the_milters(
+    mx: RemoteHost, lab: Lab, admin: ldap3.Connection, old_is_stopped: None
+) -> None:
+    """So none signs it twice. What a milter that isn't there would meet is put on hold."""
+    send(lab, "Ada.Queues@obs.test")
+    assert wait_for(lambda: deferred(mx), 30)
+    lab.ssh("mx", "postconf -e non_smtpd_milters=inet:127.0.0.1:9 milter_default_action=quarantine; postfix reload")
+    try:
+        send(lab, "Ada.Queues@obs.test")
+        assert wait_for(lambda: len(queue.ids(mx)[1]) == 1, 30)
+        held = queue.ids(mx)[1]
+        assert queue.requeue_all(mx) == 1
+        assert wait_for(lambda: deferred(mx), 30)
+        assert queue.ids(mx)[1] == held
+    finally:
+        lab.ssh("mx", "postconf -X non_smtpd_milters milter_default_action; postfix reload")
 
 
 def test_mail_that_waits_for_new_goes_to_old_when_the_freeze_is_taken_back(

@@ -10,6 +10,7 @@ from bascule.hosts.ssh import RemoteHost
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 COPIES = ("always_bcc", "sender_bcc_maps", "recipient_bcc_maps")
+MILTERS = ("smtpd_milters", "non_smtpd_milters")
 LOOKED_BACK = timedelta(days=1)
 ENOUGH = 300.0  # lines in a second: journald's own limit is 10,000 in 30 s, and a message has about eight
 
@@ -27,13 +28,15 @@ def queue_lifetime(access: Access, host: str) -> Iterator[Finding]:
 
 
 def second_pass(access: Access, host: str) -> Iterator[Finding]:
-    """Mail that waits during the freeze is requeued, and so passes once more what incoming mail passes."""
+    """Mail that waits during the freeze is requeued, and so passes once more what incoming mail passes.
+
+    Postfix takes what is requeued past its milters (postsuper(1)); but what comes back from a content filter by SMTP
+    passes those of the service that takes it back.
+    """
     remote, subject = access.remote(host), f"{host}: requeued mail"
     copies = [f"`{name}` ({value})" for name in COPIES if (value := _option(remote, name))]
-    content_filter = _option(remote, "content_filter")
-    own = remote.run(["postconf", "-P", "pickup/unix/content_filter"], check=False).output
-    if own:  # of the service through which requeued mail comes in
-        content_filter = own.partition("=")[2].strip()
+    content_filter = _of_services(remote, "pickup/unix/content_filter").get("pickup", _option(remote, "content_filter"))
+    past = "let requeued mail go past it (`postconf -P pickup/unix/content_filter=`)"
     if copies:
         yield warning(
             subject,
@@ -44,10 +47,33 @@ def second_pass(access: Access, host: str) -> Iterator[Finding]:
         yield warning(
             subject,
             f"mail that waits during the freeze passes `content_filter` ({content_filter}) a second time, which may "
-            "mark or sign it twice: let requeued mail go past it (`postconf -P pickup/unix/content_filter=`)",
+            f"mark or sign it twice: {past}",
         )
+        for service, milters in _milters_behind_a_filter(remote).items():
+            yield warning(
+                subject,
+                f"mail that waits during the freeze comes back from `content_filter` through {service} and passes "
+                f"`smtpd_milters` ({milters}) there a second time; one that signs with DKIM signs it twice: {past}",
+            )
     if not copies and not content_filter:
-        yield ok(subject, "no BCC and no content filter is met a second time by mail that waits during the freeze")
+        past_it = [f"`{name}` ({value})" for name in MILTERS if (value := _option(remote, name))]
+        unsigned = f"; Postfix takes it past {' and '.join(past_it)}, so none signs it twice" if past_it else ""
+        words = "no BCC and no content filter is met a second time by mail that waits during the freeze"
+        yield ok(subject, f"{words}{unsigned}")
+
+
+def _milters_behind_a_filter(remote: RemoteHost) -> dict[str, str]:
+    """The milters of each SMTP service that takes mail back from a content filter: it has an empty one of its own."""
+    back = [service for service, value in _of_services(remote, "*/inet/content_filter").items() if not value]
+    milters, without = (
+        _of_services(remote, f"*/inet/{name}") for name in ("smtpd_milters", "receive_override_options")
+    )
+    of_all, without_of_all = _option(remote, "smtpd_milters"), _option(remote, "receive_override_options")
+    return {
+        service: value
+        for service in back
+        if "no_milters" not in without.get(service, without_of_all) and (value := milters.get(service, of_all))
+    }
 
 
 def mail_log(access: Access, host: str) -> Iterator[Finding]:
@@ -89,6 +115,13 @@ def postfix_seconds(text: str) -> int:
 
 def _option(remote: RemoteHost, name: str) -> str:
     return remote.run(["postconf", "-hx", name]).output.strip()
+
+
+def _of_services(remote: RemoteHost, name: str) -> dict[str, str]:
+    """A setting that services of master.cf have of their own, by service. `name`: `service/type/setting`."""
+    lines = remote.run(["postconf", "-Px", name], check=False).output.splitlines()
+    settings = (line.partition("=") for line in lines)
+    return {where.strip().rsplit("/", 2)[0]: value.strip() for where, _, value in settings}
 
 
 CHECKS = (queue_lifetime, second_pass, mail_log)
