@@ -77,7 +77,11 @@ def _application(folder: Path, faults: Faults) -> Any:
     settings = config.load()
     settings.update(
         {
-            "storage": {"filesystem_folder": str(folder), "_filesystem_fsync": "False"},
+            "storage": {
+                "filesystem_folder": str(folder),
+                "_filesystem_fsync": "False",
+                "skip_broken_item": "False",  # as Radicale 3.1, which knows no other way
+            },
             "auth": {"type": "none"},
             "rights": {"type": "authenticated"},
             "logging": {"level": "critical"},

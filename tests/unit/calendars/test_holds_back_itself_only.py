@@ -1,5 +1,6 @@
 """One bad thing holds back itself only: a collection, a name, an item, a home; on either server."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,34 @@ def test_a_home_that_can_not_tell_about_one_collection_still_tells_about_the_oth
     assert (counts.copied, counts.deleted) == (1, 0)
     assert [kind for kind, _ in open_problems(ledger)] == ["collection"]
     assert new.names("/zoe/bureau/") == ["b.ics"]
+
+
+def test_an_item_that_is_broken_in_the_storage_of_old_holds_back_its_collection_only_and_removes_nothing(
+    access: Any, ledger: Ledger, three: Any, tmp_path: Path
+) -> None:
+    """A real Radicale then refuses all of this calendar."""
+    old, new = three
+    sync_account(access, ledger, "zoe")
+    for path in ("agenda/x.ics", "bureau/y.ics"):
+        old.put(f"/zoe/{path}", event(path[-5]))
+    old.make("/amy/agenda/", "calendar", "Agenda")
+    old.put("/amy/agenda/z.ics", event("z"))
+    new.request("MKCOL", "/amy/")
+    stored = tmp_path / "old" / "collection-root" / "zoe" / "bureau" / "b.ics"
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[: len(whole) // 2])
+    counts = sync_account(access, ledger, "zoe")
+    assert (counts.collections, counts.copied, counts.deleted, counts.problems) == (3, 1, 0, 1)
+    assert sync_account(access, ledger, "amy").copied == 1
+    [problem] = store.problems(ledger)
+    assert (problem.kind, problem.subject, problem.title) == ("collection", "/zoe/bureau/", "Bureau")
+    assert "“Bureau” (/zoe/bureau/): nothing of it is carried, and nothing removed: PROPFIND" in problem.explanation
+    assert "500: A server error occurred." in problem.explanation
+    assert (new.names("/zoe/personal/"), new.names("/zoe/bureau/")) == (["a.ics", "x.ics"], ["b.ics"])
+    stored.write_bytes(whole)
+    assert sync_account(access, ledger, "zoe").copied == 1
+    assert new.names("/zoe/bureau/") == ["b.ics", "y.ics"]
+    assert store.problems(ledger, states=("open", "decided")) == []
 
 
 def test_calendars_that_stay_away_do_not_hold_back_address_books(access: Any, ledger: Ledger, three: Any) -> None:
