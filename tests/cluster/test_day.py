@@ -77,7 +77,7 @@ def reboot(cluster: Cluster, _: dict[str, Any]) -> None:
             return False
         return now != before
 
-    until(again, 200, "the machine has rebooted")  # it gives the workers 90 s for the tasks that they have begun
+    until(again, 200, "the machine has rebooted")
 
 
 def fill_the_logs(cluster: Cluster, _: dict[str, Any]) -> None:
