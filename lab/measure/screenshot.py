@@ -1,7 +1,7 @@
 """Pictures of Airflow's UI and of the control room with the day in it: `make screenshots` while a demo is up.
 
 Begun while the day goes on, it shows the control room when a question waits (nobody answers for a mailbox until it is
-taken), and the rest when the day is done.
+taken), and the rest when the day is done. After `make demo-moves` it shows the page of the moves.
 
 Debian's Chromium, headless, driven by playwright; it is given nothing but the UI on 127.0.0.1.
 """
@@ -61,9 +61,13 @@ def take_all(base: str, password: str, folder: Path, wanted: Path) -> list[Path]
     rest = Rest(base, USER, password)
     rest.wait_until_healthy()
     folder.mkdir(parents=True, exist_ok=True)
-    day = last_run(rest, "migrate")
+    moved = bool(runs_of(rest, "move"))
+    day = "" if moved else last_run(rest, "migrate")
     with opened_browser() as browser:
         page = logged_in(browser, base, password)
+        if moved:
+            page.goto(f"{base}/bascule/moves")
+            return list(in_every_form(page, "moves", folder))
         with unanswered(wanted):
             taken = take_room(page, base, folder, lambda: rest.run_state("migrate", day) not in ENDED)
         while rest.run_state("migrate", day) not in ENDED:
@@ -137,10 +141,16 @@ def _account(today: Page, base: str) -> str:
 
 def last_run(rest: Rest, dag: str) -> str:
     """The id of the DAG's last run."""
-    runs = rest.call("GET", f"dags/{dag}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
+    runs = runs_of(rest, dag)
     if not runs:
         raise NoPicture(f"`{dag}` has no run yet: run the demo first")
-    return str(runs[0]["dag_run_id"])
+    return runs[0]
+
+
+def runs_of(rest: Rest, dag: str) -> list[str]:
+    """The id of its last run, if it has any."""
+    runs = rest.call("GET", f"dags/{dag}/dagRuns?order_by=-run_after&limit=1")["dag_runs"]
+    return [str(run["dag_run_id"]) for run in runs]
 
 
 @contextmanager
