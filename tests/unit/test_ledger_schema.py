@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from bascule.ledger import Ledger, LedgerError, journal, mailboxes, schema
 from bascule.ledger.__main__ import main
-from bascule.ledger.base import Base
+from bascule.ledger.base import tables
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
@@ -38,7 +38,7 @@ def differences(ledger: Ledger) -> list[object]:
     """What the tables lack of the models, or have beyond them."""
     with ledger.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
-        return list(compare_metadata(context, Base.metadata))
+        return list(compare_metadata(context, tables()))
 
 
 def set_revision(ledger: Ledger, revision: str) -> None:

@@ -1,7 +1,9 @@
 """The ledger's database: one URL, SQLite (WAL) by default, PostgreSQL for a cluster."""
 
 import contextlib
+import importlib
 import os
+import pkgutil
 import shlex
 import subprocess
 import time
@@ -101,9 +103,17 @@ class Ledger:
         with self._writer.begin() as connection:
             lock_for_append(connection)
             if not sa.inspect(connection).get_table_names():
-                schema.make(connection, Base.metadata)
+                schema.make(connection, tables())
             elif not schema.is_current(connection):
                 schema.bring_up(connection)
+
+
+def tables() -> sa.MetaData:
+    """All tables of the ledger: those of every module beside this one."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if not (module.ispkg or module.name == "__main__"):
+            importlib.import_module(f"bascule.ledger.{module.name}")
+    return Base.metadata
 
 
 def _printed_by(command: str) -> str:

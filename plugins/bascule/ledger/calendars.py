@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
+from bascule.ledger.problems import ProblemRow
 from bascule.text.harmless import harmless
 
 
@@ -45,7 +46,7 @@ class CalendarItemRow(Base):
     new_href: Mapped[str] = mapped_column(sa.String(1024), default="")
     new_etag: Mapped[str] = mapped_column(sa.String(255), default="")
     state: Mapped[str] = mapped_column(sa.String(16))
-    problem_id: Mapped[int | None] = mapped_column(sa.ForeignKey("problem.id"))
+    problem_id: Mapped[int | None] = mapped_column(sa.ForeignKey(ProblemRow.id))
 
 
 class ShareRow(Base):

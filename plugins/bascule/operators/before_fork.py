@@ -5,7 +5,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from bascule import site, tasks
-from bascule.ledger.base import Base
+from bascule.ledger.base import Base, tables
 from bascule.text.logs import get_logger
 
 TASKS = tuple(f"{tasks.__name__}.{module.name}" for module in iter_modules(tasks.__path__))
@@ -33,6 +33,7 @@ def load() -> None:
             import_module(name)
         except ImportError as error:
             log.warning("not imported before the fork", module=name, reason=str(error))
+    tables()
     Base.registry.configure()
     with contextlib.suppress(site.SiteError):  # the first task says what is wrong with it
         site.from_environment()
