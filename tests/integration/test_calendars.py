@@ -24,7 +24,7 @@ from tests.deciding import decide
 
 COLLECTION = (
     '<mkcol xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:{space}" xmlns:a="http://apple.com/ns/ical/"><set><prop>'
-    "<resourcetype><collection/><c:{kind}/></resourcetype><displayname>Équipe &amp; amis</displayname>"
+    "<resourcetype><collection/><c:{kind}/></resourcetype><displayname>{title}</displayname>"
     "<a:calendar-color>#FF8800FF</a:calendar-color></prop></set></mkcol>"
 )
 
@@ -73,15 +73,15 @@ def _client(lab: Any, base: str, user: str, password: str) -> httpx.Client:
 
 
 @pytest.fixture
-def make_place(lab: Any, access: Access) -> Iterator[Callable[[str], Place]]:
+def make_place(lab: Any, access: Access) -> Iterator[Callable[..., Place]]:
     made: list[Place] = []
 
-    def make(account: str) -> Place:
+    def make(account: str, title: str = "Équipe &amp; amis") -> Place:
         old = _client(lab, "https://web.obs.test:5232", CALENDAR_FILLER, lab.secrets.calendars_filler)
         owner = _client(lab, "https://sogo.obs.test", account, lab.secrets.password_of(account))
         place = Place(account, f"test-{secrets.token_hex(4)}", old, Session(owner))
         for ending, space, kind in (("", "caldav", "calendar"), ("-cards", "carddav", "addressbook")):
-            body = COLLECTION.format(space=space, kind=kind).encode()
+            body = COLLECTION.format(space=space, kind=kind, title=title).encode()
             old.request("MKCOL", f"/{account}/{place.name}{ending}/", content=body).raise_for_status()
         made.append(place)
         return place
@@ -99,7 +99,7 @@ def people(access: Access) -> list[Any]:
 
 
 @pytest.fixture
-def place(make_place: Callable[[str], Place], people: list[Any]) -> Place:
+def place(make_place: Callable[..., Place], people: list[Any]) -> Place:
     return make_place(people[-1].name)
 
 
@@ -132,8 +132,26 @@ def test_events_tasks_and_cards_are_carried_with_name_and_colour(
     assert (again.copied, again.updated, again.deleted, again.unchanged) == (0, 0, 0, again.items)
 
 
+def test_an_emoji_in_a_name_holds_back_nothing_of_the_account_in_later_passes(
+    access: Access, ledger: Ledger, make_place: Callable[..., Place], people: list[Any]
+) -> None:
+    place = make_place(people[-1].name, "Fête 🎉 au labo")
+    card = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{0}\r\nFN:{0}\r\nN:{0};;;;\r\nEND:VCARD\r\n"
+    for number in (1, 2):  # in the second pass SOGo has the name already, and tells it
+        place.put(f"e{number}.ics", calendar(f"e{number}", f"SUMMARY:Numéro {number}"))
+        place.put(f"c{number}.vcf", card.format(f"{place.name}-{number}"))
+        counts = sync_account(access, ledger, place.account)
+        assert (counts.copied >= 2, counts.problems) == (True, 0)
+    assert place.names() == {"e1.ics", "e2.ics"}
+    assert set(place.owner.etags(place.cards)) == {f"{place.cards}c{number}.vcf" for number in (1, 2)}
+    seen = place.owner.collection(place.calendar)
+    assert seen is not None and "Fête au labo" in seen.properties.values()
+    again = sync_account(access, ledger, place.account)
+    assert (again.copied, again.updated, again.deleted, again.problems) == (0, 0, 0, 0)
+
+
 def test_a_meeting_is_carried_and_nobody_is_invited(
-    lab: Any, access: Access, ledger: Ledger, make_place: Callable[[str], Place], people: list[Any]
+    lab: Any, access: Access, ledger: Ledger, make_place: Callable[..., Place], people: list[Any]
 ) -> None:
     organiser, guest = make_place(people[-1].name), people[-2]
     guests = make_place(guest.name)
