@@ -26,10 +26,14 @@ MAIL = Image(
         ("install", "-d", "-o", "vmail", "-g", "vmail", "-m", "770", "/srv/mail"),
     ),
 )
-PROXY = Image("proxy", packages=("dovecot-imapd", "dovecot-ldap"))
+PROXY = Image("proxy", packages=("dovecot-imapd", "dovecot-pop3d", "dovecot-managesieved", "dovecot-ldap"))
 LDAP = Image("ldap", packages=("slapd", "ldap-utils"), debconf=("slapd slapd/no_configuration boolean true",))
 DNS = Image("dns", packages=("knot", "knot-dnsutils"))
-WEB = Image("web", packages=("nginx-light", "apache2", "radicale"), commands=(("a2enmod", "-q", "ssl"),))
+WEB = Image(
+    "web",
+    packages=("nginx-light", "apache2", "radicale"),
+    commands=(("a2enmod", "-q", "ssl", "authnz_ldap", "rewrite"),),
+)
 SOGO = Image("sogo", packages=("sogo", "postgresql", "memcached", "nginx-light"))
 HYPERVISOR = Image("hv", packages=("python3",))
 CLIENT = Image("client", packages=("python3", "python3-aiosmtpd", "knot-dnsutils", "isync"))
@@ -133,6 +137,7 @@ RECIPES = {
         templates=("common", "web"),
         ports=(80, 443, 5232, 8080, 8443),
         owners=(
+            ("/etc/apache2/by-account.conf", ROOT_ONLY),
             ("/etc/radicale/users", Owner("root", "radicale", 0o640)),
             (CERTIFICATE_KEY, Owner("root", "radicale", 0o640)),
         ),
@@ -143,7 +148,7 @@ RECIPES = {
     "client": Recipe(templates=("common", "client"), ports=(25,), enable=("outside-mail",)),
     "proxy": Recipe(
         templates=("common", "proxy"),
-        ports=(143, 993),
+        ports=(110, 143, 993, 995, 4190),
         owners=(("/etc/dovecot/ldap.conf", ROOT_ONLY), ("/etc/dovecot/ldap-master.conf", ROOT_ONLY)),
     ),
     "docker": Recipe(

@@ -66,7 +66,7 @@ def visitor(lab: Lab, directory: ldap3.Connection) -> Iterator[str]:
 TLS_SERVICES = {
     "old": (993, 995),
     "new": (993, 995),
-    "proxy": (993,),
+    "proxy": (993, 995),
     "ldap": (636,),
     "sogo": (443, 8443),
     "web": (443, 5232),
@@ -230,6 +230,25 @@ def test_webmail_shows_the_old_page_and_takes_a_snippet(lab: Lab) -> None:
             _wait_until(lambda url=url: _web(lab, "GET", url, None).status_code == 204)
     finally:
         lab.ssh("web", "rm /etc/nginx/webmail.d/lab-test.conf && systemctl reload nginx")
+
+
+def test_a_page_leads_each_account_to_the_webmail_of_its_server(
+    lab: Lab, trusted: ssl.SSLContext, directory: ldap3.Connection, visitor: str
+) -> None:
+    """At once, when its entry changes: nothing is remembered."""
+    own, stranger = (visitor, lab.secrets.password_of(visitor)), (visitor, "wrong")
+    with httpx.Client(verify=trusted, timeout=SECONDS) as browser:
+        mine = f"https://webmail.{DOMAIN}:8443/mine/"
+        assert browser.get(mine, auth=stranger).status_code == 401
+        for host, webmail in (
+            ("old", f"webmail.{DOMAIN}/"),
+            ("new", f"sogo.{DOMAIN}/SOGo/"),
+            ("old", f"webmail.{DOMAIN}/"),
+        ):
+            move = {"mailHost": [(ldap3.MODIFY_REPLACE, [f"{host}.{DOMAIN}"])]}
+            assert directory.modify(f"uid={visitor},{PEOPLE_BASE}", move)
+            led = browser.get(mine, auth=own)
+            assert (led.status_code, led.headers["location"]) == (302, f"https://{webmail}")
 
 
 def test_zones_take_updates_with_the_key_only(lab: Lab) -> None:
