@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -155,7 +156,7 @@ def test_a_large_message_that_is_saved_at_the_flip_is_there_once(
         else:
             upload.thread.join(60)
 
-    monkeypatch.setattr(move, "SiteActs", before("flip", begin))
+    monkeypatch.setattr(move, "SiteActs", before(flip=begin))
     assert move.move(large, traveller, "new", 0) == "moved"
     upload.thread.join(120)
     assert (upload.thread.is_alive(), upload.tries > 1) == (False, cut)
@@ -196,16 +197,18 @@ def moved(lab: Lab, ledger: Ledger, account: str, to: str) -> str:
         access.close()
 
 
-def before(act: str, do: Callable[[], None]) -> Callable[..., SiteActs]:
+def before(**acts: Callable[[], None]) -> Callable[..., SiteActs]:
+    """The site's acts; each of these is done before the act of its name."""
+
     def make(*arguments: Any) -> SiteActs:
-        acts = SiteActs(*arguments)
-        then = getattr(acts, act)
-
-        def first_that(*given: Any) -> Any:
-            do()
-            return then(*given)
-
-        setattr(acts, act, first_that)
-        return acts
+        made = SiteActs(*arguments)
+        for act, do in acts.items():
+            setattr(made, act, partial(_one_after_the_other, do, getattr(made, act)))
+        return made
 
     return make
+
+
+def _one_after_the_other(do: Callable[[], None], then: Callable[..., Any], *given: Any) -> Any:
+    do()
+    return then(*given)

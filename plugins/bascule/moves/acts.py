@@ -15,6 +15,7 @@ from bascule.moves.entry import Entry
 from bascule.moves.kept_out import KeptOut
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
+from bascule.sieve import sync as filters
 
 KICK_AND_LOOK = 3.0  # looks at the queues: acts 6 and 7 begin with as much
 AS_HOLDING = 1.5  # acts 6 and 7 may take so much longer than act 3: seen at loads of 5 to 25 on two cores
@@ -23,14 +24,22 @@ LONGEST_DELAY = 25.0  # seconds: a login waits 30 in a Dovecot proxy
 PASSES = 3  # last passes at most, where sessions come back behind one
 
 
+class FiltersWait(Exception):
+    """Raised when a filter was put on old behind the passes without a lock and needs a person."""
+
+
 class SiteActs:
-    """One account on the site. `owner` holds its lease. `pass_seconds`: what the last pass without a lock took."""
+    """One account on the site. `owner` holds its lease. `pass_seconds`: what the last pass without a lock took.
+
+    `filters_carried`: its filters were, by this process: what another one has left of them is not known here.
+    """
 
     def __init__(self, access: Access, ledger: Ledger, account: str, owner: str) -> None:
         self.access, self.ledger, self.account, self.owner = access, ledger, account, owner
         self.entry = Entry(access, account)
         self.mail = Mail(access, account, self.entry)
         self.sessions = Sessions(access, account)
+        self.filters_carried = False
         self.pass_seconds = self._hold_seconds = self._look_seconds = self._delayed_until = 0.0
 
     def before(self) -> dict[str, Any]:
@@ -97,5 +106,19 @@ class SiteActs:
             raise AccessError(str(error)) from None
         return {
             "copied": result.copied, "flags": result.flags_changed, "removed": result.removed,
-            "verified": result.verified, "problems": result.problems,
+            "verified": result.verified, "problems": result.problems, "filters": self._filters() if to == "new" else 0,
         }  # fmt: skip
+
+    def _filters(self) -> int:
+        """What was put or switched on old behind the passes without a lock, before mail is delivered by it on new."""
+        if self.filters_carried and not filters.changed_on_old(self.access, self.ledger, self.account):
+            return 0
+        self.filters_carried = False
+        counts = filters.sync_filters(self.access, self.ledger, [self.account], owner=self.owner)
+        if counts.waiting:
+            raise FiltersWait(
+                f"a filter that {self.account} has changed on old during the move waits for a person: run `problems` "
+                "for it, then `move` again"
+            )
+        self.filters_carried = True
+        return counts.put + counts.activated

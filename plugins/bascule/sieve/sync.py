@@ -12,7 +12,7 @@ from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, filters, leases
 from bascule.ledger.leases import LeaseHeld
-from bascule.sieve import mailbox_folders, servers
+from bascule.sieve import mailbox_folders, old_scripts, servers
 from bascule.sieve.account_sync import AccountPass, AccountResult
 from bascule.sieve.active_files import DovecotActiveFiles
 from bascule.sieve.differential_test import Proof
@@ -111,6 +111,20 @@ def sync_filters(
             f"the filters of {len(counts.failed)} of {len(accounts)} account(s) could not be done: {reasons}"
         )
     return counts
+
+
+def changed_on_old(access: Access, ledger: Ledger, account: str) -> bool:
+    """Whether old lists other scripts, or another active one, than a pass has seen last: one look at old alone.
+
+    True as well where the list alone can't tell: for a script that can't be read, for an active one that is not listed.
+    Raises AccessError.
+    """
+    with servers.from_site(access, access.site.mailboxes.old).source(account) as source:
+        found = old_scripts.read(source, account, active_files=None)
+    known = {status.name: (status.original, status.active) for status in filters.filters(ledger, account)}
+    here = {name: (filters.digest(text), name == found.active) for name, text in found.texts.items()}
+    none_listed = found.active is None and any(active for _, active in known.values())
+    return bool(found.unreadable) or none_listed or any(known.get(name) != said for name, said in here.items())
 
 
 def settle_filter(access: Access, ledger: Ledger, account: str, *, owner: str = "") -> int:

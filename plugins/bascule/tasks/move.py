@@ -135,6 +135,7 @@ def _prepare(run: Run, acts: SiteActs, to: Server) -> None:
             break
     if to == "new" and filters.convert(run, [account]):
         raise CannotMove(f"{account} was not moved: its filters wait for a person. Answer, then run `move` again")
+    acts.filters_carried = to == "new"
 
 
 def _tell(run: Run, acts: SiteActs, to: Server) -> str:
