@@ -11,6 +11,15 @@ BY_PROXY = "imap-login: Login: user=<anna>, method=PLAIN, rip=203.0.113.9, lip=1
 BY_UNTRUSTED_PROXY = "imap-login: Login: user=<bert>, method=PLAIN, rip=198.51.100.20, lip=198.51.100.11, mpid=7, TLS"
 DIRECT = "imap-login: Login: user=<carl>, method=PLAIN, rip=203.0.113.9, lip=198.51.100.11, mpid=8, TLS"
 BY_POP3 = "pop3-login: Info: Login: user=<dora>, method=PLAIN, rip=203.0.113.9, lip=198.51.100.32, mpid=8, TLS"
+BY_TRUSTED_PROXY = [  # it hands on from where, and not where to
+    f"{name}-login: Login: user=<{user}>, method=PLAIN, rip=203.0.113.9, lip=198.51.100.11, TLS, session=<{user}/1>"
+    for name, user in (("pop3", "fred"), ("managesieve", "gina"))
+]
+LED = [
+    f"{name}-login: proxy({user},198.51.100.11:110): Started proxying to <198.51.100.11> (<old.obs.test>) (0.1 secs): "
+    f"user=<{user}>, method=PLAIN, rip=203.0.113.9, lip=198.51.100.31, TLS, session=<{user}/1>"
+    for name, user in (("pop3", "fred"), ("managesieve", "gina"))
+]
 COPY = "imap-login: Login: user=<eve>, method=PLAIN, rip=198.51.100.1, lip=198.51.100.11, mpid=9, TLS"
 
 
@@ -38,6 +47,15 @@ def test_logins_by_the_proxies_and_of_the_copy_are_as_they_shall_be(access: Fake
     assert found_with(access, BY_PROXY, BY_UNTRUSTED_PROXY, COPY)[0] == "ok"
 
 
+def test_logins_that_a_trusted_proxy_has_led_are_known_by_their_sessions(access: FakeAccess) -> None:
+    level, sentence = found_with(access, *BY_TRUSTED_PROXY)
+    assert level == "warning" and ": fred, gina." in sentence
+    access.remote("proxy").answers["journalctl"] = "\n".join(LED)
+    assert found_with(access, *BY_TRUSTED_PROXY)[0] == "ok"
+    level, sentence = found_with(access, *BY_TRUSTED_PROXY, BY_POP3)
+    assert level == "warning" and ": dora." in sentence
+
+
 def test_a_log_without_logins_proves_nothing(access: FakeAccess) -> None:
     level, sentence = found_with(access)
     assert level == "warning" and "who goes past is unknown" in sentence
@@ -53,3 +71,46 @@ def test_a_proxy_that_remembers_logins_is_no_proxy_for_moves(access: FakeAccess,
 def test_the_clocks_agree(access: FakeAccess, differs: float, level: str) -> None:
     access.remote("proxy").answers["date"] = lambda command: f"{time.time() + differs:.9f}\n"
     assert [each.level for each in moves.clocks(access)] == [level]
+
+
+def led_by(access: FakeAccess, protocols: str, ports: dict[str, str]) -> list[tuple[str, str]]:
+    access.remote("old").answers["doveconf"] = " imap pop3 lmtp sieve\n"
+    proxy = access.remote("proxy")
+    proxy.answers["doveconf"] = f" {protocols}\n"
+    for name in ("imap", "pop3", "sieve"):
+        port = f"  port      : {ports[name]}\n" if name in ports else ""
+        proxy.answers[f"doveadm auth lookup -x service={name} sonde"] = f"passdb: sonde\n  proxy     : \n{port}"
+    return [(each.level, each.sentence) for each in moves.protocols(access)]
+
+
+def test_every_protocol_of_old_is_led_by_the_proxies(access: FakeAccess) -> None:
+    assert [level for level, _ in led_by(access, "imap pop3 sieve", {})] == ["ok"]
+    ports = {"imap": "993", "pop3": "995", "sieve": "4190"}
+    assert [level for level, _ in led_by(access, "imap pop3 sieve", ports)] == ["ok"]
+
+
+def test_a_protocol_that_no_proxy_leads_is_named(access: FakeAccess) -> None:
+    ((level, sentence),) = led_by(access, "imap", {"imap": "993"})
+    assert level == "warning" and "old serves POP3 and ManageSieve, which this proxy does not lead" in sentence
+
+
+def test_a_passdb_that_leads_all_protocols_to_the_port_of_one_is_told(access: FakeAccess) -> None:
+    ((level, sentence),) = led_by(access, "imap pop3 sieve", dict.fromkeys(("imap", "pop3", "sieve"), "993"))
+    assert level == "failure" and "(IMAP to 993, POP3 to 993, ManageSieve to 993)" in sentence
+
+
+def test_a_name_that_is_an_address_of_old_itself_leads_past_the_proxies(access: FakeAccess) -> None:
+    assert [(each.level, each.subject) for each in moves.names(access)] == [
+        ("ok", "imap.obs.test"), ("warning", "pop.obs.test"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("on_new", "users", "level"), [("%08Xu%08Xv", "", "ok"), ("%f", BY_POP3, "warning"), ("%f", DIRECT, "ok")]
+)
+def test_who_would_fetch_everything_once_more_is_named(access: FakeAccess, on_new: str, users: str, level: str) -> None:
+    access.remote("old").answers |= {"doveconf": "%08Xu%08Xv\n", "journalctl": users}
+    access.remote("new").answers["doveconf"] = f"{on_new}\n"
+    (found,) = moves.uidls(access)
+    assert found.level == level
+    assert ("dora" in found.sentence) == (level == "warning")

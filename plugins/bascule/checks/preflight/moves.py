@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 
+from bascule.checks.preflight import uids
 from bascule.checks.preflight.finding import Finding, failure, ok, some, warning
 from bascule.hosts.access import Access
 from bascule.hosts.ssh import RemoteHost
@@ -14,11 +15,16 @@ from bascule.ledger.moves import Server
 from bascule.moves.entry import Entry, part_of
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
+from bascule.pop3.usage import recent_users
 
 DAYS = 7
+WAYS = {"imap": "IMAP", "pop3": "POP3", "sieve": "ManageSieve"}  # to a mailbox, as Dovecot's `protocols` names them
 LOGIN = re.compile(
     r"(?:imap|pop3|managesieve)-login: (?:Info: )?Login: user=<([^>*]+)>[^\n]*\brip=([^,\s]+)[^\n]*\blip=([^,\s]+)"
+    r"(?:[^\n]*\bsession=<([^>]+)>)?"
 )
+LED_BY_A_PROXY = re.compile(r"-login: [^\n]*[Ss]tarted proxying to [^\n]*\bsession=<([^>]+)>")
+PORT = re.compile(r"^\s*port\s*:\s*(\d+)\s*$", re.MULTILINE)  # in what `doveadm auth lookup` says
 CLOCK_SECONDS = 1.0  # by which a proxy's clock may differ from ours: the delay of logins goes by it
 SERVERS: tuple[Server, Server] = ("old", "new")
 
@@ -48,6 +54,31 @@ def clocks(access: Access) -> Iterator[Finding]:
         yield tell(f"{host}: clock", f"differs from the one of this machine by {differs:.1f} s at least")
 
 
+def protocols(access: Access) -> Iterator[Finding]:
+    """The proxies lead every protocol by which old is reached, and each to a port of its own."""
+    served = _protocols(access.remote(access.site.mailboxes.old.host))
+    for host in part_of(access).proxies:
+        remote = access.remote(host)
+        led = _protocols(remote)
+        subject = f"{host}: protocols"
+        if missing := [WAYS[name] for name in served if name not in led]:
+            yield warning(
+                subject,
+                f"old serves {' and '.join(missing)}, which this proxy does not lead: who comes by it goes on on old "
+                "after a move. Let the proxy lead it as it leads IMAP, or old refuse its users",
+            )
+        ports = {name: _port(remote, name, access.site.functional_tests.account) for name in led}
+        if len({port for port in ports.values() if port}) < sum(bool(port) for port in ports.values()):
+            shown = ", ".join(f"{WAYS[name]} to {port}" for name, port in ports.items() if port)
+            yield failure(
+                subject,
+                f"its passdb leads several protocols to one port ({shown}): leave `port` out of pass_attrs, with "
+                "`=starttls=yes` instead of `=ssl=yes`, and each goes to its own one",
+            )
+        elif not missing:
+            yield ok(subject, f"it leads {', '.join(WAYS[name] for name in led)}, which is all that old serves")
+
+
 def round_the_proxies(access: Access) -> Iterator[Finding]:
     """Who logs in on old past the proxies would write there behind the last pass, and go on there after the move."""
     old = access.remote(access.site.mailboxes.old.host)
@@ -57,7 +88,13 @@ def round_the_proxies(access: Access) -> Iterator[Finding]:
     since = ["--since", f"{DAYS} days ago", "--grep", "-login: .*Login: user=", "--output", "cat", "--no-pager"]
     text = old.run(["journalctl", "--identifier", "dovecot", *since], check=False, private=True).output
     found = LOGIN.findall(text)
-    direct = sorted({user for user, came_from, came_to in found if came_to in own and came_from not in proxies | ours})
+    past = {
+        (user, session)
+        for user, came_from, came_to, session in found
+        if came_to in own and came_from not in proxies | ours
+    }
+    led = _led_by_proxies(access) if past else set()
+    direct = sorted({user for user, session in past if session not in led})
     subject = f"{old.name}: logins"
     if direct:
         yield warning(
@@ -72,6 +109,37 @@ def round_the_proxies(access: Access) -> Iterator[Finding]:
         yield warning(
             subject, f"the journal (`dovecot`) shows no login of the last {DAYS} days: who goes past is unknown"
         )
+
+
+def uidls(access: Access) -> Iterator[Finding]:
+    """POP3's identifiers follow the UIDs, or they don't: a move carries no others."""
+    if uids.make_uidls(access):
+        yield ok("UIDLs", "both servers make POP3's of UID and UIDVALIDITY: where these are kept, a move changes none")
+    elif users := recent_users(access):
+        yield warning(
+            "UIDLs",
+            f"{len(users)} account(s) have used POP3 lately: {some(users)}. Old and new make UIDLs in different ways, "
+            "and a move carries none: programs that leave mail on the server fetch everything once more. Let new make "
+            "them as old does (`pop3_uidl_format`), or leave these accounts for the day, which carries them "
+            "(`mailboxes.pop3`)",
+        )
+    else:
+        yield ok("UIDLs", "old and new make POP3's in different ways, and nobody has used POP3 lately")
+
+
+def names(access: Access) -> Iterator[Finding]:
+    """A name by which users reach their mail leads to the proxies, not to an address of old itself."""
+    site = access.site
+    own = _addresses(access.remote(site.mailboxes.old.host))
+    for part in (site.service_addresses.imap, site.service_addresses.pop):
+        if part.address.partition("/")[0] in own:
+            yield warning(
+                part.name,
+                f"{part.address} is an address of {site.mailboxes.old.host} itself: who uses this name goes past the "
+                "proxies, and goes on on old after a move. Lead the name to the proxies before",
+            )
+        else:
+            yield ok(part.name, f"{part.address} is none of {site.mailboxes.old.host}'s own addresses")
 
 
 def hold(access: Access) -> Iterator[Finding]:
@@ -105,8 +173,29 @@ def login(access: Access) -> Iterator[Finding]:
     )
 
 
+def _protocols(remote: RemoteHost) -> list[str]:
+    found = remote.run(["doveconf", "-h", "protocols"]).output.split()
+    return [name for name in WAYS if name in found]
+
+
+def _port(remote: RemoteHost, protocol: str, account: str) -> str:
+    """Where the proxy's passdb leads the account by this protocol; empty: to its usual port, or it does not say."""
+    command = ["doveadm", "auth", "lookup", "-x", f"service={protocol}", account]
+    found = PORT.search(remote.run(command, check=False, private=True).output)
+    return found[1] if found else ""
+
+
+def _led_by_proxies(access: Access) -> set[str]:
+    """The sessions that the proxies have led. By POP3 and ManageSieve a proxy that is trusted hands on from where a
+    user came, but not where to: these logins look on old as if they had come straight to it."""
+    since = ["--since", f"{DAYS} days ago", "--grep", "-login: .*started proxying", "--output", "cat", "--no-pager"]
+    command = ["journalctl", "--identifier", "dovecot", *since]
+    said = [access.remote(host).run(command, check=False, private=True).output for host in part_of(access).proxies]
+    return {session for text in said for session in LED_BY_A_PROXY.findall(text)}
+
+
 def _addresses(remote: RemoteHost) -> list[str]:
     return remote.run(["hostname", "-I"], sudo=False).output.split()
 
 
-CHECKS = (no_cache, clocks, round_the_proxies, hold, login)
+CHECKS = (no_cache, clocks, protocols, uidls, round_the_proxies, names, hold, login)
