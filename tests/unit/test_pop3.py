@@ -5,15 +5,20 @@ import struct
 from pathlib import Path
 
 import pytest
-from bascule.ledger import Ledger, journal
+from bascule.ledger import Ledger, journal, moves
 from bascule.ledger.mailboxes import FolderRow, add_runs
-from bascule.pop3.carry import wanted_uidls
+from bascule.ledger.moves import State
+from bascule.pop3 import carry
+from bascule.pop3.carry import Carried, carry_uidls, wanted_uidls
 from bascule.pop3.listing import ListingFailed
 from bascule.pop3.usage import _is_ours
 from bascule.problems.evidence import evidence_lines, pop3_lines
 from bascule.remote import pop3_uidls
+from bascule.site import PopPart
 from bascule.tasks.pop3 import tell_who_fetches_anew
 from bascule.tasks.run import Run
+
+from tests.unit.changes.fakes import SITE, FakeAccess
 
 MESSAGE = b"2 M1e C1\n\x01\x02N          0000000000000005\nHello\n\x01\x03\nR1\nV5\nGabc\n\n"
 
@@ -51,6 +56,15 @@ def test_the_uidl_stands_in_the_metadata_and_nothing_else_changes(tmp_path: Path
     assert path.stat().st_mtime == 1
     assert pop3_uidls.mark(str(path), "0001-x") is False
     assert [found.name for found in tmp_path.iterdir()] == ["u.1"]
+
+
+def test_who_has_moved_alone_keeps_the_uidls_that_its_program_knows_by_now(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = SITE.model_copy(update={"mailboxes": SITE.mailboxes.model_copy(update={"pop3": PopPart(accounts="all")})})
+    monkeypatch.setattr(carry, "_one", lambda access, ledger, part, account, *_: Carried(account, 1, 0))
+    moves.note(ledger, moves.begin(ledger, "zoe", "new", {}, "run-1"), State.DONE)
+    assert [each.account for each in carry_uidls(FakeAccess(site), ledger, ["ada", "zoe"], "task")] == ["ada"]
 
 
 @pytest.mark.parametrize("data", [b"", b"no metadata\n\n", MESSAGE[:-1], MESSAGE[:-2] + b"\nnot a key\n\n"])

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.hosts.ssh import RemoteHost
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, moves
 from bascule.ledger.leases import lease
 from bascule.ledger.mailboxes import KEPT, folders_of, runs_of
 from bascule.mailbox.job import MailboxJob, job_for
@@ -40,13 +40,14 @@ def carry_uidls(
 ) -> list[Carried]:
     """Carry the UIDLs of those among these accounts whom the site file asks for. A second run changes nothing.
 
-    To be run when both servers can be reached by Bascule alone. What can't be carried is said and fails nothing.
+    To be run when both servers can be reached by Bascule alone. Who has moved to new already is left alone. What can't
+    be carried is said and fails nothing.
     """
     part = access.site.mailboxes.pop3
     if part is None:
         return []
     kept_on_old = store.kept_on_old(ledger)
-    chosen = [name for name in _chosen(access, part, names) if name not in kept_on_old]
+    chosen = [name for name in _chosen(access, part, moves.not_moved(ledger, names)) if name not in kept_on_old]
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="pop3") as pool:
         found = list(pool.map(lambda account: _one(access, ledger, part, account, owner, dry_run), chosen))
     for result in found:
