@@ -83,8 +83,8 @@ def pigeonhole() -> Iterator[Pigeonhole]:
 
 _PROCMAIL = """
 HOME={home}
-DEFAULT={home}/DEFAULT
-ORGMAIL={home}/DEFAULT
+DEFAULT={home}/DEFAULT/
+ORGMAIL={home}/DEFAULT/
 SENDMAIL={home}/sendmail
 MAILDIR={home}
 """
@@ -99,7 +99,10 @@ class Outcome:
 
 
 def procmail(recipes: str, message: bytes) -> Outcome:
-    """What real procmail does with the message; `$HOME` is a directory of its own."""
+    """What real procmail does with the message; `$HOME` is a directory of its own.
+
+    Its INBOX is a Maildir: behind each mail that it puts into an mbox it sleeps for a second.
+    """
     with mail_directory() as place, tempfile.TemporaryDirectory(dir=place) as name:
         home = Path(name)
         (home / "Mail").mkdir()
