@@ -1,6 +1,7 @@
 """The control room as a FastAPI app, rendered on the server, behind Airflow's login."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Literal
 from urllib.parse import quote
 
@@ -82,8 +83,9 @@ def make_app(open_ledger: Callable[[], Ledger], read_site: Callable[[], Site], d
     @app.get("/journal.jsonl")
     def give_journal() -> Response:
         lines = (f"{line}\n" for line in journal.export(room.ledger))
+        first = next(lines, "")  # a ledger that can't be read is said in a sentence, not by an empty file
         headers = {**HEADERS, "Content-Disposition": 'attachment; filename="journal.jsonl"'}
-        return StreamingResponse(lines, 200, headers, media_type="application/jsonl")
+        return StreamingResponse(chain([first], lines), 200, headers, media_type="application/jsonl")
 
     @app.get("/evidence")
     def show_evidence(request: Request) -> Response:
@@ -126,16 +128,20 @@ REFUSED = {
 def _refused(request: Request, error: Exception) -> Response:
     """A sentence for the person who is refused, as a page."""
     status = error.status_code if isinstance(error, Refusal) else 422
-    chosen = language.chosen(request.headers.get("accept-language", ""), ["en"])
     own = str(getattr(error, "detail", ""))
     sentence = own if own in WORDS else REFUSED.get(status, own)
     headers = {**HEADERS, **(getattr(error, "headers", None) or {}), "Cache-Control": "no-store"}
-    return Response(pages.refused(sentence, Reader.of(chosen, "UTC")), status, headers, media_type="text/html")
+    return Response(pages.refused(sentence, _reader(request)), status, headers, media_type="text/html")
 
 
 def _out_of_order(request: Request, error: Exception) -> Response:
     """Neither ledger nor site file say anything: a page without them."""
     what = "ledger" if isinstance(error, LedgerError) else "site file"
     log.error(f"the control room can't use the {what}", reason=str(error))
-    body = pages.out_of_order(what, str(error) if what == "site file" else "")
+    body = pages.out_of_order(what, str(error) if what == "site file" else "", _reader(request))
     return Response(body, 503, {**HEADERS, "Cache-Control": "no-store"}, media_type="text/html")
+
+
+def _reader(request: Request) -> Reader:
+    """Whoever reads what is said without the site file."""
+    return Reader.of(language.chosen(request.headers.get("accept-language", ""), ["en"]), "UTC")

@@ -31,9 +31,9 @@ def refused(sentence: str, reader: Reader) -> str:
     return render("refused.html.j2", reader, {"sentence": sentence})
 
 
-def out_of_order(what: str, reason: str) -> str:
+def out_of_order(what: str, reason: str, reader: Reader) -> str:
     """The page that says why there is no other one."""
-    return _environment("en").get_template("out_of_order.html.j2").render(what=what, reason=reason)
+    return render("out_of_order.html.j2", reader, {"what": what, "reason": reason})
 
 
 @cache

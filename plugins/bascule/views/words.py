@@ -120,4 +120,10 @@ WORDS = {
         "you may not decide: `gates.reviewers` of the site file and Airflow's rights say who may"
     ),
     "no decision was chosen": _("no decision was chosen"),
+    "you may not stop the moves: Airflow's rights say who may": _(
+        "you may not stop the moves: Airflow's rights say who may"
+    ),
+    "the metrics are read with a token, which stands in secrets/metrics_token": _(
+        "the metrics are read with a token, which stands in secrets/metrics_token"
+    ),
 }

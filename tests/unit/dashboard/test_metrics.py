@@ -96,6 +96,7 @@ def test_without_the_token_nothing_is_told(ledger: Ledger, site: Site, given: st
     answer = client_of(ledger, site).get("metrics", headers={"authorization": given.encode()})
 
     assert answer.status_code == 401 and "bascule_" not in answer.text
+    assert "the metrics are read with a token" in answer.text
 
 
 def test_what_is_documented_and_drawn_is_told(done: Ledger, site: Site) -> None:

@@ -198,6 +198,17 @@ def test_the_journal_can_be_taken_away(done: Ledger, site: Site) -> None:
     assert journal.head(done).hash in lines[-1]
 
 
+def test_a_journal_that_cannot_be_read_is_no_empty_file(ledger: Ledger, site: Site, tmp_path: Path) -> None:
+    client = TestClient(app_of(ledger, site), "http://room/bascule", headers={"accept-language": "fr"})
+    ledger.engine.dispose()
+    for file in tmp_path.glob("ledger.db*"):
+        file.write_bytes(b"not a database" * 500)
+
+    answer = client.get("journal.jsonl")
+    assert answer.status_code == 503
+    assert "Le registre ne peut pas être lu" in Read(answer.text).text
+
+
 def test_a_broken_journal_is_said(client: TestClient, ledger: Ledger) -> None:
     for number in range(3):
         journal.append(ledger, journal.Entry("note", "test", f"row {number}", ORIGIN))
@@ -311,7 +322,7 @@ def test_a_ledger_that_cannot_be_opened_is_said_without_its_url(site: Site) -> N
     answer = TestClient(make_app(refuse, lambda: site, PaperDoor())).get("/mailboxes")
 
     assert answer.status_code == 503
-    assert "can't be opened" in Read(answer.text).text
+    assert "can't be read" in Read(answer.text).text
     assert "postgresql" not in answer.text
 
 
