@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from fastapi import HTTPException, Request
 from starlette.datastructures import FormData
 
+from bascule.dashboard import today
+from bascule.dashboard.links import Links
 from bascule.dashboard.mailboxes import Pages
 from bascule.dashboard.room import Room
 from bascule.dashboard.visitor import check_form, token
@@ -19,6 +21,7 @@ from bascule.ledger.base import now
 from bascule.ledger.moves import ENDS, MoveRow
 from bascule.ledger.waves import Planned, Word
 from bascule.tasks.waves import tell_runs
+from bascule.views.day import MOVES
 
 WORDS: Mapping[str, Word] = {"stop": "stop", "go on": "go on"}
 
@@ -49,6 +52,9 @@ def values(room: Room, request: Request, chosen: str | None, wanted: int) -> dic
         "pages": pages,
         "shown": [(each, *states.get(each.account, ("to come", ""))) for each in accounts[pages.rows]],
         "under_way": room.fresh.get("moves under way", lambda: moves.all_under_way(room.ledger)),
+        "needs": today.needs(each for each in room.day().attention if each.phase == MOVES),
+        "links": Links(),
+        "whom": lambda each: today.whom(room, each, room.reader(request)),
         "stopped": waves.stopped(room.ledger, task_log.began(room.ledger, "move", "begin")),
         "may_stop": visitor.may_edit,
         "token": token(room.door, visitor),
@@ -60,7 +66,7 @@ def tell(room: Room, request: Request, form: FormData) -> None:
     visitor = room.door.visitor(request)
     check_form(room.door, visitor, request, str(form.get("token", "")))
     if not visitor.may_edit:
-        raise HTTPException(403)
+        raise HTTPException(403, "you may not stop the moves: Airflow's rights say who may")
     word = WORDS.get(str(form.get("word", "")))
     if word is None:
         raise HTTPException(422)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 import sqlalchemy as sa
@@ -17,6 +18,8 @@ Scene = Literal["before", "day"]
 
 BEFORE = ("prepare", "problems")
 DAY = ("freeze", "transfer", "cutover", "drain")
+MOVES = "move"  # goes on beside both, and has a page of its own
+MOVE_ACCOUNT = "account.move"
 OUTAGE_BEGINS, OUTAGE_ENDS = ("freeze", "stop_imap_proxy_virtual_machine"), ("cutover", "take_imap_address")
 # The tasks of a phase that work on one account each, and those of which one shows how far all mailboxes are.
 PER_ACCOUNT = (
@@ -25,7 +28,7 @@ PER_ACCOUNT = (
     "mailbox.carry_back",
     "repair_filters.review",
     "repair_calendars.review",
-    "account.move",
+    MOVE_ACCOUNT,
 )
 WHOLE_MAILBOXES = ("mailbox.sync",)
 NOT_SHOWN = ("begin", "finish")
@@ -115,6 +118,7 @@ class Day:
     at: datetime  # now
     phases: Sequence[Phase]
     outage: Span | None = None
+    outages_before: Sequence[Span] = ()  # of earlier tries of the day, which came to their end by a way back
     forecast: Forecast | None = None
     attention: Sequence[Attention] = ()
     go: journal.Entry | None = None
@@ -144,12 +148,14 @@ class Day:
 
 @dataclass
 class _Run:
-    """One run of a phase, as the journal marks it."""
+    """One run of a phase, as the journal marks it; `again`: cleared after a way back, `until`: when that was done."""
 
     phase: str
     run: str
     began: datetime
     ended: datetime | None = None
+    again: bool = False
+    until: datetime | None = None
     marks: list[journal.Entry] = field(default_factory=list)
 
 
@@ -157,7 +163,8 @@ def day(ledger: Ledger, mailboxes: Mailboxes, scene: Scene | None = None, at: da
     """The day (or what was done before it) until now. `scene`: which of both; the one that goes on, unless given."""
     at = at or now()
     runs = _runs(journal.entries(ledger, kind="phase"))
-    freeze = next((run for run in reversed(runs) if run.phase == "freeze"), None)
+    freezes = [run for run in runs if run.phase == "freeze"]
+    freeze = freezes[-1] if freezes else None
     latest = max(runs, key=lambda run: run.began, default=None)
     if scene is None:
         scene = "day" if latest and latest.phase not in BEFORE and freeze else "before"
@@ -166,19 +173,21 @@ def day(ledger: Ledger, mailboxes: Mailboxes, scene: Scene | None = None, at: da
     last = {run.phase: run for run in runs if since is None or run.began >= since}
     if scene == "day" and "rollback" in last:
         names_shown = (*DAY, "rollback")
-    rows = _tasks(ledger, [last[name] for name in names_shown if name in last])
+    rows = _tasks(ledger, [last[name] for name in (*names_shown, MOVES) if name in last])
     phases = [_phase(name, last.get(name), rows, mailboxes) for name in names_shown]
     shown = [phase.span for phase in phases if phase.span]
     begin = min((span.began for span in shown), default=at)
     over = bool(shown) and all(span.ended for span in shown) and phases[-1].state == "done"
     end = max((span.ended or at for span in shown), default=at) if over else at
+    ended, began_before = _outages_before(ledger, runs, mailboxes) if scene == "day" else ([], None)
     return Day(
         scene,
         begin,
         max(end, begin + timedelta(seconds=60)),
         at,
         phases,
-        _outage(phases),
+        _outage(phases, began_before),
+        ended,
         forecast(ledger),
         _attention(rows, mailboxes),
         _go(last.get("cutover")),
@@ -186,15 +195,28 @@ def day(ledger: Ledger, mailboxes: Mailboxes, scene: Scene | None = None, at: da
 
 
 def _runs(marks: Iterable[journal.Entry]) -> list[_Run]:
-    """The runs of all phases, by their beginnings; a task `begin` that was cleared begins no other run."""
-    runs: dict[tuple[str, str], _Run] = {}
+    """The runs of all phases, by their beginnings.
+
+    A task `begin` that was cleared begins no other run, unless a way back has come to its end since.
+    """
+    found: list[_Run] = []
+    newest: dict[tuple[str, str], _Run] = {}
+    back: datetime | None = None
     for entry in marks:
         if entry.at is None:
             continue
-        run = runs.setdefault((entry.subject, entry.origin.run), _Run(entry.subject, entry.origin.run, entry.at))
-        run.marks.append(entry)
-        run.ended = entry.at if (entry.after or {}).get("state") == "finished" else None
-    return sorted(runs.values(), key=lambda run: run.began)
+        key, state = (entry.subject, entry.origin.run), (entry.after or {}).get("state")
+        known = newest.get(key)
+        anew = known and back and known.began < back and state == "started" and entry.subject in DAY
+        if known and anew:
+            known.until = entry.at
+        if known is None or anew:
+            newest[key] = known = _Run(*key, entry.at, again=known is not None)
+            found.append(known)
+        known.marks.append(entry)
+        known.ended = entry.at if state == "finished" else None
+        back = known.ended or back if entry.subject == "rollback" else back
+    return sorted(found, key=lambda run: run.began)
 
 
 def _go(cutover: _Run | None) -> journal.Entry | None:
@@ -208,6 +230,10 @@ def _tasks(ledger: Ledger, runs: Sequence[_Run]) -> dict[str, list[TaskRow]]:
     with ledger.reading() as session:
         for run in runs:
             query = sa.select(TaskRow).where(TaskRow.run == run.run, TaskRow.phase == run.phase)
+            if run.again:
+                query = query.where(TaskRow.began_at >= run.began)
+            if run.until:
+                query = query.where(TaskRow.began_at < run.until)
             found[run.phase] = list(session.scalars(query.order_by(TaskRow.began_at, TaskRow.id)))
     return found
 
@@ -284,15 +310,32 @@ def _worst(states: Sequence[str]) -> str:
     return next((state for state in order if state in states), "to come")
 
 
-def _outage(phases: Sequence[Phase]) -> Span | None:
+def _outage(phases: Sequence[Phase], going_on_since: datetime | None) -> Span | None:
     """From the moment at which nobody could read mail any more to the one at which everybody could."""
     found = {(task.phase, task.name): task for phase in phases for task in phase.tasks}
     first, last = found.get(OUTAGE_BEGINS), found.get(OUTAGE_ENDS)
-    if first is None or not first.tries:
+    began = going_on_since or (first.tries[0][0].began if first and first.tries else None)
+    if began is None:
         return None
     back = next((phase.span.ended for phase in phases if phase.name == "rollback" and phase.span), None)
     over = last.span.ended if last and last.span and last.state == "done" else None
-    return Span(first.tries[0][0].began, over or back)
+    return Span(began, over or back)
+
+
+def _outages_before(
+    ledger: Ledger, runs: Sequence[_Run], mailboxes: Mailboxes
+) -> tuple[Sequence[Span], datetime | None]:
+    """Those of the day's earlier tries that came to an end, and the beginning of one that goes on in the last try."""
+    ended: list[Span] = []
+    going_on: datetime | None = None
+    for freeze, next_one in pairwise(run for run in runs if run.phase == "freeze"):
+        last = {run.phase: run for run in runs if freeze.began <= run.began < next_one.began}
+        rows = _tasks(ledger, [run for name, run in last.items() if name in DAY])
+        outage = _outage([_phase(name, last.get(name), rows, mailboxes) for name in (*DAY, "rollback")], going_on)
+        going_on = outage.began if outage and not outage.ended else None
+        if outage and outage.ended:
+            ended.append(outage)
+    return ended, going_on
 
 
 def forecast(ledger: Ledger) -> Forecast | None:
@@ -335,6 +378,12 @@ def _attention(rows: dict[str, list[TaskRow]], mailboxes: Mailboxes) -> list[Att
         Attention(row.phase, row.run, row.task, row.about, row.state, row.sentence, row.ended_at or row.began_at)
         for phase in rows.values()
         for row in _latest(phase)
-        if row.state in ("failed", "asking") and not (row.about and mailboxes.is_done(row.about, row.began_at))
+        if row.state in ("failed", "asking") and not _is_settled(row, mailboxes)
     ]
     return sorted(found, key=lambda each: (each.state != "failed", each.since))
+
+
+def _is_settled(row: TaskRow, mailboxes: Mailboxes) -> bool:
+    """Whether a later pass has seen to it; of a move the mailbox is the smaller part."""
+    is_move = row.task.startswith(MOVE_ACCOUNT)
+    return bool(row.about) and not is_move and mailboxes.is_done(row.about, row.began_at)

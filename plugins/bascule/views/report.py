@@ -149,6 +149,7 @@ def as_json(report: Report) -> str:
         "domain": report.site.domain,
         "made_at": report.made_at,
         "outage": {"began": found.outage.began, "ended": found.outage.ended} if found.outage else None,
+        "outages_before": [asdict(span) for span in found.outages_before],
         "forecast": asdict(found.forecast) if found.forecast else None,
         "phases": [
             {

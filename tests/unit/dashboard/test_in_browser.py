@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from bascule.ledger import Ledger, journal, phases, task_log
+from bascule.ledger import Ledger, journal, mailboxes, moves, phases, task_log, waves
+from bascule.ledger.base import now
+from bascule.ledger.waves import Planned
 from bascule.problems import store
 from bascule.problems.model import Problem
 from bascule.site import Site
@@ -114,7 +116,10 @@ def asking(in_transfer: Ledger) -> str:
 def test_each_page_is_easy_to_read(opened: Any, asking: str, name: str, width: int, theme: str, locale: str) -> None:
     """axe-core finds nothing serious, nothing is too wide, no word is broken, nothing is JSON."""
     size = {"width": width, "height": 800}
-    page = opened(name.format(asking), color_scheme=theme, viewport=size, locale=locale)
+    check_easy_to_read(opened(name.format(asking), color_scheme=theme, viewport=size, locale=locale))
+
+
+def check_easy_to_read(page: Page) -> None:
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     found = [each for each in Axe().run(page).response["violations"] if each["impact"] in SERIOUS]
     text = page.locator("main").inner_text()
@@ -124,6 +129,31 @@ def test_each_page_is_easy_to_read(opened: Any, asking: str, name: str, width: i
     assert page.evaluate(BROKEN_WORDS) == []
     assert re.findall(r"""[{\[]["']\w+["']\s*[:,].*|\b(?:None|True|False|null)\b|\d{4}-\d\d-\d\dT.*""", text) == []
     assert re.findall(r"(?<![\w.,:/-])\d{5,}(?![\w-])", text) == []  # numbers are written in groups of three
+
+
+@pytest.mark.parametrize(("width", "theme", "locale"), [(390, "light", "fr-FR"), (1360, "dark", "en-GB")])
+def test_so_is_a_long_plan_of_moves(
+    opened: Any, site: Site, tmp_path: Path, width: int, theme: str, locale: str
+) -> None:
+    """Waves whose names and notes nobody has checked, accounts under way and held too long, and tasks that failed."""
+    ledger = made(tmp_path, "prepared", 60)
+    names = [*mailboxes.mailbox_states(ledger)]
+    waved = [Planned(name, f"<img src=x>{number}\u202e", now()) for number, name in enumerate(names[:40])]
+    waves.replace(ledger, [*waved, *(Planned(name, note="<b>" + "x" * 500) for name in names[40:])])
+    held = moves.begin(ledger, names[0], "new", {}, "run-1")
+    moves.hold(ledger, held, at_once=1, until=now())
+    origin = journal.Origin("move", "run-1", "account.move[1]", "postmaster")
+    phases.mark(ledger, "move", "started", origin)
+    task_log.note(ledger, task_log.Try(origin, 1, names[1]), "failed", "<script>alert(1)</script>")
+    waves.say(ledger, "stop", "postmaster")
+
+    with served(ledger, site) as address:
+        size = {"width": width, "height": 800}
+        page = opened("moves?wave=", address, color_scheme=theme, viewport=size, locale=locale)
+        assert page.locator("#waves tbody tr").count() == 41
+        check_easy_to_read(page)
+        stop = page.get_by_role("button").first.bounding_box()
+        assert stop and stop["y"] + stop["height"] < 800  # nobody looks for it
 
 
 def test_what_is_new_comes_by_itself(browser: Browser, site: Site, opened: Any, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from html import unescape
 
 import pytest
 from bascule.dashboard.moves import states_of
-from bascule.ledger import Ledger, journal, moves, task_log, waves
+from bascule.dashboard.visitor import Visitor, token
+from bascule.ledger import Ledger, journal, moves, phases, task_log, waves
+from bascule.ledger.base import now
+from bascule.ledger.mailboxes import set_mailbox
 from bascule.ledger.moves import Server, State
 from bascule.ledger.task_log import Try
 from bascule.ledger.waves import Planned
@@ -14,6 +17,7 @@ from bascule.site import Site
 from fastapi.testclient import TestClient
 from httpx import Response
 
+from lab.measure.control_room import PaperDoor
 from tests.unit.dashboard.conftest import client_of
 from tests.unit.dashboard.reading import Read, cells
 
@@ -105,6 +109,40 @@ def test_hostile_names_do_no_harm(client: TestClient, ledger: Ledger) -> None:
     for address in ("moves", "moves?wave=", f"moves?wave={HOSTILE[:20]}"):
         page = client.get(address).text
         assert "<script>alert" not in page and "\u202e" not in page, address
+
+
+def test_what_failed_of_a_move_and_why_stands_on_the_first_page_and_on_this_one(
+    client: TestClient, ledger: Ledger
+) -> None:
+    """Also where the mailbox has had its last pass meanwhile: of a move it is the smaller part."""
+    phases.mark(ledger, "move", "started", BEGIN.origin)
+    failed = Try(journal.Origin("move", "run-2", "account.move[3]"), 1, "anna", of_many=True)
+    task_log.note(ledger, failed, "failed", "mx can't be reached")
+    with ledger.session() as session:
+        set_mailbox(session, "anna", "verified", last_pass_at=now())
+
+    for address in ("./", "moves"):
+        page = Read(client.get(address).text)
+        assert "Move the accounts failed" in page.text and "anna: mx can't be reached" in page.text, address
+        assert "../dags/move/runs/run-2/tasks/account.move/mapped/3" in page.links, address
+    assert "1 task has failed." in Read(client.get("./").text).text
+
+
+def test_the_stop_stands_before_the_accounts_that_are_under_way(client: TestClient, ledger: Ledger) -> None:
+    moves.begin(ledger, "anna", "new", {}, "run-1")
+    page = client.get("moves").text
+
+    assert page.index('value="stop"') < page.index('href="account?name=anna"')
+
+
+def test_who_may_not_stop_them_is_told_so(ledger: Ledger, site: Site) -> None:
+    sent = {"word": "stop", "token": token(PaperDoor(), Visitor("helpdesk", False, bool))}
+    told = [
+        Read(client_of(ledger, site, "helpdesk", language).post("moves", data=sent).text).text
+        for language in ("en", "fr")
+    ]
+
+    assert "you may not stop the moves" in told[0] and "vous ne pouvez pas arrêter les déplacements" in told[1]
 
 
 def test_a_site_without_moves_has_no_such_page_in_its_menu(ledger: Ledger, site: Site) -> None:
