@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bascule import site
-from bascule.ledger import Ledger, journal, mailboxes, phases, task_log
+from bascule.ledger import Ledger, journal, mailboxes, moves, phases, task_log
 from bascule.ledger.task_log import Try
 from bascule.mailbox.forecast import Forecast, count_gaps
 from bascule.tasks import forecast
@@ -145,6 +145,11 @@ def test_forecast_and_reality_stand_side_by_side(run: Run) -> None:
 
 def test_a_mailbox_in_which_nothing_has_changed_costs_a_look(run: Run) -> None:
     assert forecast.gather(run).mailboxes["a00"] == forecast.OF_A_LOOK
+
+
+def test_who_has_moved_before_costs_nothing(run: Run) -> None:
+    moves.note(run.ledger, moves.begin(run.ledger, "a11", "new", {}, "run-0"), moves.State.DONE)
+    assert [*forecast.gather(run).mailboxes] == [f"a{number:02d}" for number in range(11)]
 
 
 def test_what_the_last_passes_took_is_believed_and_the_first_copy_is_not(run: Run) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from bascule.ledger import calendars, filters, journal, mailboxes, shared_folders
+from bascule.ledger import calendars, filters, journal, mailboxes, moves, shared_folders
 from bascule.ledger.base import Ledger
 from bascule.ledger.mailboxes import MailboxStatus
 from bascule.problems import rules, store
@@ -38,6 +38,9 @@ def evidence(ledger: Ledger, named: int | None = None) -> list[tuple[str, list[s
     parts.append((f"settled by decision: {settled.total()}" + (f" ({sources})" if sources else ""), []))
     by_whom = [f"{account}, by {harmless(decision.decided_by)}" for account, decision in sorted(kept.items())]
     parts.append(_named("kept on old", by_whom, named))
+    if moved := sorted(moves.moved(ledger)):
+        before = f"moved to new on their own, and left alone by the day: {len(moved)} ({_listed(moved, named)})"
+        parts.append((before, []))
     left_out = [pair for pair in decided if rules.leaves_out(pair[1]) and pair[0].account not in kept]
     by_name = [left_out_line(problem, decision) for problem, decision in left_out]
     parts.append((f"left out by decision: {len(left_out)}", _first(by_name, named)))

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from bascule import mailbox
-from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, phases, task_log
+from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, moves, phases, task_log
 from bascule.ledger.mailboxes import MailboxStatus
 from bascule.mailbox.forecast import Forecast, forecast
 from bascule.problems import store
@@ -84,7 +84,7 @@ def mailbox_seconds(changed: Forecast, of_a_pass: float) -> float:
 
 def gather(run: Run) -> Load:
     """Ask old what has changed, and the ledger what there is. Raises DirectoryError."""
-    chosen, kept = accounts.names(run), store.kept_on_old(run.ledger)
+    chosen, kept = moves.not_moved(run.ledger, accounts.names(run)), store.kept_on_old(run.ledger)
     jobs = [mailbox.job_for(run.access, account) for account in chosen if account not in kept]
     found = forecast(jobs, run.ledger, connections=CONNECTIONS)
     for each in found:

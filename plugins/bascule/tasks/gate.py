@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bascule.ledger import journal, phases
+from bascule.ledger import journal, moves, phases
 from bascule.problems import store
 from bascule.problems.evidence import AT_THE_GATE, evidence_lines, not_ready
 from bascule.problems.evidence import evidence as evidence_of
@@ -72,7 +72,7 @@ def take_answer(run: Run, options: Sequence[str], person: str) -> None:
 
 
 def refuse_open_problems(run: Run) -> None:
-    """The gate's own check beside the sensor's: no problem open, every mailbox verified or kept on old.
+    """The gate's own check beside the sensor's: no problem open, every mailbox verified, kept on old, or moved before.
 
     Raises NeedsPerson.
     """
@@ -84,7 +84,8 @@ def refuse_open_problems(run: Run) -> None:
             f"{len(waiting)} account(s) have open problems ({', '.join(waiting[:20])}): "
             "settle them in `transfer`, then clear this task"
         )
-    if unready := not_ready(run.ledger, accounts.names(run), phases.marked_at(run.ledger, "freeze", "started")):
+    of_the_day = moves.not_moved(run.ledger, accounts.names(run))
+    if unready := not_ready(run.ledger, of_the_day, phases.marked_at(run.ledger, "freeze", "started")):
         raise NeedsPerson(
             f"{len(unready)} mailbox(es) are not ready ({'; '.join(unready[:20])}): "
             "clear `mailbox.sync` of each in `transfer`, or `look_at_mailboxes` where one has none, with downstream, "

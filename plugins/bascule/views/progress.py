@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, moves
 from bascule.ledger.base import now
 from bascule.ledger.mailboxes import MailboxRow
 from bascule.ledger.passes import PassRow
@@ -22,11 +22,15 @@ STATES = ("verified", "kept on old", "copying", "asking", "failed", "waiting")  
 
 @dataclass(frozen=True)
 class Mailboxes:
-    """Every mailbox's state, and when its last pass, or look, ended. `asking`: accounts with an open problem."""
+    """Every mailbox's state, and when its last pass, or look, ended. `asking`: accounts with an open problem.
+
+    `moved`: those that have moved on their own: no phase of the day works on them.
+    """
 
     states: dict[str, str] = field(default_factory=dict)
     ended: dict[str, datetime] = field(default_factory=dict)
     asking: frozenset[str] = frozenset()
+    moved: frozenset[str] = frozenset()
     messages: int = 0
     bytes: int = 0
     _done: dict[datetime, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -38,8 +42,17 @@ class Mailboxes:
     def done_since(self, moment: datetime) -> tuple[int, datetime | None]:
         """How many have been brought to their end since then, and when the last one was."""
         done = self.done(moment)
-        kept = sum(state == "kept on old" and name not in done for name, state in self.states.items())
-        return len(done) + kept, max((self.ended[name] for name in done), default=None)
+        without = sum(self._needs_none(name) and name not in done for name in self.states)
+        return len(done) + without, max((self.ended[name] for name in done), default=None)
+
+    def left(self, since: datetime) -> int:
+        """How many wait for their pass since then."""
+        done = self.done(since)
+        return sum(not self._needs_none(name) and name not in done for name in self.states)
+
+    def _needs_none(self, name: str) -> bool:
+        """Whether the day has no pass over this mailbox."""
+        return self.states[name] == "kept on old" or name in self.moved
 
     def done(self, since: datetime) -> frozenset[str]:
         """Those that have been brought to their end since then; found once, since a page asks several times."""
@@ -65,7 +78,7 @@ class Mailboxes:
         if name in self.asking and state != "kept on old":
             return "asking"
         if state == "verified" and since is not None and self.ended.get(name, datetime.min) < since:
-            return "waiting"
+            return state if name in self.moved else "waiting"
         return {"problems": "asking", "unknown": "waiting"}.get(state, state)
 
 
@@ -122,6 +135,7 @@ def mailboxes(ledger: Ledger) -> Mailboxes:
         states=states,
         ended={account: ended for account, _, passed, looked, *_ in rows if (ended := _ended(passed, looked))},
         asking=asking & states.keys(),
+        moved=frozenset(moves.moved(ledger) & states.keys()),
         messages=sum(messages for *_, messages, _ in rows),
         bytes=sum(size for *_, size in rows),
     )
@@ -140,8 +154,7 @@ def curve(found: Mailboxes, since: datetime, until: datetime | None, at: datetim
     ends = sorted(found.ended[name] for name in done)
     points = [Point(since, 0), *_thinned([Point(moment, number) for number, moment in enumerate(ends, 1)])]
     points.append(Point(max(end, ends[-1]) if ends else end, len(ends)))
-    left = sum(state != "kept on old" and name not in done for name, state in found.states.items())
-    left -= len(found.asking)  # people's answers can't be forecast
+    left = found.left(since) - len(found.asking)  # people's answers can't be forecast
     expected = None
     if until is None and ends and left > 0:
         expected = at + (at - since) / len(ends) * left

@@ -9,7 +9,8 @@ import pytest
 from bascule import mailbox, site
 from bascule.hosts import directory
 from bascule.hosts.directory import Account
-from bascule.ledger import Ledger, journal, mailboxes
+from bascule.ledger import Ledger, journal, mailboxes, moves, phases
+from bascule.ledger.moves import State
 from bascule.mailbox.problems import PassProblems
 from bascule.mailbox.result import PassResult
 from bascule.problems import record, store
@@ -48,6 +49,16 @@ def test_a_verified_mailbox_passes(run: Run) -> None:
 def test_a_mailbox_kept_on_old_passes(run: Run) -> None:
     state(run.ledger, "kept on old")
     gate.refuse_open_problems(run)
+
+
+def test_who_has_moved_before_needs_no_look_of_the_day(run: Run) -> None:
+    state(run.ledger, "verified")
+    phases.mark(run.ledger, "freeze", "started", ORIGIN)
+    with pytest.raises(NeedsPerson, match="nobody has looked at the mailbox since the freeze began"):
+        gate.refuse_open_problems(run)
+    moves.note(run.ledger, moves.begin(run.ledger, "anna", "new", {}, "run-0"), State.DONE)
+    gate.refuse_open_problems(run)
+    assert "- moved to new on their own, and left alone by the day: 1 \\(anna\\)" in gate.evidence(run).splitlines()
 
 
 @pytest.mark.parametrize("name", ["unknown", "copying", "problems", "failed"])
