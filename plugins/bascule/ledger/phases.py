@@ -53,15 +53,21 @@ def require(ledger: Ledger, phase: str) -> None:
             f"`{phase}` does not run any more: the cutover was decided at {gone:%Y-%m-%d %H:%M:%S} UTC and the new "
             "server is in production. Running it again would take the mail away from that server."
         )
-    frozen = marked_at(ledger, "freeze", "started") if phase == "move" else None
-    if frozen is not None:
-        raise PhaseRefused(
-            f"`move` does not run any more: the freeze began at {frozen:%Y-%m-%d %H:%M:%S} UTC, and the proxies that "
-            "it needs are stopped. Go on with the day, or run `rollback` to its end first."
-        )
+    if phase == "move":
+        require_no_freeze(ledger)
     needed = NEEDS.get(phase)
     if needed and marked_at(ledger, needed, "finished") is None:
         raise PhaseRefused(
             f"`{phase}` can't run yet: `{needed}` has not finished (the journal says so). "
             f"Run `{needed}` to its end, then trigger `{phase}` again."
+        )
+
+
+def require_no_freeze(ledger: Ledger) -> None:
+    """See that no account's move comes into the day, also one that began before it. Raises PhaseRefused."""
+    frozen = marked_at(ledger, "freeze", "started")
+    if frozen is not None:
+        raise PhaseRefused(
+            f"`move` does not run any more: the freeze began at {frozen:%Y-%m-%d %H:%M:%S} UTC, and the proxies that "
+            "it needs are stopped. Go on with the day, or run `rollback` to its end first."
         )

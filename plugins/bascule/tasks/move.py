@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from bascule.ledger import leases, moves
+from bascule.ledger import leases, moves, phases
 from bascule.ledger.moves import Move, Server
 from bascule.mailbox.back import stay_on_old
 from bascule.moves.acts import SiteActs
@@ -111,9 +111,13 @@ def _limits(part: MovesPart, at_once: int) -> Limits:
 
 
 def _begin(run: Run, prepare: Callable[[], None]) -> None:
-    """What comes before the hold; a run that was stopped meanwhile holds nobody any more. Raises LeftForLater."""
+    """What comes before the hold; who was stopped meanwhile, or whom the day has overtaken, is not held any more.
+
+    Raises LeftForLater and PhaseRefused.
+    """
     prepare()
     waves.check_goes_on(run)
+    phases.require_no_freeze(run.ledger)
 
 
 def _prepare(run: Run, acts: SiteActs, to: Server) -> None:

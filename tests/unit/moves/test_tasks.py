@@ -10,7 +10,7 @@ from bascule.ledger import Ledger, journal, leases, moves, phases
 from bascule.ledger.base import now
 from bascule.ledger.moves import State
 from bascule.moves import __main__ as command_line
-from bascule.tasks import calendars, move
+from bascule.tasks import calendars, move, phase
 from bascule.tasks.run import NeedsPerson, Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
@@ -89,6 +89,30 @@ def test_accounts_move_after_prepare_and_not_during_the_day(ledger: Ledger) -> N
         phases.require(ledger, "move")
     phases.mark(ledger, "rollback", "finished", ORIGIN)
     phases.require(ledger, "move")
+
+
+def test_the_freeze_does_not_come_into_a_move(run: Run) -> None:
+    """Its mail would wait at the MX for the whole night, and what the move needs is stopped."""
+    phases.mark(run.ledger, "prepare", "finished", ORIGIN)
+    freeze = replace(run, origin=replace(ORIGIN, phase="freeze", task="begin"))
+    held = left(run.ledger, "zoe", State.CARRYING)
+    with pytest.raises(NeedsPerson, match=r"1 account\(s\) are being moved on their own: zoe \(carrying\)\. Stop"):
+        phase.begin(freeze)
+    assert phases.marked(run.ledger, "freeze", "started") is None, "so that `move` may still end it"
+    moves.note(run.ledger, held, State.DONE)
+    phase.begin(freeze)
+    assert phases.marked(run.ledger, "freeze", "started")
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, journal.Origin("command line", task="moves move")])
+def test_whom_the_freeze_overtakes_during_the_passes_before_is_not_held(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch, origin: journal.Origin
+) -> None:
+    acts.site.held = False
+    monkeypatch.setattr(move, "_prepare", lambda *_: phases.mark(run.ledger, "freeze", "started", ORIGIN))
+    with pytest.raises(phases.PhaseRefused, match="the freeze began at"):
+        move.move(replace(run, origin=origin), "zoe", "new", 0)
+    assert (acts.done, moves.all_under_way(run.ledger)) == ([], [])
 
 
 def test_a_site_without_moves_says_what_is_missing(ledger: Ledger) -> None:
