@@ -1,6 +1,6 @@
 """The account's entry in the directory: the proxies ask it for the server, the MX for the destination and the hold."""
 
-from collections.abc import Sequence
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,37 @@ class Values:
         return [*gone, *come]
 
 
+def are_on(access: Access, server: Server) -> set[str]:
+    """The accounts that the directory has there. Of an entry that makes no sense its own move tells. Raises CannotMove.
+
+    Raises DirectoryError when it can't be asked.
+    """
+    part, found = part_of(access), set[str]()
+    for account in directory.accounts(access):
+        with contextlib.suppress(DirectoryError):
+            if all(values.is_at(server) for values in _both(access, part, account)):
+                found.add(account.name)
+    return found
+
+
+def _both(access: Access, part: MovesPart, account: Account) -> tuple[Values, Values]:
+    """Where the account's logins go, and where its mail goes."""
+    on: dict[Server, str] = {
+        "old": directory.render(part.route.old, account),
+        "new": directory.render(part.route.new, account),
+    }
+    return Values(part.route.attribute, account.values(part.route.attribute), on), _destination(access, account)
+
+
+def _destination(access: Access, account: Account) -> Values:
+    part = access.site.directory.destination
+    on: dict[Server, str] = {
+        "old": directory.render(part.before, account),
+        "new": directory.render(part.after, account),
+    }
+    return Values(part.attribute, account.values(part.attribute), on)
+
+
 class Entry:
     """One account's entry. The modifies name the old values, so that what somebody else changes is not overwritten."""
 
@@ -77,7 +108,7 @@ class Entry:
     def addresses(self) -> dict[Server, str]:
         """The final address on each server. Raises DirectoryError."""
         with directory.connected(self.access) as connection:
-            return self._destination(self._read(connection)).on
+            return _destination(self.access, self._read(connection)).on
 
     def hold(self) -> None:
         """Raises DirectoryError."""
@@ -118,21 +149,8 @@ class Entry:
             raise DirectoryError(f"the directory has {len(found)} entries of the account {self.account}, not one")
         return directory.account_of(site, found[0])
 
-    def _both(self, account: Account) -> Sequence[Values]:
-        route = self.part.route
-        on: dict[Server, str] = {
-            "old": directory.render(route.old, account),
-            "new": directory.render(route.new, account),
-        }
-        return Values(route.attribute, account.values(route.attribute), on), self._destination(account)
-
-    def _destination(self, account: Account) -> Values:
-        part = self.access.site.directory.destination
-        on: dict[Server, str] = {
-            "old": directory.render(part.before, account),
-            "new": directory.render(part.after, account),
-        }
-        return Values(part.attribute, account.values(part.attribute), on)
+    def _both(self, account: Account) -> tuple[Values, Values]:
+        return _both(self.access, self.part, account)
 
     def _modify(self, connection: ldap3.Connection, found: Account, changes: dict[str, list[Step]]) -> None:
         if directory.modify_together(self.access, connection, found.dn, changes) != 0:

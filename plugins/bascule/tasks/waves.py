@@ -11,7 +11,7 @@ from bascule.ledger.base import now
 from bascule.ledger.moves import Server
 from bascule.ledger.waves import Planned
 from bascule.moves import groups, hours, plan_table
-from bascule.moves.entry import Entry, part_of
+from bascule.moves.entry import Entry, are_on, part_of
 from bascule.moves.machine import KIND
 from bascule.moves.ties import ties
 from bascule.problems import store
@@ -39,12 +39,12 @@ class Change:
 
 
 def propose(run: Run, *, per_wave: int, largest: int, first: date, anew: bool) -> Change:
-    """Plan everybody who has not moved: one wave on each working day. Raises NeedsPerson when there is a plan."""
+    """Plan everybody who is not on new: one wave on each working day. Raises NeedsPerson when there is a plan."""
     part = part_of(run.access)
     if waves.plan(run.ledger) and not anew:
         raise NeedsPerson("there is a plan already: change it by `plan write` and `plan take`, or make it `--anew`")
-    kept, gone = store.kept_on_old(run.ledger), moves.moved(run.ledger)
-    staying = [account for account in accounts.names(run) if account not in kept and account not in gone]
+    without = store.kept_on_old(run.ledger).keys() | moves.moved(run.ledger) | are_on(run.access, "new")
+    staying = [account for account in accounts.names(run) if account not in without]
     shared = ties(run.ledger, staying)
     made = groups.propose(staying, shared, per_wave=per_wave, largest=largest or part.largest_group)
     starts = hours.openings(part.hours or HoursPart(), run.site.timezone, first)

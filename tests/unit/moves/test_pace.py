@@ -189,6 +189,18 @@ def test_everybody_who_has_not_moved_is_planned_and_a_plan_is_not_overwritten(ru
     assert waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=True).planned == 3
 
 
+def test_who_is_on_new_already_is_not_planned(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beta testers, and who came after new: by the directory, in which all of an entry must say so."""
+
+    def entry(name: str, host: str, mail: str) -> Account:
+        return Account(name, "", {"MAILHOST": [f"{host}.obs.test"], "mailRoutingAddress": [f"{name}@{mail}.obs.test"]})
+
+    found = [entry("anna", "new", "new"), entry("bert", "old", "new"), entry("carl", "old", "old"), Account("dora", "")]
+    monkeypatch.setattr(accounts.directory, "accounts", lambda access, selection="all": found)
+    waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=False)
+    assert [each.account for each in waves.planned(run)] == ["bert", "carl", "dora"]
+
+
 def test_a_group_that_is_too_large_is_named_and_not_planned_until_somebody_says_so(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
