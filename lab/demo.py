@@ -5,17 +5,20 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, waves
+from bascule.problems import store
 
 from lab.airflow import processes
-from lab.airflow.answering import Answerer, read_rules
+from lab.airflow.answering import Answerer, days_before, read_rules
 from lab.airflow.database import DatabaseFailed
 from lab.airflow.following import PHASES, RunFailed, Runs, Teller, follow, wait_for_dags
-from lab.airflow.processes import AirflowNotReady, Home, Rest
-from lab.corpus.inventory import ordinary
+from lab.airflow.planning import Planner, start
+from lab.airflow.processes import AirflowNotReady, Home, Rest, environment
+from lab.hosts.network import joined
 from lab.measure import at_work
 from lab.measure.moved import figures, rows_of, table
 from lab.measure.summary import print_summary, summarise
@@ -27,6 +30,7 @@ SUMMARY = CHECKOUT / "var" / "summary.json"
 DECIDED_BEFORE = ["cdaubigne", "mlacour"]  # by `problems`, days before the day
 MOVES_SUMMARY = CHECKOUT / "var" / "moves.json"
 MOVES_AT_ONCE = 4
+PER_WAVE = 8
 WORK_ON_SECONDS = 10
 NAME = "main"
 
@@ -72,7 +76,7 @@ def run_demo(instance: Instance, *, accounts: int, seed: int, port: int, on_clus
     lab(instance, "inject", "start")
     try:
         runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
-        runs["problems"] = run_problems(instance, rest, tell, answerer)
+        runs["problems"] = run_problems(instance, rest, tell, answerer, DECIDED_BEFORE)
         lab(instance, "meanwhile")
         runs["migrate"] = run_day(instance, rest, tell, answerer)
     finally:
@@ -87,19 +91,24 @@ def run_demo(instance: Instance, *, accounts: int, seed: int, port: int, on_clus
 
 
 def run_moves_demo(instance: Instance, *, accounts: int, seed: int, port: int) -> int:
-    """The whole of `make demo-moves`: everybody works, and moves at noon. Returns the exit status."""
+    """The whole of `make demo-moves`: everybody works, and moves at noon, wave by wave. Returns the exit status."""
     tell = Teller()
     bring_up_site(instance, tell, accounts=accounts, seed=seed)
     rest = bring_up_airflow(instance, tell, port=port)
-    answerer = Answerer(rest, read_rules(ANSWERS), instance)
+    answerer = Answerer(rest, days_before(read_rules(ANSWERS)), instance)
     run_prepare(instance, rest, tell, answerer)
-    ledger, names = Ledger(Home(instance).ledger_url), ordinary(instance)
-    before = rows_of(ledger)
+    run_problems(instance, rest, tell, answerer)
+    ledger = Ledger(Home(instance).ledger_url)
+    planned = plan_waves(instance, ledger, tell)
+    names, before = sorted(account for wave in planned.values() for account in wave), rows_of(ledger)
     with at_work.at_work(instance, names, pause=1.0, mail_pause=0.2):
         tell(f"it is noon: {len(names)} people work, and numbered mail comes for all of them")
-        run = rest.trigger("move", {"accounts": ", ".join(names), "at_once": MOVES_AT_ONCE})
-        tell(f"move: triggered for {len(names)} accounts, {MOVES_AT_ONCE} at once")
-        follow(rest, ledger, [("move", run)], tell, answerer)
+        for wave, several in planned.items():
+            began = time.monotonic()
+            run = rest.trigger("move", {"accounts": f"wave:{wave}", "at_once": MOVES_AT_ONCE})
+            tell(f"move: triggered for wave {wave}, {len(several)} accounts, {MOVES_AT_ONCE} at once")
+            follow(rest, ledger, [("move", run)], tell, answerer)
+            tell(f"move: wave {wave} has moved in {time.monotonic() - began:.0f} s")
         tell("everybody has moved, and goes on working for a moment")
         time.sleep(WORK_ON_SECONDS)
     tell("counting what the mail programs were told was done, and every numbered message")
@@ -111,6 +120,23 @@ def run_moves_demo(instance: Instance, *, accounts: int, seed: int, port: int) -
     return 0 if at_work.Verdict(**found["verdict"]).good and found["moves"] == len(names) else 1
 
 
+def plan_waves(instance: Instance, ledger: Ledger, tell: Teller) -> dict[str, list[str]]:
+    """Propose waves of people who share something, and let all of them begin now. Returns their accounts, by wave."""
+    own = environment(Home(instance), port=0, site_file=SITE_FILE)
+    planner = Planner(joined(instance, []), own, Home(instance).path / "waves.csv")
+    planner.propose(PER_WAVE)
+    planner.edit(lambda row: {**row, "start": start()} if row["wave"] else row)
+    found: dict[str, list[str]] = {}
+    for each in waves.plan(ledger):
+        found.setdefault(each.wave, []).append(each.account)
+    waiting = found.pop("", [])
+    kept = sorted(store.kept_on_old(ledger))
+    tell(f"planned: {', '.join(f'wave {wave}: {len(several)}' for wave, several in found.items())} accounts")
+    tell(f"not planned: {', '.join(waiting) or 'nobody'}; kept on old by decision: {', '.join(kept) or 'nobody'}; "
+         "all others are on new already")  # fmt: skip
+    return found
+
+
 def run_prepare(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
     """The DAG `prepare`, as on the days before."""
     run = rest.trigger("prepare")
@@ -119,10 +145,10 @@ def run_prepare(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer
     return run
 
 
-def run_problems(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
-    """The DAG `problems`: some mailboxes are decided days before, the others wait for the day."""
-    run = rest.trigger("problems", {"accounts": ", ".join(DECIDED_BEFORE)})
-    tell(f"problems: triggered for {' and '.join(DECIDED_BEFORE)}")
+def run_problems(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer, accounts: Sequence[str] = ()) -> str:
+    """The DAG `problems`: these mailboxes (without any: all of them) are decided before the day."""
+    run = rest.trigger("problems", {"accounts": ", ".join(accounts)} if accounts else None)
+    tell(f"problems: triggered for {' and '.join(accounts) or 'everybody'}")
     follow(rest, Ledger(Home(instance).ledger_url), [("problems", run)], tell, answerer)
     return run
 

@@ -4,7 +4,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,12 @@ class Rule:
 def read_rules(path: Path) -> list[Rule]:
     """The rules of an answers file."""
     return [Rule(**item) for item in yaml.safe_load(path.read_text(encoding="utf-8"))]
+
+
+def days_before(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules where no day follows: what they say of one mailbox on the day is said in `problems`."""
+    of_one = [rule for rule in rules if rule.dag == "transfer" and rule.account]
+    return [*(replace(rule, dag="problems", task="mailbox.review") for rule in of_one), *rules]
 
 
 class Answerer:

@@ -35,7 +35,8 @@ class Teller:
 
 def wait_for_dags(rest: Rest, seconds: float = 300) -> None:
     """Wait until all phases are known. Raises AirflowNotReady with the import errors when they don't come."""
-    wanted, deadline = {"prepare", "problems", *PHASES, "rollback", "migrate", "ask_again"}, time.monotonic() + seconds
+    wanted = {"prepare", "problems", *PHASES, "rollback", "migrate", "move", "ask_again"}
+    deadline = time.monotonic() + seconds
     while not wanted <= rest.dags():
         if time.monotonic() > deadline:
             raise AirflowNotReady(f"Airflow does not know {sorted(wanted - rest.dags())}: {rest.import_errors()}")

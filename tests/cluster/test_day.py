@@ -213,7 +213,7 @@ def day(cluster: Cluster) -> Iterator[Day]:
     lab(instance, "inject", "start")
     try:
         runs = {"prepare": demo.run_prepare(instance, cluster.rest, tell, answerer)}
-        runs["problems"] = demo.run_problems(instance, cluster.rest, tell, answerer)
+        runs["problems"] = demo.run_problems(instance, cluster.rest, tell, answerer, demo.DECIDED_BEFORE)
         lab(instance, "meanwhile")
         runs["migrate"] = run = cluster.rest.trigger("migrate")
         faults = Faults(cluster, run, list(FAULTS))

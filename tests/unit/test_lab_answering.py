@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.airflow import answering
-from lab.airflow.answering import TIMES, Answerer, Rule, read_rules
+from lab.airflow.answering import TIMES, Answerer, Rule, days_before, read_rules
 from lab.airflow.processes import Home
 from lab.demo import ANSWERS
 from lab.paths import Instance
@@ -31,6 +31,17 @@ def test_an_answer_for_one_account_fits_no_other() -> None:
     assert first(question("egarcon")).option == "I repaired it by hand, look again"
     assert first(question("cdaubigne")).option == "Apply the proposals"
     assert first(question("")).option == "Apply the proposals"
+
+
+def test_where_no_day_follows_what_the_day_says_of_one_account_is_said_before() -> None:
+    rules = days_before(read_rules(ANSWERS))
+    asked = {account: question(account, "mailbox.review", "problems") for account in ("rzeller", "mlacour", "fstjean")}
+    found = {account: next(rule.option for rule in rules if rule.fits(each)) for account, each in asked.items()}
+    assert found == {
+        "rzeller": "Keep this mailbox on the old server",
+        "mlacour": "Leave these out",
+        "fstjean": "Apply the proposals",
+    }
 
 
 def test_a_second_round_is_answered_as_the_task_that_asks_it() -> None:
