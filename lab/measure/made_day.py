@@ -11,7 +11,7 @@ from typing import Any, Literal
 from unittest import mock
 
 import sqlalchemy as sa
-from bascule.ledger import Ledger, filters, journal, mailboxes, passes, phases, pictures, task_log
+from bascule.ledger import Ledger, filters, journal, mailboxes, passes, phases, pictures, task_log, waves
 from bascule.ledger.base import now
 from bascule.mailbox.folders.uids import OWN_MAIL
 from bascule.problems import record, store
@@ -23,6 +23,7 @@ ORDER: tuple[Moment, ...] = ("prepared", "transfer", "gate", "done")
 RUN = "manual__2026-06-27T04:00:00+00:00"
 NIGHT = "scheduled__2026-06-26T01:00:00+00:00"
 HOSTILE = "<img src=x onerror=alert(1)>\"'\u202egnp.exe " + "x" * 5000
+PER_WAVE = 75
 REFUSED = "NO [CANNOT] Message contains bare newlines"
 
 
@@ -86,6 +87,17 @@ class MadeDay:
         origin = journal.Origin("prepare", NIGHT, "forecast", "schedule")
         journal.append(self.ledger, journal.Entry("note", "forecast", "window", origin, after=forecast))
         self._mark("prepare", "finished", NIGHT)
+        self._plan()
+
+    def _plan(self) -> None:
+        """Moves in waves, one a day from tomorrow on; some people wait until somebody says when."""
+        waved, waiting = self.accounts[:-5], self.accounts[-5:]
+        planned = [
+            waves.Planned(account, str(number // PER_WAVE + 1), self.end + timedelta(days=number // PER_WAVE + 1))
+            for number, account in enumerate(waved)
+        ]
+        planned += [waves.Planned(account, note="5 share a mailbox") for account in waiting]
+        waves.replace(self.ledger, planned)
 
     def _passes(self, accounts: list[str], began: datetime, hours: float, *, first: bool) -> None:
         rows, states = [], []

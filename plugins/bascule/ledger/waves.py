@@ -67,11 +67,11 @@ class Signal:
 
 def plan(ledger: Ledger, wave: str | None = None) -> list[Planned]:
     """The plan, or one wave of it, by start and name; who has no wave comes last."""
-    query = sa.select(PlannedRow)
+    query = sa.select(PlannedRow.account, PlannedRow.wave, PlannedRow.starts_at, PlannedRow.note)
     if wave is not None:
         query = query.where(PlannedRow.wave == wave)
     with ledger.reading() as session:
-        found = [Planned(row.account, row.wave, row.starts_at, row.note) for row in session.scalars(query)]
+        found = [Planned(*row) for row in session.execute(query)]
     return sorted(found, key=lambda each: (each.starts_at or datetime.max, each.wave, each.note, each.account))
 
 

@@ -27,7 +27,7 @@ from lab.paths import CHECKOUT
 from tests.unit.dashboard.conftest import made
 from tests.unit.dashboard.test_pages import put_filter
 
-LISTS = ["", "mailboxes", "problems", "record"]
+LISTS = ["", "mailboxes", "problems", "moves", "record"]
 OF_ONE = ["account?name={}", "filters?account={}", "problems?account={}"]
 PAGES = [*LISTS, "evidence", *OF_ONE]
 # Words of up to 24 letters and digits that stand in more than one line. Longer ones (hashes, hostile names) may be cut.
@@ -203,6 +203,24 @@ def test_a_question_is_answered_by_hand(opened: Any, site: Site, tmp_path: Path)
 
         expect(page.get_by_role("status").first).to_contain_text("1 problem was decided.")
     assert {decision.chosen.name for _, decision in store.all_decisions(ledger)} == {"Accounts of the year"}
+
+
+COVERED = """() => {
+  const box = document.activeElement.getBoundingClientRect(), bar = document.querySelector(".deciding");
+  return !bar.contains(document.activeElement) && box.bottom > bar.getBoundingClientRect().top + 1;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1360])
+def test_what_the_keyboard_reaches_is_not_covered_by_the_bar_of_buttons(opened: Any, width: int) -> None:
+    page = opened("problems", viewport={"width": width, "height": 800}, locale="fr-FR")
+    covered = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(COVERED):
+            covered.append(page.evaluate("document.activeElement.outerHTML.slice(0, 100)"))
+
+    assert covered == []
 
 
 def test_two_people_at_once(opened: Any, site: Site, tmp_path: Path) -> None:
