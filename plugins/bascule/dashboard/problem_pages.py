@@ -15,7 +15,7 @@ from bascule.dashboard.room import Room
 from bascule.problems import spreadsheet
 
 Number = Annotated[int, Query(ge=0, le=1_000_000)]
-NOTHING = {"decided": None, "released": 0, "untold": 0}
+NOTHING = {"decided": None, "same": 0, "released": 0, "untold": 0}
 MOST_FIELDS = 5_000  # of one form
 
 
@@ -25,9 +25,9 @@ def add(app: APIRouter, room: Room) -> None:
     @app.get("/problems")
     def show(
         request: Request, kind: Words = "", account: Words = "", page: PageNumber = 1,
-        decided: Number | None = None, released: Number = 0, untold: Number = 0,
+        decided: Number | None = None, same: Number = 0, released: Number = 0, untold: Number = 0,
     ) -> Response:  # fmt: skip
-        told = {"decided": decided, "released": released, "untold": untold}
+        told = {"decided": decided, "same": same, "released": released, "untold": untold}
         return shown(room, request, "problems", {"told": told, **problems.values(room, request, kind, account, page)})
 
     @app.post("/problems")

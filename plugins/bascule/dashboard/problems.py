@@ -155,7 +155,8 @@ def decide(room: Room, request: Request, visitor: Visitor, typed: Typed) -> dict
     choices, why = spreadsheet.typed(room.ledger, [*enumerate(typed.rows.values())])
     if why:
         return Refused(typed, [], {keys[number]: reasons for number, reasons in why.items()})
-    return _record(room, request, visitor, choices, "page", typed)
+    outcome = _record(room, request, visitor, choices, "page", typed)
+    return outcome if isinstance(outcome, Refused) or outcome["decided"] else {**outcome, "same": len(keys)}
 
 
 def take_file(room: Room, request: Request, visitor: Visitor, name: str, data: bytes) -> dict[str, int] | Refused:

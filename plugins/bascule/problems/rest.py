@@ -99,13 +99,12 @@ class Airflow:
         return True
 
     def task_of(self, account: str) -> "Question | None":
-        """The last task that worked on this account's mailbox. Raises AirflowRefused."""
+        """The last task that worked on this account's mailbox, or moved it. Raises AirflowRefused."""
         query = urlencode({"rendered_map_index_prefix_pattern": account, "order_by": "-start_date", "limit": PAGE})
         answer = self._ask("GET", f"/api/v2/dags/~/dagRuns/~/taskInstances?{query}")
         found = (each for each in answer["task_instances"] if each.get("rendered_map_index") == account)
-        return next(
-            (_question({"task_instance": each}) for each in found if each["task_id"].startswith("mailbox.")), None
-        )
+        theirs = (each for each in found if each["task_id"].startswith(("mailbox.", "account.")))
+        return next((_question({"task_instance": each}) for each in theirs), None)
 
     def account_of(self, dag: str, run: str, task: str, index: int) -> str:
         """The account that a mapped task works on; empty when Airflow knows none. Raises AirflowRefused."""

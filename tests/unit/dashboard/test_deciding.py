@@ -115,6 +115,18 @@ def test_of_two_people_the_first_one_decides_and_the_other_is_told(ledger: Ledge
     assert len(journal.entries(ledger, event="decision")) == 1
 
 
+def test_what_was_decided_so_already_is_said_to_whoever_comes_late(ledger: Ledger, site: Site) -> None:
+    """Who presses the button twice, too: it speaks of no file."""
+    number = report(ledger, "anna")
+    client = client_of(ledger, site)
+    form = {**fields(client.get("problems").text), "about": str(number), "option": Option.LEAVE_OUT.value}
+    client.post("problems", data=form)
+
+    told = Read(client.post("problems", data=form).text).text
+    assert "had been decided so already" in told and "file decides" not in told
+    assert len(journal.entries(ledger, event="decision")) == 1
+
+
 def test_what_has_changed_since_the_page_was_opened_is_not_decided(client: TestClient, ledger: Ledger) -> None:
     number = report(ledger, "anna")
     old = fields(client.get("problems").text)

@@ -129,6 +129,13 @@ def test_an_account_leads_to_its_task(ledger: Ledger, site: Site) -> None:
     assert led(ledger, site, door, "/log?account=anna") == "../dags/transfer/runs/r/tasks/mailbox.sync/mapped/4"
 
 
+def test_an_account_that_moved_leads_to_the_task_that_moved_it(ledger: Ledger, site: Site) -> None:
+    move = {**TASK, "dag_id": "move", "task_id": "account.move"}
+    door = Door({"task_instances": [move, TASK]})
+
+    assert led(ledger, site, door, "/log?account=anna") == "../dags/move/runs/r/tasks/account.move/mapped/4"
+
+
 @pytest.mark.parametrize("door", [PaperDoor(), Door(404), Door(403), Door(500), Door({"task_instances": []}),
                                   Door("<html>Log in</html>")])  # fmt: skip
 def test_without_an_answer_of_airflow_there_is_a_page_all_the_same(
