@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from lab.airflow.following import Teller
@@ -36,6 +36,7 @@ AROUND_IT = (
     "lab", "benchmarks", "--requirements-files", "requirements.in,requirements-dev.in", "--ignore", "DEP002,DEP004",
 )  # fmt: skip
 SHORT_CLUSTER = "tests/cluster/test_cluster.py"
+DEEP = ("unit", "integration", "end-to-end", "test-cluster-keeping", "test-cluster-day")  # the day wears a cluster out
 CLUSTER_IMAGES = ["nice", "-n", "19", sys.executable, "-m", "lab.cluster.store"]
 DAY_LONG = "--timeout=7200"  # seconds: the fixture that runs the day counts as a part of the first test
 
@@ -146,6 +147,8 @@ SITES = {
     "end-to-end": (AIRFLOW_NAME,),
     "integration-site": NAMES,
     "test-cluster": (NAME,),
+    "test-cluster-keeping": (NAME,),
+    "test-cluster-day": (NAME,),
 }
 
 
@@ -160,16 +163,16 @@ def everything() -> None:
             measured_part("lint")
             print(f"tests: {', '.join(LANES[first])} run beside what follows; their words come at the end", flush=True)
             with beside([sys.executable, "-m", "lab.testing", first]):
-                lane(second)
+                in_turn(LANES[second])
     finally:
         for name in (*NAMES, AIRFLOW_NAME):
             bring_down(Instance(name), purge=True)
 
 
-def lane(name: str) -> None:
+def in_turn(parts: Sequence[str]) -> None:
     """One part after another; a failed one doesn't keep the others from being seen. Raises TestsFailed."""
     failures = []
-    for part in LANES[name]:
+    for part in parts:
         try:
             measured_part(part)
         except (TestsFailed, LabError) as error:
@@ -188,11 +191,9 @@ def deep() -> None:
     """The long forms: every interruption, every step, what is fuzzed, the day on the cluster with its faults: hours."""
     os.environ["BASCULE_TEST_DEPTH"] = "full"
     try:
-        unit()
-        integration()
-        cluster("tests/cluster")
+        in_turn(DEEP)
     finally:
-        for name in NAMES:
+        for name in (*NAMES, AIRFLOW_NAME):
             bring_down(Instance(name), purge=True)
 
 
@@ -223,8 +224,10 @@ PARTS: dict[str, Callable[..., None]] = {
     "integration-site": integration_on_the_site,
     "end-to-end": end_to_end,
     "test-cluster": cluster,
+    "test-cluster-keeping": partial(cluster, SHORT_CLUSTER, "tests/cluster/test_keeping.py"),
+    "test-cluster-day": partial(cluster, "tests/cluster/test_day.py"),
     "inside": inside,
-    **{name: partial(lane, name) for name in LANES},
+    **{name: partial(in_turn, parts) for name, parts in LANES.items()},
     "all": everything,
     "deep": deep,
 }
