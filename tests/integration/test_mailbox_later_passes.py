@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy
 from bascule.ledger import LedgerAway
 from bascule.mailbox import sync
+from bascule.problems import questions
 
 from tests.imap_places import Box, Places
-from tests.imap_relay import relayed, replaced
+from tests.imap_relay import answered, relayed, replaced
 from tests.mail_servers import dovecot, mail_directory
 from tests.mailbox_states import Account, parse
 
@@ -267,3 +268,53 @@ def test_a_mailbox_of_many_folders_costs_the_ledger_one_transaction_each_and_not
     first, begun[0] = begun[0], 0
     assert box.sync().folders == 41
     assert first <= 2 * (3 * 41 + 20) and begun[0] <= 2 * 20
+
+
+# -- lists of folders that lack some
+
+
+UNLISTED = {
+    "one": (rb'\* (LIST|LSUB|STATUS) [^\r]*"?Work"?[^\r]*\r\n', ["Work"]),
+    "all": (rb"\* (LIST|LSUB|STATUS) [^\r]*\r\n", ["INBOX", "Rest", "Work"]),
+}
+
+
+@pytest.mark.parametrize("kind", UNLISTED)
+def test_a_folder_that_old_does_not_list_any_more_and_has_is_not_removed(box: Box, kind: str) -> None:
+    state, (lines, names) = "INBOX: a b; Work: c/S d; Rest: e", UNLISTED[kind]
+    box.fill(state)
+    box.sync()
+    with relayed(box.old.port, answers=replaced(lines, b"")) as box.old_port:
+        result = box.sync()
+        assert (result.removed, result.problems) == (0, len(names))
+        assert sorted(problem.subject for problem in box.problems()) == names
+        assert len(questions.of_mailbox(box.problems())) == 1
+        assert box.read_new() == parse(state)
+    box.old_port = 0
+    assert box.sync().problems == 0
+    box.settled()
+    with box.on_old() as account:
+        account.client.delete(account.wire_name("Work"))
+    assert box.sync().removed == 2
+    assert box.read_new() == parse("INBOX: a b; Rest: e")
+
+
+@pytest.mark.parametrize("command", [b"UID STORE", b"UID EXPUNGE"])
+def test_a_removed_folder_that_new_does_not_let_go_of_holds_back_itself_only(box: Box, command: bytes) -> None:
+    box.fill("INBOX: a b; Work: c d; Rest: e")
+    box.sync()
+    with box.on_old() as account:
+        account.client.delete(account.wire_name("Rest"))
+        account.client.delete(account.wire_name("Work"))
+        account.append("INBOX", "k")
+    refusing = answered(command, b"NO [NOPERM] not yours")
+    with relayed(box.new.port, **refusing) as box.new_port:
+        result = box.sync()
+        assert (result.copied, result.problems) == (1, 2)
+        assert [(each.kind, each.server_words) for each in box.problems()] == [
+            ("folder-closed-on-new", "[NOPERM] not yours")
+        ] * 2
+    box.new_port = 0
+    assert box.sync().problems == 0
+    assert box.read_new() == parse("INBOX: a b k")
+    box.settled()

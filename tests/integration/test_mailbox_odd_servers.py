@@ -75,6 +75,54 @@ def test_one_folder_that_is_busy_all_the_time_holds_up_no_other(box: Box, kind: 
     box.settled()
 
 
+BREAKS_OFF = {
+    "old closes at EXAMINE": ("old", b"EXAMINE", frozenset()),
+    "new closes at EXAMINE": ("new", b"(EXAMINE|SELECT)", frozenset()),
+    "old closes at STATUS and EXAMINE": ("old", b"(EXAMINE|STATUS)", frozenset({"LIST-STATUS", "LIST-EXTENDED"})),
+}
+
+
+@pytest.mark.parametrize("kind", BREAKS_OFF)
+def test_one_folder_at_which_a_server_breaks_off_holds_up_no_other(box: Box, kind: str) -> None:
+    """As an imapd that dies of a folder's damaged index."""
+    side, command, without = BREAKS_OFF[kind]
+    at = re.compile(rb'B\d+ %s "Work"' % command)
+    box.without = (without, without)
+    box.fill(STATE)
+
+    def commands(line: bytes) -> bytes:
+        if at.match(line):
+            raise Cut
+        return line
+
+    with relayed(behind(box, side).port, commands=commands) as port:
+        put_behind(box, side, port)
+        assert box.sync().problems == 1
+        (problem,) = box.problems()
+        assert problem.kind == ("folder-unreadable" if side == "old" else "folder-closed-on-new")
+        assert (problem.subject, "is lost" in problem.server_words) == ("Work", True)
+        found = box.read_new()
+        assert (found["INBOX"], found["Rest"]) == (parse(STATE)["INBOX"], parse(STATE)["Rest"])
+    put_behind(box, side, 0)
+    assert box.sync().problems == 0
+    assert box.read_new() == parse(STATE)
+    box.settled()
+
+
+def test_one_line_that_makes_no_sense_holds_back_its_message_only(box: Box) -> None:
+    box.fill(STATE)
+    odd = replaced(rb"(\* \d+ FETCH \(UID \d+ FLAGS \()\\Flagged\)", rb"\1((((")
+    with relayed(box.old.port, answers=odd) as box.old_port:
+        assert box.sync().problems == 1
+        (problem,) = box.problems()
+        assert (problem.kind, problem.facts["uid"]) == ("message-unreadable", 3)
+        assert box.read_new() == parse(STATE.replace(" c/F", ""))
+    box.old_port = 0
+    assert box.sync().problems == 0
+    assert box.read_new() == parse(STATE)
+    box.settled()
+
+
 def test_a_name_that_new_does_not_understand_is_asked_about(box: Box) -> None:
     box.fill(STATE)
     with relayed(box.new.port, **answered(b'CREATE "Work"', b"BAD no such name")) as box.new_port:
@@ -306,6 +354,23 @@ def test_keywords_that_new_does_not_keep_are_named_in_the_same_pass(box: Box) ->
         assert {problem.facts["keyword"] for problem in box.problems()} == {"$Forwarded", "NonJunk"}
         again = box.sync()
         assert (again.copied, again.removed, again.problems) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("flag", ["A", "+NonJunk"])
+@pytest.mark.parametrize("when", ["at first", "later"])
+def test_the_only_flag_of_a_message_that_new_does_not_keep_stays_named(box: Box, flag: str, when: str) -> None:
+    box.fill("INBOX: a/S b c/F")
+    with relayed(box.new.port, answers=replaced(rb" ?(?:\\Answered|NonJunk)", b"")) as box.new_port:
+        if when == "later":
+            assert box.sync().problems == 0
+        box.fill(f"INBOX: a/S b/{flag} c/F")
+        for _ in range(3):
+            assert box.sync().problems == 1
+            assert [problem.kind for problem in box.problems()] == ["keyword-refused"]
+        assert box.verify().differences == 1, "its owner has changed nothing"
+        decide(box.ledger)
+        assert box.sync().problems == 0
+        box.settled()
 
 
 def test_more_keywords_than_cyrus_has_room_for(places: Places, box: Box) -> None:

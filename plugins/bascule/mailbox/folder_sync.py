@@ -6,7 +6,6 @@ leaves behind stands in docs/engine.md.
 
 import contextlib
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -147,21 +146,18 @@ class FolderSync:
 
     def _find_changes(self, sessions: Sessions) -> Changes | None:
         """None when a person has to decide first."""
-        broken: Counter[str] = self.context.counts.broken_listings
         name = self.folder.name
+        self._sides(sessions)  # logged in: a connection that is lost from here on is lost at this folder
         try:
-            if broken[name] and not self.context.dry_run:
+            if self.context.counts.broken_listings["old", name] and not self.context.dry_run:
                 set_unlistable_aside(self.folder, sessions)
             changes = self._ask_both(sessions)
         except Refused as error:
             sessions.close(cut=True)  # what was asked behind the refused command is still under way
             self._not_opened(error)
             return None
-        except TransientError:
-            if sessions.source_lost:
-                broken[name] += 1
-                if broken[name] == 1:
-                    raise SourceBroke(self.context.job.old) from None
+        except TransientError as error:
+            self._broke_off(sessions, error)
             raise
         if changes is None:
             log.info("folder waits for a person", folder=name)
@@ -194,6 +190,21 @@ class FolderSync:
                 continue
             log.warning("UIDVALIDITY has changed: messages are matched by content", folder=self.folder.name)
             self.folder.forget_map()
+
+    def _broke_off(self, sessions: Sessions, error: TransientError) -> None:
+        """A message of old may be the cause, which the next attempt looks for; else it is the folder itself.
+
+        Raises FolderBusy then, so that all other folders are done.
+        """
+        side = "old" if sessions.source_lost else "new" if sessions.destination_lost else ""
+        if not side or isinstance(error, NotUnderstood):
+            return
+        broken = self.context.counts.broken_listings
+        broken[side, self.folder.name] += 1
+        if broken[side, self.folder.name] > 1:
+            raise FolderBusy(Refused("to list all messages", str(error), side=side)) from None
+        if side == "old":
+            raise SourceBroke(self.context.job.old) from None
 
     def _not_opened(self, error: Refused) -> None:
         if is_busy(error):

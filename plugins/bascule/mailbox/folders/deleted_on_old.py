@@ -3,8 +3,14 @@
 from bascule.ledger import mailboxes
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.folders.known import KnownFolders
-from bascule.mailbox.folders.problems import REMOVED, both_changed_decision, report_both_changed
-from bascule.mailbox.imap.errors import Refused
+from bascule.mailbox.folders.problems import (
+    REMOVED,
+    both_changed_decision,
+    report_both_changed,
+    report_not_listed,
+    report_not_removed,
+)
+from bascule.mailbox.imap.errors import Refused, passes_by_itself
 from bascule.mailbox.imap.flags import DELETED
 from bascule.mailbox.imap.folders import Folder, FolderList, FolderStatus, delete, get_status
 from bascule.mailbox.messages.apply import ChangesOfUsers
@@ -44,17 +50,51 @@ def remove_folders(
     ledger, account = context.problems.ledger, context.job.account
     in_use = {state.new_encoded for state in planned}
     kept = Kept(new, in_use)
-    gone = [row for row in KnownFolders(ledger, account, old).gone() if row.id not in held]
+    # What shows others' messages now, or is in nobody's mailbox, is asked about and told elsewhere: it is not gone.
+    apart = {*old.virtual, *old.others, *old.shared}
+    gone = [
+        row for row in KnownFolders(ledger, account, old).gone()
+        if row.id not in held and mutf7.encode(row.old_name) not in apart
+    ]  # fmt: skip
     for row in sorted(gone, key=lambda row: len(mutf7.encode(row.new_name)), reverse=True):
         encoded = mutf7.encode(row.new_name)
         state = FolderState(ledger, account, Folder(b""), encoded, row)
         state.set_new(new.folders.get(encoded))
         state.load()
-        if state.new is not None and encoded not in in_use and not _settled(context, sessions, state, kept):
+        if _is_there_all_the_same(sessions, old, row.old_name):
+            report_not_listed(context.problems, row.old_name)
+            continue
+        if state.new is not None and encoded not in in_use and not _tried(context, sessions, state, kept):
             continue
         with ledger.session() as session:
             mailboxes.forget_folder(session, row.id)
     return True
+
+
+def _is_there_all_the_same(sessions: Sessions, old: FolderList, name: str) -> bool:
+    """Whether old has a folder that it does not list: a list that lacks one is no proof that its owner removed it."""
+    encoded = mutf7.encode(name)
+    if any(listed.lower() == encoded.lower() for listed in old.folders):
+        return False  # renamed on a server to which capitals are the same
+    try:
+        get_status(sessions.source, encoded)
+    except Refused as error:
+        if passes_by_itself(error):
+            raise
+        return False
+    return True
+
+
+def _tried(context: PassContext, sessions: Sessions, state: FolderState, kept: Kept) -> bool:
+    """As `_settled`; what new does not remove holds up nothing else."""
+    try:
+        return _settled(context, sessions, state, kept)
+    except Refused as error:
+        if passes_by_itself(error):
+            raise
+        sessions.close(cut=True)  # what was asked behind the refused command is still under way
+        report_not_removed(context.problems, state.name, state.row.new_name, error.text)
+        return False
 
 
 def _settled(context: PassContext, sessions: Sessions, state: FolderState, kept: Kept) -> bool:

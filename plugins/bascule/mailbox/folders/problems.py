@@ -42,6 +42,31 @@ def report_unreadable(problems: PassProblems, name: str, text: str) -> None:
     )  # fmt: skip
 
 
+def report_not_listed(problems: PassProblems, name: str) -> None:
+    """Met in every pass until the server lists the folder again, or has it no more; all of them are one question."""
+    decided = problems.decided("folder-unreadable", name)
+    if decided is not None:
+        problems.carried_out(decided[1])
+        return
+    problems.add(
+        "folder-unreadable", name,
+        f"The old server does not list the folder {name!r} any more, and has it all the same. What was carried of it "
+        "stays on the new server as it is, and nothing more is carried. Repair the list of folders there, or leave it "
+        "out.",
+        facts={"folder": name, "listed": False}, proposal=LEAVE_OUT, cause="not listed",
+    )  # fmt: skip
+
+
+def report_not_removed(problems: PassProblems, name: str, new_name: str, text: str) -> None:
+    """The folder was removed on old, and new keeps what Bascule had put there."""
+    problems.add(
+        "folder-closed-on-new", name,
+        f"The folder {name!r} was removed on the old server, and the new server does not let go of what Bascule had "
+        f"put into {new_name!r} there. Look at that server's log, mend it there, then let Bascule look again.",
+        facts={"folder": name, "change": REMOVED}, server_words=text, proposal=LOOK_AGAIN,
+    )  # fmt: skip
+
+
 def report_changed_uids(problems: PassProblems, name: str, reason: str) -> None:
     """Met in every pass, and asked about until a person has accepted it; all folders of one reason are one question."""
     decided = problems.decided("uids-changed", name)

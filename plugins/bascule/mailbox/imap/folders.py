@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bascule.mailbox.imap.errors import NotUnderstood, Refused, is_busy
+from bascule.mailbox.imap.errors import NotUnderstood, Refused, TransientError, is_busy
 from bascule.mailbox.imap.namespaces import Namespaces, Owner, parse_namespaces
 from bascule.mailbox.imap.responses import text, values, whole_number
 from bascule.mailbox.imap.session import FolderStatus, Pending, Session
@@ -263,6 +263,10 @@ def _ask_status(session: Session, folders: list[Folder]) -> None:
             _select_instead(session, folder, error)
         except NotUnderstood as error:
             raise _with_bad_name(session, folder.encoded, pending, error) from None
+        except TransientError:
+            if pending.status is None:  # perhaps at this folder: on the next connection it is opened, alone
+                session.server.bad_names.add(folder.encoded)
+            raise
         for response in pending.responses:
             listed.take(response)
 

@@ -157,11 +157,15 @@ class Session:
                 oldest.handler(line)
             else:
                 self._hold(oldest, line)
+        except ProtocolError:
+            self.wire.close()
+            raise
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # No answer is trusted to be of the type that is due. What the rest of it means is not known.
+            # No answer is trusted to be of the type that is due. What the rest of it means is not known. The words of
+            # the error are Python's own.
             self.wire.close()
             raise ProtocolError(
-                f"{self.server.endpoint.host} sent an answer that can't be understood ({error}): {line[:80]!r}"
+                f"{self.server.endpoint.host} sent an answer that can't be understood: {line[:80]!r}"
             ) from error
 
     def _hold(self, oldest: Pending | None, line: bytes) -> None:

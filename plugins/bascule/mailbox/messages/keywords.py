@@ -26,7 +26,9 @@ def retry_keywords(folder: FolderState, sessions: Sessions, problems: PassProble
         lacking = {
             new_uid: old_uid
             for old_uid, new_uid, _ in folder.map
-            if keyword in (memory.old(old_uid) or ()) and keyword not in (memory.new(old_uid) or (keyword,))
+            if keyword in (memory.old(old_uid) or ())
+            and (there := memory.new(old_uid)) is not None  # else its owner has removed the message
+            and keyword not in there
         }
         if lacking and _add(folder, sessions, problems, keyword, sorted(lacking)):
             folder.touched = True

@@ -1,7 +1,8 @@
-"""Messages at which a server breaks off when it is only asked for their size and date."""
+"""Messages at which a server breaks off when it is only asked for their flags, size and date."""
 
 from bascule.mailbox.imap.errors import TransientError
-from bascule.mailbox.imap.fetch import list_messages, list_uids
+from bascule.mailbox.imap.fetch import list_messages
+from bascule.mailbox.imap.store import search
 from bascule.mailbox.imap.syntax import set_between
 from bascule.mailbox.state.folder import UNLISTABLE, FolderState
 from bascule.mailbox.workers import Sessions
@@ -13,7 +14,7 @@ def set_unlistable_aside(folder: FolderState, sessions: Sessions) -> None:
         folder.save_row()
     name = folder.old.encoded
     sessions.source.select(name)
-    uids = list_uids(sessions.source, set_between(max(1, folder.row.old_uidnext), None))
+    uids = search(sessions.source, b"UID", set_between(max(1, folder.row.old_uidnext), None))  # asks for no flags
     waiting = [sorted(set(uids))]
     while waiting:
         some = waiting.pop()

@@ -40,7 +40,8 @@ class Counts:
     unanswered_from: dict[int, int] = field(default_factory=dict)  # folder -> the lowest UID that new can give to them
     lost_at: float = 0.0  # when that was last, by the monotonic clock
     busy: Counter[str] = field(default_factory=Counter)  # folder -> attempts in which a server did nothing with it
-    broken_listings: Counter[str] = field(default_factory=Counter)  # folder -> connections lost while it was listed
+    # (side, folder) -> connections lost while it was listed
+    broken_listings: Counter[tuple[str, str]] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, **amounts: int) -> None:

@@ -204,6 +204,11 @@ class _MailboxAudit:
                 for problem, _ in self.decisions
                 if problem.kind == "keyword-refused" and problem.facts.get("folder") == row.old_name
             ),
+            refused=frozenset(
+                flag_rules.keyword(problem.facts["keyword"])
+                for problem in store.problems(self.ledger, account=self.job.account, room="mailbox")
+                if problem.kind == "keyword-refused" and problem.facts.get("folder") == row.old_name
+            ),
             folder=(row.old_hash, row.old_uidvalidity),
         )
 

@@ -39,6 +39,7 @@ class Known:
     unlistable: frozenset[int] = frozenset()
     accepted: frozenset[int] = frozenset()
     dropped: Flags = frozenset()
+    refused: Flags = frozenset()  # that new does not keep, and nobody has decided about
     folder: tuple[str, int] = ("", 0)  # the hash of its name on old and its UIDVALIDITY there
 
 
@@ -217,7 +218,8 @@ class FolderVerification:
         if on_old == on_new:
             return True
         memory, found = self.known.memory, self.known.uid_map.find(mine.uid)
-        seen = found is not None and found[0] == theirs.uid
+        by_owner = not (on_old - on_new) & self.known.refused
+        seen = found is not None and found[0] == theirs.uid and by_owner
         if seen and memory.old(mine.uid) == mine.flags and memory.new(mine.uid) == theirs.flags:
             self.found.counted[FLAGS] += 1
             return True
