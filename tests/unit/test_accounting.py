@@ -1,5 +1,6 @@
 """What became of every accepted message, from lines as Postfix 3.7 writes them."""
 
+import json
 import re
 from collections.abc import Set
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from bascule.tasks import report
 from bascule.tasks.run import NeedsPerson
 from structlog.testing import capture_logs
 
-from tests.unit.changes.fakes import FakeAccess
+from tests.unit.changes.fakes import FakeAccess, FakeHost
 
 AT = datetime(2026, 6, 27, 6, 30, tzinfo=UTC)
 
@@ -76,6 +77,32 @@ def test_a_bounce_is_given_up_even_when_another_recipient_got_it() -> None:
     bounced = SENT.replace("anna", "bert").replace("status=sent (250 ok)", "status=bounced (550 no)")
     found = account(ACCEPTED, NAMED, QUEUED, AGAIN, NAMED_AGAIN, SENT, bounced, REMOVED)
     assert found.given_up == ["<one@outside.test>"]
+
+
+@pytest.mark.parametrize("status", ["expired", "force-expired"])
+def test_a_message_that_waited_too_long_is_given_up(status: str) -> None:
+    expired = f"4Abc1: from=<a@outside.test>, status={status}, returned to sender"
+    found = account(ACCEPTED, NAMED, QUEUED, DEFERRED, expired, "4Abc1: removed")
+    assert (found.given_up, found.unaccounted) == (["<one@outside.test>"], [])
+
+
+def test_what_is_delivered_between_the_looks_at_log_and_queue_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "PAUSE", 0.0)
+    monkeypatch.setattr(trace.maillog, "gaps", lambda *_: [])
+    told = [ACCEPTED, NAMED, QUEUED]
+    mx, log = FakeHost("mx"), list(told)
+
+    def delivered(_: object) -> str:
+        log[:] = [*told, SENT.replace("4Xyz2", "4Abc1"), "4Abc1: removed"]
+        return ""
+
+    mx.answers["journalctl"] = lambda _: "\n".join(
+        json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": line}) for line in log
+    )
+    mx.answers["postqueue -j"] = delivered
+    assert trace.account(mx, AT).counts()["delivered"] == 1
+    log[:], mx.answers["postqueue -j"] = told, ""
+    assert trace.account(mx, AT).unaccounted == ["<one@outside.test>"]
 
 
 def test_a_queue_id_used_again_is_another_message() -> None:

@@ -120,3 +120,10 @@ def test_a_log_that_can_not_be_read_is_no_empty_log(mx: FakeHost) -> None:
     mx.answers["journalctl"] = Finished(1, "", "Failed to open journal", 0)
     with pytest.raises(AccessError, match="the mail log of mx can't be read: Failed to open journal"):
         queues.bounces(mx, AT)
+
+
+@pytest.mark.parametrize("said", ["postqueue: warning: odd", '{"queue_name": "acti'])
+def test_a_queue_that_can_not_be_read_is_told_in_the_words_of_postfix(mx: FakeHost, said: str) -> None:
+    mx.answers["postqueue -j"] = f"{message('active', ('a@x.test', ''))}\n{said}\n"
+    with pytest.raises(AccessError, match=re.escape(f"the queue of mx can't be read, `postqueue -j` says: {said}")):
+        queues.read(mx)

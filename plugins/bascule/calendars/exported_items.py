@@ -141,9 +141,9 @@ def _zones(parts: Sequence[_Part]) -> tuple[list[Component], str]:
     """The time zones that these parts name, and what keeps one from knowing which time is meant."""
     found: dict[str, Component] = {}
     for part in parts:
-        wanted = zones.used(part.component)
+        wanted = {name.casefold() for name in zones.used(part.component)}  # programs read them in whatever letters
         for each in part.calendar.parts:
-            if each.name == "VTIMEZONE" and (name := zones.name_of(each)) in wanted:
+            if each.name == "VTIMEZONE" and (name := zones.name_of(each)).casefold() in wanted:
                 known = found.setdefault(name, each)
                 if known is not each and zones.difference(name, known, each, [part.component]):
                     return [], f"line {each.number}: the time zone {name} is described in two ways"

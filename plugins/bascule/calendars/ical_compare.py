@@ -279,12 +279,15 @@ def _is_local(value: str) -> bool:
 
 
 def _means(one: Value, other: Value, zone: str, floating: bool) -> bool:
-    """Whether the second is only what servers make of the first: a local time in the site's zone, a name for nobody."""
+    """Whether the second is only what servers make of the first: a local time in the site's zone, a name for nobody,
+    a day that is called one."""
     if one.meant != other.meant or not set(one.parameters) <= set(other.parameters):
         return False
     more = set(other.parameters) - set(one.parameters)
     if more == {("TZID", zone)}:
         return floating and _is_local(one.meant)
+    if more == {("VALUE", "DATE")}:  # what has no time is a date, also where nothing says so
+        return re.fullmatch(r"[0-9]{8}", one.meant) is not None
     address = one.meant.lower().removeprefix("mailto:")
     return one.name in ("ORGANIZER", "ATTENDEE") and {(key, text.lower()) for key, text in more} == {("CN", address)}
 

@@ -18,7 +18,7 @@ from deciding import open_problems
 from test_folder import exported_to
 
 from tests import calendar_oracle as oracle
-from tests.calendar_shapes import CALENDARS, SERIES, calendar, event, old_card
+from tests.calendar_shapes import CALENDARS, PACIFIC, SERIES, calendar, event, old_card, zoned
 from tests.deciding import decide
 
 UNTIL = datetime(2028, 1, 1)
@@ -69,6 +69,13 @@ def test_no_mention_of_a_zone_is_left_without_its_description(there: Any, ledger
         used = {a or b for a, b in re.findall(r'TZID=(?:"([^"]*)"|([^":;]*))', text)} - {"Europe/Paris"}
         described = {name.replace("\\,", ",") for name in re.findall(r"(?m)^TZID:(.*?)\r?$", text)}
         assert used <= described
+
+
+def test_a_zone_that_is_named_in_other_letters_keeps_its_description(there: Any, ledger: Ledger) -> None:
+    (there.folder / "work.ics").write_text(calendar(PACIFIC.format("PACIFIC"), zoned("a", "Pacific")), newline="")
+    run(there, ledger)
+    [found] = items(there, "work")
+    assert "TZID:PACIFIC" in found and "TZOFFSETTO:-0800" in found
 
 
 def test_old_cards_arrive_as_they_are_meant_and_are_no_questions(there: Any, ledger: Ledger) -> None:

@@ -48,6 +48,7 @@ def test_another_summary_means_something_else(summary: str) -> None:
         ("TRANSP:OPAQUE", ""),
         ("", "LAST-MODIFIED:20260101T000000Z"),
         ("X-A;VALUE=TEXT:1", "x-a:1"),
+        ("RECURRENCE-ID:20270627", "RECURRENCE-ID;VALUE=DATE:20270627"),
     ],
 )
 def test_other_words_for_the_same(one: str, other: str) -> None:

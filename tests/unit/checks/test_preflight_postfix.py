@@ -102,3 +102,21 @@ def test_copies_are_told_beside_what_is_filtered() -> None:
     copied, filtered = look({"always_bcc": "archive@outside.test", "content_filter": FILTER})
     assert "copied a second time by `always_bcc` (archive@outside.test)" in copied.sentence
     assert FILTER in filtered.sentence
+
+
+@pytest.mark.parametrize(
+    ("written", "burst"),
+    [
+        ("RateLimitBurst=200", 200),
+        ("RateLimitBurst = 200", 200),
+        ("  RateLimitBurst=200 ", 200),
+        ("RateLimitBurst=200\nRateLimitBurst=", 10_000),
+        ("RateLimitBurst=many", 10_000),
+        ("# RateLimitBurst=200", 10_000),
+    ],
+)
+def test_the_limit_of_the_journal_is_read_as_systemd_reads_it(written: str, burst: int) -> None:
+    mx = FakeHost("mx")
+    mx.answers["systemd-analyze cat-config"] = f"# /etc/systemd/journald.conf\n[Journal]\n{written}\n"
+    mx.answers["systemd-analyze timespan"] = "Original: 30s\n      μs: 30000000\n   Human: 30s\n"
+    assert postfix.journal_limit(mx) == (burst, 30.0)

@@ -1,5 +1,6 @@
 """Postfix at the MX: how long mail may wait, what becomes of requeued mail, and whether the log is whole."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -100,11 +101,18 @@ def mail_log(access: Access, host: str) -> Iterator[Finding]:
 def journal_limit(remote: RemoteHost) -> tuple[int, float] | None:
     """How many lines journald takes of one unit, and in how many seconds; None without a limit."""
     text = remote.run(["systemd-analyze", "cat-config", "systemd/journald.conf"]).output
-    settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith(("#", ";")))
-    burst, interval = int(settings.get("RateLimitBurst") or 10_000), settings.get("RateLimitIntervalSec") or "30s"
+    told = [line.strip().partition("=") for line in text.splitlines() if not line.strip().startswith(("#", ";"))]
+    settings = {name.strip(): value.strip() for name, _, value in told}
+    burst = _number(settings.get("RateLimitBurst", ""), 10_000)
+    interval = settings.get("RateLimitIntervalSec") or "30s"
     shown = remote.run(["systemd-analyze", "timespan", interval]).output
     seconds = int(next(line for line in shown.splitlines() if "s: " in line).rpartition(" ")[2]) / 1e6
     return (burst, seconds) if burst and seconds else None
+
+
+def _number(text: str, otherwise: int) -> int:
+    """What journald makes of it: what is no number counts as not written."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else otherwise
 
 
 def postfix_seconds(text: str) -> int:

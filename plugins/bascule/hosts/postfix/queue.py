@@ -184,7 +184,11 @@ def looked_up(remote: RemoteHost, maps: str, key: str) -> str:
 
 def _messages(remote: RemoteHost) -> list[dict[str, Any]]:
     lines = remote.run(["postqueue", "-j"], private=True).output.splitlines()
-    return [json.loads(line) for line in lines if line.strip()]
+    try:
+        return [json.loads(line) for line in lines if line.strip()]
+    except ValueError:
+        said = next((line for line in lines if not line.startswith("{")), lines[-1])
+        raise AccessError(f"the queue of {remote.name} can't be read, `postqueue -j` says: {said[:200]}") from None
 
 
 def flush(remote: RemoteHost) -> None:

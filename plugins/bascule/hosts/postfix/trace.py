@@ -5,6 +5,7 @@ id, and the log names the one before) to its end: all its recipients sent, or gi
 """
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,6 +13,10 @@ from datetime import datetime
 from bascule.hosts.postfix import maillog, queue
 from bascule.hosts.postfix.maillog import Gap
 from bascule.hosts.ssh import RemoteHost
+
+# What is delivered between a look at the log and the one at the queue is in neither: looked at again, it has ended.
+LOOKS = 4
+PAUSE = 2.0  # seconds
 
 QUEUE_ID = r"(?P<id>[0-9A-Za-z]+)"
 ACCEPTED = re.compile(rf"^{QUEUE_ID}: client=")
@@ -65,8 +70,12 @@ class Account:
 def account(remote: RemoteHost, since: datetime | None) -> Account:
     """The account of everything that this host accepted since an instant (UTC). Raises AccessError."""
     missing = maillog.gaps(remote, since)
-    messages = follow(line for _, line in maillog.lines(remote, since))
-    return replace(tally(messages, *queue.ids(remote)), gaps=missing)
+    for left in reversed(range(LOOKS)):
+        found = tally(follow(line for _, line in maillog.lines(remote, since)), *queue.ids(remote))
+        if not found.unaccounted or not left:
+            break
+        time.sleep(PAUSE)
+    return replace(found, gaps=missing)
 
 
 def follow(lines: Iterable[str]) -> dict[str, Message]:
@@ -85,6 +94,8 @@ def follow(lines: Iterable[str]) -> dict[str, Message]:
         elif (found := queue.RECIPIENT.match(line)) and found["id"] in messages:
             messages[found["id"]].sent += found["status"] == "sent"
             messages[found["id"]].given_up += found["status"] in queue.UNSENT
+        elif (found := queue.EXPIRED.match(line)) and found["id"] in messages:
+            messages[found["id"]].given_up += 1
         elif (found := REMOVED.match(line) or DONE_BEFORE.match(line)) and found["id"] in messages:
             # The id may be given to another message from now on.
             message = messages.pop(found["id"])
