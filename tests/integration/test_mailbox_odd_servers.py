@@ -303,8 +303,9 @@ def test_what_old_counts_and_does_not_list_is_named_and_removes_nothing(box: Box
     assert box.sync().problems == 0
     hiding = one_after_another(HIDDEN, replaced(rb"UIDVALIDITY \d+", b"UIDVALIDITY 5"))
     with relayed(box.old.port, answers=hiding) as box.old_port:
-        assert (box.sync().removed, len(box.problems())) == (0, 1)
-        assert box.problems()[0].kind == "folder-incomplete"
+        for _ in range(2):
+            assert (box.sync().removed, len(box.problems())) == (0, 1)
+            assert box.problems()[0].kind == "folder-incomplete"
         assert box.read_new() == parse("INBOX: a b c d")
         assert any("more than it lists" in each for folder in box.verify().folders for each in folder.differences)
         decide(box.ledger)

@@ -12,7 +12,12 @@ from functools import partial
 
 from bascule.ledger.mailboxes import COPIED, FOUND
 from bascule.mailbox.context import PassContext
-from bascule.mailbox.folders.problems import report_closed_on_new, report_unlisted, report_unreadable
+from bascule.mailbox.folders.problems import (
+    report_closed_on_new,
+    report_unlisted,
+    report_unreadable,
+    was_incomplete,
+)
 from bascule.mailbox.folders.uids import NOT_THE_SAME, PUT_INTO, KeptUids
 from bascule.mailbox.folders.uidvalidity import begin_anew_on_old, may_begin_anew_on_new
 from bascule.mailbox.imap import internaldate
@@ -174,7 +179,8 @@ class FolderSync:
     def _ask_both(self, sessions: Sessions) -> Changes | None:
         """None while a person is asked whether the folder may begin anew."""
         while True:
-            queries = [SideQuery(sessions.source, self.folder, is_old=True)]
+            in_full = was_incomplete(self.context.problems, self.folder.name)
+            queries = [SideQuery(sessions.source, self.folder, is_old=True, in_full=in_full)]
             if self.folder.new is not None:
                 queries.append(SideQuery(sessions.destination, self.folder, is_old=False))
             for query in queries:

@@ -11,7 +11,7 @@ from bascule.mailbox.context import PassContext, Progress, Report
 from bascule.mailbox.folder_sync import FolderSync
 from bascule.mailbox.folders.deleted_on_old import remove_folders
 from bascule.mailbox.folders.plan import Planner, carry_subscriptions
-from bascule.mailbox.folders.problems import report_changed_uids
+from bascule.mailbox.folders.problems import report_changed_uids, was_incomplete
 from bascule.mailbox.folders.shared import tell_shared
 from bascule.mailbox.imap.errors import (
     DestinationBroke,
@@ -213,7 +213,8 @@ class MailboxPass:
         return octets is not None and new.fits(octets, sum(_messages(state) for state in busy))
 
     def _at_rest(self, state: FolderState) -> bool:
-        if not state.is_unchanged or open_keywords(self.problems, state.name):
+        asked = open_keywords(self.problems, state.name) or was_incomplete(self.problems, state.name)
+        if asked or not state.is_unchanged:
             return False
         dropped_keywords(self.problems, state.name)  # nothing is left to do for what was decided about these
         return True

@@ -95,6 +95,11 @@ def report_unlisted(problems: PassProblems, name: str, text: str) -> None:
     )  # fmt: skip
 
 
+def was_incomplete(problems: PassProblems, name: str) -> bool:
+    """Whether an earlier pass met that, and nobody has decided about it: then all of the folder is listed again."""
+    return any(problem.kind == "folder-incomplete" and problem.subject == name for problem in problems.open_before)
+
+
 NAMELESS = "(a folder without a name)"
 
 
