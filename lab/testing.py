@@ -21,7 +21,7 @@ NAME = "test"
 NAMES = (NAME, "test-2")  # sites that share the integration tests, whose time is waiting
 AIRFLOW_NAME = "test-airflow"  # its own site, so that the day runs while other tests are on the others
 ACCOUNTS = 16  # two beta testers and the problem mailboxes among them
-DAY_ACCOUNTS = 24  # of the day on the cluster with all its faults
+DAY_ACCOUNTS = 24  # of a day before which some move on their own, and of the one on the cluster with all its faults
 SEED = 7
 WORKERS = 2
 INTEGRATION = CHECKOUT / "tests" / "integration"
@@ -36,7 +36,11 @@ AROUND_IT = (
     "lab", "benchmarks", "--requirements-files", "requirements.in,requirements-dev.in", "--ignore", "DEP002,DEP004",
 )  # fmt: skip
 SHORT_CLUSTER = "tests/cluster/test_cluster.py"
-DEEP = ("unit", "integration", "end-to-end", "test-cluster-keeping", "test-cluster-day")  # the day wears a cluster out
+SECOND_NIGHT = "tests/end_to_end/test_everybody_had_moved.py"  # on a site of its own
+DEEP = (
+    "unit", "integration", "end-to-end", "end-to-end-second-night", "test-cluster-keeping",
+    "test-cluster-day",  # it wears a cluster out
+)  # fmt: skip
 CLUSTER_IMAGES = ["nice", "-n", "19", sys.executable, "-m", "lab.cluster.store"]
 DAY_LONG = "--timeout=7200"  # seconds: the fixture that runs the day counts as a part of the first test
 
@@ -124,10 +128,11 @@ def beside(command: list[str]) -> Iterator[None]:
 def end_to_end(*chosen: str) -> None:
     """The phases as Airflow runs them, on a fresh practice site."""
     instance, tell = Instance(AIRFLOW_NAME), Teller()
-    bring_up_site(instance, tell, accounts=ACCOUNTS, seed=SEED)
+    bring_up_site(instance, tell, accounts=DAY_ACCOUNTS, seed=SEED)
     bring_up_airflow(instance, tell, port=free_port(8180))
     try:
-        run(joined(instance, pytest(*(chosen or ("tests/end_to_end",)), "-s", DAY_LONG)), test_environment(instance))
+        words = chosen or ("tests/end_to_end", f"--ignore={SECOND_NIGHT}")
+        run(joined(instance, pytest(*words, "-s", DAY_LONG)), test_environment(instance))
     finally:
         stop(Home(instance))
 
@@ -145,6 +150,7 @@ LANES = {
 }
 SITES = {
     "end-to-end": (AIRFLOW_NAME,),
+    "end-to-end-second-night": (AIRFLOW_NAME,),
     "integration-site": NAMES,
     "test-cluster": (NAME,),
     "test-cluster-keeping": (NAME,),
@@ -223,6 +229,7 @@ PARTS: dict[str, Callable[..., None]] = {
     "integration-own": integration_with_own_servers,
     "integration-site": integration_on_the_site,
     "end-to-end": end_to_end,
+    "end-to-end-second-night": partial(end_to_end, SECOND_NIGHT),
     "test-cluster": cluster,
     "test-cluster-keeping": partial(cluster, SHORT_CLUSTER, "tests/cluster/test_keeping.py"),
     "test-cluster-day": partial(cluster, "tests/cluster/test_day.py"),

@@ -31,7 +31,7 @@ GO, NO_GO = "Go: take the addresses", "No go"
 # The prepared answers of the demo; one mailbox is answered in the UI by a browser instead.
 REVIEWS = [rule for rule in read_rules(ANSWERS) if rule.task != "go_no_go"]
 BY_BROWSER, TYPED_FOR, TYPED = "jmunoz", "INBOX.Budget 2019/2020", "Budget de l'équipe"
-WRITTEN_TO = "direction"  # who gets a message during the freeze that is taken back
+WRITTEN_TO, MOVED = "direction", "accueil"  # who get a message during the freeze that is taken back: one had moved
 KEPT = "rzeller"  # the account whose mailbox stays on old
 USED_ON_BOTH = next(account for account, _, _, _, trouble in FIXED if trouble == "used on new")
 
@@ -112,6 +112,8 @@ def rest() -> Rest:
 @pytest.fixture(scope="session")
 def day(rest: Rest) -> Iterator[Day]:
     """The whole day; takes some minutes."""
+    from tests.end_to_end import moving  # which knows the day, as this file makes it
+
     instance = Instance(os.environ["BASCULE_LAB_INSTANCE"])
     made = Day(rest, Ledger.from_environment(), instance)
     tell = Teller()
@@ -122,8 +124,10 @@ def day(rest: Rest) -> Iterator[Day]:
         _decide_about_fifty(made, tell)  # throws Airflow's database away: what is looked at later comes later
         _decide_before_the_day(made, tell)
         _prepare_once_more(made, tell)
+        moving.plan_a_wave(made, tell)  # which waits meanwhile
         _try_out_of_order(made, tell)
         _try_dry_run(made, tell)
+        moving.move_the_wave(made, tell)
         _freeze_and_roll_back(made, tell)
         _migrate(made, tell)
     finally:
@@ -194,11 +198,14 @@ def _freeze_and_roll_back(made: Day, tell: Teller) -> None:
 
     end_of(made, "freeze, rolled back", "freeze", made.rest.trigger("freeze"), tell, [])
     in_force = acts.in_force(journal.entries(made.ledger))
-    identifier = send(WRITTEN_TO, "pendant le gel", "comptable@outside.test")
+    identifiers = {to: send(to, "pendant le gel", "comptable@outside.test") for to in (WRITTEN_TO, MOVED)}
     end_of(made, "rollback", "rollback", made.rest.trigger("rollback"), tell, [])
     made.notes["mail of the freeze"] = {
-        "old": arrived(made.instance, "old", WRITTEN_TO, identifier),
-        "new": list(look(made.instance, "new", WRITTEN_TO, identifier)),
+        to: {
+            "there": arrived(made.instance, "new" if to == MOVED else "old", to, identifier),
+            "on the other": list(look(made.instance, "old" if to == MOVED else "new", to, identifier)),
+        }
+        for to, identifier in identifiers.items()
     }
     with opened(site.from_environment()) as access:
         found = {

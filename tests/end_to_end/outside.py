@@ -12,7 +12,7 @@ from lab.corpus.store import Side, Stores
 from lab.facts import HOSTS
 from lab.hosts import driver
 from lab.paths import Instance
-from lab.testing import ACCOUNTS, SEED
+from lab.testing import DAY_ACCOUNTS, SEED
 
 ABSENT = "cdaubigne"  # whose filter answers for her
 ASKS_BEFORE = "curieuse@outside.test"
@@ -21,7 +21,7 @@ WITHIN = 300  # seconds for what takes one or two: only mail that never comes ma
 
 def send(account: str, subject: str, sender: str, headers: Mapping[str, str] | None = None) -> str:
     """Send a message from outside through the MX to the account's address; return its Message-Id."""
-    address = next(person.address for person in people(ACCOUNTS, SEED) if person.account == account)
+    address = next(person.address for person in people(DAY_ACCOUNTS, SEED) if person.account == account)
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, address, subject
     message["Message-ID"] = identifier = f"<{uuid.uuid4()}@outside.test>"

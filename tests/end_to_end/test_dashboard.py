@@ -1,31 +1,12 @@
 """The dashboard inside the running Airflow: in its navigation, behind its login, with the day in it."""
 
-import json
-import os
-
-import httpx
 import pytest
 from bascule.ledger import filters, mailboxes
 from markupsafe import escape
 
-from lab.airflow.processes import USER, Home, Rest
-from lab.paths import Instance
+from lab.airflow.processes import USER, Rest
 from tests.end_to_end.conftest import Day
-
-
-def dashboard(
-    rest: Rest, user: str | None = None, token: str | None = None, *, page: str = "", **asked: str
-) -> httpx.Response:
-    """The page as this user gets it, by the cookie that the UI uses; without a user as anybody gets it."""
-    if user:
-        passwords = json.loads(Home(Instance(os.environ["BASCULE_LAB_INSTANCE"])).passwords.read_text())
-        login = {"username": user, "password": passwords[user]}
-        answer = httpx.post(f"{rest.base}/auth/token", json=login, timeout=30)
-        answer.raise_for_status()
-        token = answer.json()["access_token"]
-    cookies = {"_token": token} if token else None
-    headers = {"Accept-Language": "en"}
-    return httpx.get(f"{rest.base}/bascule/{page}", params=asked or None, headers=headers, cookies=cookies, timeout=60)
+from tests.end_to_end.control_room import dashboard
 
 
 def test_nobody_reads_the_dashboard_without_login(rest: Rest) -> None:

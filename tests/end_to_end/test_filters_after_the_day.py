@@ -11,12 +11,12 @@ from bascule.sieve.script_problem import NEVER_MATCHES, NEVER_RAN
 
 from lab.corpus.filters import RENAMED_FOLDER, RENAMED_SUBJECT
 from lab.corpus.people import people
-from lab.testing import ACCOUNTS, SEED
+from lab.testing import DAY_ACCOUNTS, SEED
 from tests.end_to_end.conftest import Day
 from tests.end_to_end.outside import ABSENT, ASKS_BEFORE, WITHIN, answers, arrived, send
 
 LIST = {"List-Id": "<annonces.obs.test>"}
-RENAMED_ACCOUNT = next(person.account for person in people(ACCOUNTS, SEED) if person.trouble == "folders")
+RENAMED_ACCOUNT = next(person.account for person in people(DAY_ACCOUNTS, SEED) if person.trouble == "folders")
 
 
 @dataclass(frozen=True)

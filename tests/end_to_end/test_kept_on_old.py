@@ -14,7 +14,7 @@ from lab.corpus import inventory
 from lab.corpus.people import Person, people
 from lab.facts import HOSTS
 from lab.measure import delivered, inject
-from lab.testing import ACCOUNTS, SEED
+from lab.testing import DAY_ACCOUNTS, SEED
 from tests.end_to_end.conftest import KEPT, Day
 from tests.end_to_end.outside import WITHIN
 from tests.integration.conftest import Lab
@@ -24,7 +24,7 @@ FIRST_NUMBER = 900_001  # beyond those of the injector
 
 
 def kept() -> Person:
-    return next(person for person in people(ACCOUNTS, SEED) if person.account == KEPT)
+    return next(person for person in people(DAY_ACCOUNTS, SEED) if person.account == KEPT)
 
 
 def send_numbered(addresses: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
@@ -57,7 +57,7 @@ def test_mail_that_comes_after_the_cutover_is_on_old_once_and_nowhere_else(day: 
 
 def test_its_mail_destination_is_old_again_and_all_others_are_new(day: Day) -> None:
     with administrator(Lab(day.instance)) as admin:
-        found = {person.account: destination_of(admin, person.account) for person in people(ACCOUNTS, SEED)}
+        found = {person.account: destination_of(admin, person.account) for person in people(DAY_ACCOUNTS, SEED)}
     assert found.pop(KEPT) == f"{KEPT}@old.obs.test"
     assert set(found.values()) == {f"{account}@new.obs.test" for account in found}
 

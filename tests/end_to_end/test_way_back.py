@@ -3,6 +3,7 @@
 This takes the new server out of production, so that it runs after all tests that look at it there (conftest.py).
 """
 
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -10,11 +11,15 @@ from bascule import changes, site
 from bascule.changes import acts
 from bascule.hosts.access import opened
 from bascule.ledger import journal, phases
+from imapclient import IMAPClient
 
 from lab.airflow.following import Teller
 from lab.corpus.store import Stores
-from tests.end_to_end.conftest import Day, Run, at_rest, end_of
-from tests.end_to_end.outside import arrived, look, send
+from lab.hosts.secrets import load_or_make
+from lab.measure.at_work import trust
+from lab.measure.programs import SERVICE
+from tests.end_to_end.conftest import MOVED, Day, Run, at_rest, end_of
+from tests.end_to_end.outside import WITHIN, arrived, look, send
 
 ACCOUNT = "direction"
 OWN_FOLDER, OWN_MESSAGE = "Notes du jour", "<note-du-jour@obs.test>"
@@ -83,6 +88,28 @@ def test_what_a_user_wrote_on_new_is_on_old_in_a_folder_of_that_name(day: Day, w
 
 def test_new_mail_goes_to_old_again(day: Day, way_back: WayBack) -> None:
     assert len(arrived(day.instance, "old", ACCOUNT, send(ACCOUNT, "après le retour", "comptable@outside.test"))) == 1
+
+
+def test_who_had_moved_on_his_own_before_the_day_stays_on_new_and_reads_there(day: Day, way_back: WayBack) -> None:
+    identifier = send(MOVED, "après le retour", "comptable@outside.test")
+    assert len(arrived(day.instance, "new", MOVED, identifier)) == 1
+    assert list(look(day.instance, "old", MOVED, identifier)) == []
+    assert found_by_the_service(day, MOVED, identifier) == 1
+
+
+def found_by_the_service(day: Day, account: str, identifier: str) -> int:
+    """How often a message is in INBOX by the account's own login through the proxy, which has only just started."""
+    password, deadline = load_or_make(day.instance.secrets).password_of(account), time.monotonic() + WITHIN
+    while True:
+        try:
+            with IMAPClient(SERVICE, ssl_context=trust(day.instance), timeout=WITHIN) as client:
+                client.login(account, password)
+                client.select_folder("INBOX", readonly=True)
+                return len(client.search(["HEADER", "Message-ID", identifier]))
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def test_the_next_day_may_be_prepared(day: Day, way_back: WayBack) -> None:
