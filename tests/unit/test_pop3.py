@@ -2,13 +2,16 @@
 
 import os
 import struct
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from bascule.ledger import Ledger, journal, moves
 from bascule.ledger.mailboxes import FolderRow, add_runs
 from bascule.ledger.moves import State
-from bascule.pop3 import carry
+from bascule.pop3 import carry, listing
 from bascule.pop3.carry import Carried, carry_uidls, wanted_uidls
 from bascule.pop3.listing import ListingFailed
 from bascule.pop3.usage import _is_ours
@@ -132,3 +135,28 @@ def test_without_the_section_who_uses_pop3_is_told(tmp_path: Path, monkeypatch: 
     run = Run(None, None, ledger, journal.Origin("transfer"), dry_run=False, selection="all")  # type: ignore[arg-type]
     assert tell_who_fetches_anew(run)["anew"] == 1
     assert "1 account(s) fetch their whole INBOX once more (ada)" in pop3_lines(ledger)[1]
+
+
+@pytest.mark.parametrize(
+    ("listed", "uidls", "found"),
+    [
+        ([b"1 10", b"2 20 more"], [b"1 a", b"2 b"], [("a", 10), ("b", 20)]),
+        ([b"1 10", b"2 20"], [b"2 b", b"1 a"], [("a", 10), ("b", 20)]),
+        ([b"1 10", b"2 20"], [b"1 a", b"3 b"], None),
+        ([b"1 many"], [b"1 a"], None),
+        ([b"1"], [b"1 a"], None),
+        ([b"1 10"], [b"1"], None),
+        ([b""], [b"1 a"], None),
+    ],
+)
+def test_each_size_goes_with_the_uidl_of_its_message(
+    listed: list[bytes], uidls: list[bytes], found: list[tuple[str, int]] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = SimpleNamespace(list=lambda: (b"+OK", listed, 0), uidl=lambda: (b"+OK", uidls, 0))
+    monkeypatch.setattr(listing, "_pop3", lambda *_: nullcontext(said))
+    server: Any = SimpleNamespace(endpoint=SimpleNamespace(host="old"))
+    if found is not None:
+        assert [(each.uidl, each.size) for each in listing.list_by_pop3(server, 110)] == found
+        return
+    with pytest.raises(ListingFailed, match="POP3 at old:110: the answers to LIST and UIDL are not as RFC 1939 wants"):
+        listing.list_by_pop3(server, 110)

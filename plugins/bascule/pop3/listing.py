@@ -13,6 +13,7 @@ from bascule.text.reason import reason
 TIMEOUT = 120.0  # seconds; a large mailbox is opened slowly by POP3
 AT_ONCE = 1000  # UIDs in one command: servers limit a command's length
 UIDL = re.compile(rb"[\x21-\x7e]{1,70}")  # RFC 1939 section 7
+SIZE = re.compile(rb"[0-9]{1,18}(?: |\Z)")  # a server may say more behind it
 
 
 class ListingFailed(Exception):
@@ -31,13 +32,21 @@ def list_by_pop3(server: Server, port: int) -> list[Listed]:
     """The account's messages in the server's order. Raises ListingFailed."""
     try:
         with _pop3(server, port) as session:
-            sizes = [int(line.split()[1]) for line in session.list()[1]]
-            uidls = [line.split(None, 1)[1].strip() for line in session.uidl()[1]]
-    except (poplib.error_proto, OSError, ValueError, IndexError) as error:
+            sizes, uidls = (dict(map(_numbered, told)) for told in (session.list()[1], session.uidl()[1]))
+    except (poplib.error_proto, OSError) as error:
         raise ListingFailed(f"POP3 at {server.endpoint.host}:{port}: {reason(error)}") from None
-    if len(sizes) != len(uidls) or any(not UIDL.fullmatch(uidl) for uidl in uidls):
-        raise ListingFailed(f"POP3 at {server.endpoint.host}:{port}: the answer to UIDL is not as RFC 1939 wants it")
-    return [Listed(uidl.decode("ascii"), size) for uidl, size in zip(uidls, sizes, strict=True)]
+    is_odd = any(not SIZE.match(size) for size in sizes.values()) or any(not UIDL.fullmatch(u) for u in uidls.values())
+    if sizes.keys() != uidls.keys() or is_odd:
+        raise ListingFailed(
+            f"POP3 at {server.endpoint.host}:{port}: the answers to LIST and UIDL are not as RFC 1939 wants them"
+        )
+    return [Listed(uidls[number].decode("ascii"), int(size.split()[0])) for number, size in sizes.items()]
+
+
+def _numbered(line: bytes) -> tuple[bytes, bytes]:
+    """A message's number, and what is said of it."""
+    number, _, said = line.partition(b" ")
+    return number, said.strip()
 
 
 def list_by_imap(server: Server) -> list[tuple[int, int]]:
