@@ -118,9 +118,11 @@ def make_app(open_ledger: Callable[[], Ledger], read_site: Callable[[], Site], d
 
 # Why there is no page, where nothing better is known than the status.
 REFUSED = {
+    400: "what was sent can't be read: load the page anew, or take less at once",
     401: "log in to Airflow, then load this page anew",
     403: "Airflow's rights do not let you see this",
     404: "there is no such page",
+    405: "there is no such page",
     422: "this address asks for something that no page knows",
 }
 

@@ -109,6 +109,9 @@ WORDS = {
     # Why somebody is refused.
     "log in to Airflow, then load this page anew": _("log in to Airflow, then load this page anew"),
     "Airflow's rights do not let you see this": _("Airflow's rights do not let you see this"),
+    "what was sent can't be read: load the page anew, or take less at once": _(
+        "what was sent can't be read: load the page anew, or take less at once"
+    ),
     "there is no such page": _("there is no such page"),
     "this address asks for something that no page knows": _("this address asks for something that no page knows"),
     "this form was sent from another site": _("this form was sent from another site"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from bascule.dashboard import problems
 from bascule.dashboard.app import make_app
+from bascule.dashboard.problem_pages import MOST_FIELDS
 from bascule.dashboard.visitor import DAYS, Visitor, token
 from bascule.ledger import Ledger, journal
 from bascule.problems import spreadsheet, store
@@ -179,6 +180,19 @@ def test_another_sites_form_is_refused(client: TestClient, ledger: Ledger) -> No
     assert (
         client.post("problems", data=form, headers={"origin": "http://room"}, follow_redirects=False).status_code == 303
     )
+
+
+def test_a_form_that_cannot_be_read_is_refused_in_the_readers_language(ledger: Ledger, site: Site) -> None:
+    client = client_of(ledger, site, language="fr")
+    endless = {f"field{number}": "" for number in range(MOST_FIELDS + 1)}
+
+    for answer in (
+        client.post("problems", data=endless),
+        client.post("problems", data={"token": "x"}, files={"file": b"x"}),
+        client.post("problems.csv", content=b"x", headers={"content-type": "multipart/form-data"}),
+    ):
+        assert answer.status_code == 400
+        assert "Refusé : ce qui a été envoyé est illisible" in Read(answer.text).text
 
 
 def _days_ago(days: int):  # type: ignore[no-untyped-def]
