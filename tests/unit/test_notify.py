@@ -1,6 +1,7 @@
 """People are told once, by each way, and a way that does not work stops nothing."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from bascule.checks.preflight import notices as preflight
 from bascule.hosts import notices
 from bascule.hosts.connections import AccessError, Connection
-from bascule.ledger import Ledger, task_log
+from bascule.ledger import Ledger, moves, task_log
+from bascule.ledger.base import now
 from bascule.ledger.journal import Origin
 from bascule.ledger.task_log import Try
 from bascule.site import NotifyPart, load
@@ -77,6 +79,19 @@ def test_many_questions_are_few_notices(run: Run, told: list[tuple[str, str, str
     counts = [title.split("] ")[1].split(" ")[0] for way, title, _ in told if way == "mail"]
     assert counts == ["1", "2", "5", "10", "20", "50", "100"]
     assert {text.splitlines()[-1] for _, _, text in told} == {"https://flow.example/bascule/problems"}
+
+
+def test_an_overdue_hold_is_told_once_in_the_sites_language(run: Run, told: list[tuple[str, str, str]]) -> None:
+    french = Run(run.site.model_copy(update={"languages": ["fr"]}), run.access, run.ledger, run.origin)
+    begun = moves.begin(run.ledger, "anna", "new", {}, "run-1")
+    held = moves.hold(run.ledger, begun, at_once=1, until=now() - timedelta(seconds=1))
+    assert held is not None
+    for _ in range(2):
+        notify.overdue_hold(french, held)
+
+    (_, title, text), _chat = told
+    assert title.endswith("Le courrier de anna est retenu plus longtemps qu'il ne devrait")
+    assert text.startswith("Retenu depuis 0") and text.endswith("https://flow.example/bascule/moves")
 
 
 def test_a_way_that_fails_is_tried_at_the_next_occasion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,4 +167,4 @@ def _tell_overdue(run: Run, left: Move) -> None:
         f"mail for {left.account} has been held for {left.age:.0f} s, longer than it may be: the move is ended now"
     )
     log.error(sentence, state=str(left.state))
-    notify.tell(run, "holds", f"hold {left.id}", sentence, "", notify.address_of(""))
+    notify.overdue_hold(run, left)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from bascule.hosts import notices
 from bascule.hosts.connections import Connections
 from bascule.ledger import Ledger, task_log
+from bascule.ledger.moves import Move
 from bascule.ledger.notices import claim, give_back
 from bascule.ledger.task_log import TaskState, Try
 from bascule.site import NotifyPart
@@ -92,6 +93,14 @@ def phase(run: "Run", state: Literal["begins", "ends"]) -> None:
     begins, ends = say.text("%(phase)s begins", phase=called), say.text("%(phase)s is finished", phase=called)
     title = begins if state == "begins" else ends
     tell(run, "phases", f"{origin.phase} {state} {origin.run}", title, "", address_of(""))
+
+
+def overdue_hold(run: "Run", left: Move) -> None:
+    """An account's mail has been held for longer than it may be."""
+    say = Reader.of(run.site.languages[0], run.site.timezone)
+    title = say.text("The mail of %(account)s is held for longer than it may be", account=harmless(left.account))
+    text = say.text("Held for %(length)s: the move is ended now.", length=say.duration(left.age))
+    tell(run, "holds", f"hold {left.id}", title, text, address_of("moves"))
 
 
 def address_of(page: str) -> str:

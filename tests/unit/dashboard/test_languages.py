@@ -24,7 +24,7 @@ METHODS = [("**.j2", "jinja2"), ("**.py", "python")]
 
 def messages() -> set[str]:
     found = set()
-    for room in ("views", "dashboard"):
+    for room in ("views", "dashboard", "tasks"):
         for _, _, message, _, _ in extract_from_dir(PACKAGE / room, METHODS, keywords=KEYWORDS):
             found.add(message[0] if isinstance(message, tuple) else message)
     return found
