@@ -87,6 +87,8 @@ DEFAULT={home}/DEFAULT/
 ORGMAIL={home}/DEFAULT/
 SENDMAIL={home}/sendmail
 MAILDIR={home}
+LOCKSLEEP=1
+LOCKTIMEOUT=2
 """
 
 
@@ -101,7 +103,8 @@ class Outcome:
 def procmail(recipes: str, message: bytes) -> Outcome:
     """What real procmail does with the message; `$HOME` is a directory of its own.
 
-    Its INBOX is a Maildir: behind each mail that it puts into an mbox it sleeps for a second.
+    Its INBOX is a Maildir: behind each mail that it puts into an mbox it sleeps for a second. A lock that another one
+    of its own processes has left would hold it for 17 minutes.
     """
     with mail_directory() as place, tempfile.TemporaryDirectory(dir=place) as name:
         home = Path(name)
