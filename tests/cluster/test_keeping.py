@@ -162,7 +162,7 @@ def second_machine(cluster: Cluster) -> Iterator[None]:
     machine.shell(f"rm -rf {SECOND}; cp -a {PLACE} {SECOND}; cat >> {SECOND}/.env", input=WORKER.encode())
     machine.shell(f"cd {SECOND} && docker compose --project-name second up --detach --no-deps worker")
     yield
-    machine.shell(f"cd {SECOND} && docker compose --project-name second down --timeout 10")
+    machine.shell(f"cd {SECOND} && docker compose --project-name second down --volumes --timeout 10")
 
 
 SEVERAL = f"""

@@ -100,7 +100,7 @@ class WorksOnAccount(AsksAboutAccount):
     def execute(self, context: "Context") -> Any:
         result = None
         with task_run(context) as run:
-            question = self._question(run) if self.asks_first and not asked_at(context) else None
+            question = self._question(run) if self.asks_first and self._has_no_answer(context) else None
             if question is None:
                 result, question = self._work(run, context)
             _note_question(run, question)
@@ -113,8 +113,8 @@ class WorksOnAccount(AsksAboutAccount):
         result = None
         with task_run(context) as run:
             if isinstance(event, dict):
-                context["task_state_store"].set(PAGE, ANSWERED)
                 is_taken = tasks.review.take_answer(run, self.account, shown, self.answer(event))
+                context["task_state_store"].set(PAGE, ANSWERED)
             else:
                 is_taken = has_succeeded(event)
             if is_taken:
@@ -125,6 +125,10 @@ class WorksOnAccount(AsksAboutAccount):
         if question is not None:
             self._ask(context, question)
         return result
+
+    def _has_no_answer(self, context: "Context") -> bool:
+        """Nobody was asked, or Airflow has lost the answer: its scheduler may take a task for failed that goes on."""
+        return not asked_at(context) or context["task_state_store"].get(PAGE) not in (None, ANSWERED)
 
     def _work(self, run: "Run", context: "Context") -> tuple[Any, "Question | None"]:
         """What the work returns, and the question about what it left."""

@@ -150,7 +150,7 @@ def test_with_airflow_thrown_away_nobody_is_asked_twice(
     with ledger.session() as session:
         store.report(session, report_again)
     assert Asking(ledger, SITE, monkeypatch).start() == "success"
-    assert len(values_of(ledger)) == 1
+    assert [each.state for each in store.problems(ledger, states=("open", "decided"))] == ["decided"]
 
 
 def test_a_task_killed_between_decision_and_settling_settles_in_its_next_try_and_asks_nobody(
@@ -180,6 +180,17 @@ def test_a_process_that_is_ended_from_outside_again_and_again_is_given_up(report
     assert asking.start() == "failed"
     asking.clear()
     assert asking.start() == "awaiting_input"
+
+
+def test_an_answer_that_airflow_has_lost_is_asked_for_again_also_where_the_pass_does_not_look(
+    ledger: Ledger, report: Report, asking: Asking
+) -> None:
+    report(room="sieve", kind="filter never ran", proposal={"action": "repair", "text": "keep;"})
+    asking.start()
+    assert asking.start() == "awaiting_input", "the next try, which the scheduler begins instead of going on"
+    assert asking.passes == 0
+    assert asking.answer(APPLY) == "success"
+    assert [each.state for each in store.problems(ledger, states=("open", "decided"))] == ["decided"]
 
 
 def test_look_again_decides_nothing_and_asks_again_while_it_is_there(
