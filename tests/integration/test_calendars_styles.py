@@ -151,7 +151,8 @@ def test_a_collection_is_carried_whatever_its_address_is_called(
 ) -> None:
     """A SOGo 5.8 loses a connection to its database at each request about a collection with `'` in its path."""
     path = f"/{place.account}/{quote(name)}-{place.name}/"
-    place.old.request("MKCOL", path, content=COLLECTION.format(space="caldav", kind="calendar")).raise_for_status()
+    body = COLLECTION.format(space="caldav", kind="calendar", title="Équipe &amp; amis")
+    place.old.request("MKCOL", path, content=body).raise_for_status()
     headers = {"Content-Type": "text/calendar"}
     place.old.put(f"{path}e.ics", content=calendar("e", "SUMMARY:Nom"), headers=headers).raise_for_status()
     assert sync_account(access, ledger, place.account).problems == 0
