@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from bascule import site
 from bascule.ledger import Ledger
@@ -93,7 +94,14 @@ class Day:
         return self.seen[name]
 
     def log_of(self, run: Run, task: dict[str, Any], attempt: int | None = None) -> str:
-        return self.rest.log(run.dag, run.id, task["task_id"], attempt or task["try_number"], task["map_index"])
+        """The log of a try; nothing where Airflow has lost an earlier one, and does not know of it any more."""
+        number = attempt or task["try_number"]
+        try:
+            return self.rest.log(run.dag, run.id, task["task_id"], number, task["map_index"])
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 404 or number == task["try_number"]:
+                raise
+            return ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
