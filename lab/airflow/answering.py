@@ -17,8 +17,9 @@ from lab.hosts import driver
 from lab.paths import Instance
 from lab.shell import LabError
 
-# For up to five seconds Airflow may not notice that a parked task's process has ended (`min_heartbeat_interval`). If the
-# task goes on meanwhile, its scheduler takes that end for the new process's, and the try is lost; a person is rarely so quick.
+# For up to five seconds Airflow may not notice that a parked task's process has ended (`min_heartbeat_interval`). If
+# the task goes on meanwhile, its scheduler takes that end for the new process's, and the try is lost; a person is
+# rarely so quick.
 THINKING_SECONDS = 6
 TIMES = 3  # that a rule answers one account's questions: what is still left then is answered by the next rule that fits
 
