@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from tests.mail_servers import PASSWORD
 
+GREETING_SECONDS = 10.0
 Start = Callable[[str], "subprocess.Popen[bytes]"]  # of a user; with pipes, and a greeting that says PREAUTH
 
 
@@ -40,10 +41,8 @@ class _Front(socketserver.StreamRequestHandler):
         user = self._log_in()
         if not user:
             return
-        with self.start_imapd(user) as process:
+        with self._greeted(user) as process:
             assert process.stdin is not None and process.stdout is not None
-            while b"PREAUTH" not in (line := process.stdout.readline()):
-                assert line, "imapd did not begin"
             threading.Thread(target=self._answers, args=(process.stdout.fileno(),), daemon=True).start()
             with contextlib.suppress(OSError):
                 self.connection.sendall(self.tag + b" OK LOGIN Ok.\r\n")
@@ -52,6 +51,21 @@ class _Front(socketserver.StreamRequestHandler):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)  # for its goodbye
             process.kill()  # imap4d may go on without anybody to talk to, and heed nothing softer
+
+    def _greeted(self, user: str) -> "subprocess.Popen[bytes]":
+        """imap4d was seen never to come to its greeting, once in thousands of starts: it is started again then."""
+        for _ in range(3):
+            process = self.start_imapd(user)
+            assert process.stdout is not None
+            late = threading.Timer(GREETING_SECONDS, process.kill)
+            late.start()
+            while (line := process.stdout.readline()) and b"PREAUTH" not in line:
+                pass
+            late.cancel()
+            if line:
+                return process
+            process.communicate()
+        raise AssertionError("imapd did not begin")
 
     def _log_in(self) -> str:
         self.connection.sendall(self.first_words)
