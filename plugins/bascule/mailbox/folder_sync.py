@@ -332,7 +332,8 @@ class FolderSync:
     def _copy_unit(self, copied: Copied, unit: Sequence[Listed], sessions: Sessions) -> None:
         """Copy some messages; what is refused is bisected until each refused message stands alone."""
         limits = self.context.counts.in_smaller_batches
-        most = min((limits.get((self.folder.row.id, message.uid), BATCH_MESSAGES) for message in unit), default=1)
+        sizes = (limits.get((self.folder.row.id, message.uid), BATCH_MESSAGES) for message in unit if limits)
+        most = min(sizes, default=BATCH_MESSAGES)
         waiting = [batches(unit)] if most == BATCH_MESSAGES else [[batch] for batch in batches(unit, most)]
         with self._setting_aside():
             while waiting:  # each to its end: what is under way when new breaks off is one of these

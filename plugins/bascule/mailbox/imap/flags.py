@@ -26,6 +26,7 @@ class Keyword(bytes):
 
 NONE: Flags = frozenset()
 SYSTEM = {flag.lower(): flag for flag in (b"\\Seen", b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Draft")}
+_SYSTEM: Flags = frozenset(SYSTEM.values())
 DELETED: Flags = frozenset((b"\\Deleted",))
 
 # Keywords that may stand before a non-synchronising literal: a BAD there would let the server read the message's
@@ -42,7 +43,16 @@ def clean(flags: Iterable[object]) -> Flags:
 
 def before_literal(flags: Flags) -> bytes:
     """Those that may stand in an APPEND before its literal, sorted, with spaces between."""
-    return b" ".join(sorted(flags - only_by_store(flags))) if flags else b""
+    return _of_system(flags) if flags <= _SYSTEM else _written(flags - only_by_store(flags))
+
+
+@lru_cache  # not of keywords: two spellings of one are equal, and each is written as it was read
+def _of_system(flags: Flags) -> bytes:
+    return _written(flags)
+
+
+def _written(flags: Flags) -> bytes:
+    return b" ".join(sorted(flags))
 
 
 @lru_cache(maxsize=1000)

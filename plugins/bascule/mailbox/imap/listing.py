@@ -55,6 +55,9 @@ class Listing:
             if uid in dates:
                 self._dates[i] = dates[uid]
 
+    def all(self) -> "Selection":
+        return Selection(self, array("I", range(len(self))))
+
     def select(self, wanted: Callable[[int], bool]) -> "Selection":
         """The messages whose UID is wanted."""
         return Selection(self, array("I", (i for i, uid in enumerate(self.uids) if wanted(uid))))
@@ -144,10 +147,10 @@ class Selection(Sequence[Listed]):
 
     def octets(self) -> int:
         """Their sizes together."""
-        return sum(self.listing.sizes[i] for i in self.indexes)
+        return sum(map(self.listing.sizes.__getitem__, self.indexes))
 
     def uids(self) -> Iterator[int]:
-        return (self.listing.uids[i] for i in self.indexes)
+        return map(self.listing.uids.__getitem__, self.indexes)
 
 
 class RangeColumns:

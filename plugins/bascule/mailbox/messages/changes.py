@@ -118,9 +118,10 @@ class SideQuery:
 
     def _compare_all(self, changes: SideChanges) -> None:
         listing = self._listing
-        changes.unmapped = listing.select(lambda uid: not self._maps(uid))
         if not len(self.folder.map):
+            changes.unmapped = listing.all()
             return
+        changes.unmapped = listing.select(lambda uid: not self._maps(uid))
         unremembered = array("I")
         for i, uid in enumerate(listing.uids):
             old_uid = uid if self.is_old else self.folder.map.old_of(uid)

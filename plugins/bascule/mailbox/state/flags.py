@@ -52,7 +52,7 @@ class Memory:
             return
         order = array("I", ascending(self._uids, self._batches))
         self._uids, self._old, self._new = (
-            array("I", (column[i] for i in order)) for column in (self._uids, self._old, self._new)
+            array("I", map(column.__getitem__, order)) for column in (self._uids, self._old, self._new)
         )
         self._sorted, self._batches = len(order), array("I")
 
@@ -63,7 +63,7 @@ class Memory:
         packer = zlib.compressobj(1)
         packed = [packer.compress(json.dumps({"sets": sets, "count": len(kept)}).encode() + b"\n")]
         for column in (self._uids, self._old, self._new):
-            packed.append(packer.compress(array("I", (column[i] for i in kept)).tobytes()))
+            packed.append(packer.compress(array("I", map(column.__getitem__, kept)).tobytes()))
         return b"".join([*packed, packer.flush()])
 
     def remember_batch(self, batch: Iterable[tuple[int, Flags, Flags]]) -> None:

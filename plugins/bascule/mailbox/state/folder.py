@@ -193,7 +193,7 @@ class FolderState:
         for message, new_uid in zip(messages, new_uids, strict=True):
             later = only_by_store(message.flags)
             pairs.append((message.uid, new_uid))
-            flags.append((message.uid, message.flags, message.flags - later))
+            flags.append((message.uid, message.flags, message.flags - later if later else message.flags))
             if later:
                 self.later_keywords[new_uid] = later
         self.arrived(pairs, flags)
