@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import pkgutil
 import shlex
 import subprocess
 import time
@@ -110,9 +109,8 @@ class Ledger:
 
 def tables() -> sa.MetaData:
     """All tables of the ledger: those of every module beside this one."""
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if not (module.ispkg or module.name == "__main__"):
-            importlib.import_module(f"bascule.ledger.{module.name}")
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        importlib.import_module(f"bascule.ledger.{path.stem}")
     return Base.metadata
 
 

@@ -45,7 +45,7 @@ def make(connection: sa.Connection, metadata: sa.MetaData) -> None:
         sa.Column("version_num", sa.String(32), nullable=False),
         sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
     )
-    metadata.create_all(connection)
+    metadata.create_all(connection, checkfirst=False)
     version.create(connection)
     connection.execute(version.insert().values(version_num=REVISIONS[-1]))
 
