@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 from bascule.ledger import Ledger
-from bascule.mailbox import Options, folder_sync, sync
+from bascule.mailbox import Options, sync
+from bascule.mailbox.folder_sync import copy
 from bascule.mailbox.verify.folder import FIELDS as SAME_BUT_FOR_FIELDS
 
 from tests.imap4d_server import FIELDS
@@ -104,7 +105,7 @@ def test_a_file_that_is_written_anew_between_list_and_copy_gives_no_message_the_
     With two pairs of sessions the second one copies by it, else the verification would compare by it.
     """
     monkeypatch.setattr(sync, "SECOND_PAIR_FROM", 1)
-    monkeypatch.setattr(folder_sync, "MESSAGES_PER_UNIT", 1)
+    monkeypatch.setattr(copy, "MESSAGES_PER_UNIT", 1)
     box.options = Options(connections=pairs)
     box.fill("INBOX: a b/S c/F d e; Sent: f")
     inbox = box.old.server.home / box.user / "inbox"

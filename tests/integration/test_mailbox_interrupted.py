@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from bascule.ledger import Ledger
 from bascule.mailbox import MailboxJob, Options, TransientError, sync, sync_mailbox
-from bascule.mailbox.folder_sync import Copied, FolderSync
-from bascule.mailbox.workers import Sessions
+from bascule.mailbox.folder_sync.copy import Copied
+from bascule.mailbox.folder_sync.end import FolderEnd
 
 from tests.ledgers import empty_ledger
 from tests.mailbox_cases import CASES, Case, Pair, check, prepare
@@ -75,7 +75,7 @@ def test_what_an_interrupted_copy_left_is_removed_with_old_unless_its_user_has_c
     job = prepare(pair, case, ledger, Options(connections=1))
     with monkeypatch.context() as patched:
         patched.setattr(sync, "ATTEMPTS", 0)
-        patched.setattr(FolderSync, "finish", interrupt)
+        patched.setattr(FolderEnd, "reach", interrupt)
         with pytest.raises(TransientError):
             sync_mailbox(job, ledger)
     with pair.old_account(job.account) as old, pair.new_account(job.account) as new:
@@ -85,6 +85,6 @@ def test_what_an_interrupted_copy_left_is_removed_with_old_unless_its_user_has_c
     check(pair, case, job, ledger, "interrupted before its end")
 
 
-def interrupt(work: FolderSync, copied: Copied, sessions: Sessions) -> None:
+def interrupt(end: FolderEnd, copied: Copied) -> None:
     """Everything is copied and nothing remembered of the folder."""
     raise TransientError("the copy was interrupted")

@@ -6,7 +6,8 @@ import re
 
 import pytest
 from bascule.ledger import Ledger, journal, mailboxes
-from bascule.mailbox import MailboxJob, Options, folder_sync, sync_mailbox
+from bascule.mailbox import MailboxJob, Options, sync_mailbox
+from bascule.mailbox.folder_sync import end
 from bascule.mailbox.messages import refused
 from bascule.problems import store
 from bascule.problems.evidence import evidence_lines
@@ -244,17 +245,17 @@ def test_what_new_loses_is_copied_again_or_left_out(
     with Account(old.port, user, "/") as account:
         for number in range(3):
             append(account, f"Subject: {number}\r\n\r\nx\r\n".encode())
-    check = folder_sync.verify_after_copy
+    check = end.verify_after_copy
 
     def lose_one_first(*arguments: object) -> object:
-        monkeypatch.setattr(folder_sync, "verify_after_copy", check)
+        monkeypatch.setattr(end, "verify_after_copy", check)
         with Account(new.port, user, ".") as account:
             account.client.select("INBOX")
             account.client.store("2", "+FLAGS", "(\\Deleted)")
             account.client.expunge()
         return check(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(folder_sync, "verify_after_copy", lose_one_first)
+    monkeypatch.setattr(end, "verify_after_copy", lose_one_first)
     assert sync_mailbox(job(old, new, user), ledger).problems == 1
     assert [problem.kind for problem in open_problems(ledger, user)] == ["message-missing"]
     if option:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session as LedgerSession
 from bascule.ledger import Ledger, leases, mailboxes, passes
 from bascule.mailbox.attributes.carry import begin_anew, carry_attributes
 from bascule.mailbox.context import PassContext, Progress, Report
-from bascule.mailbox.folder_sync import FolderSync
+from bascule.mailbox.folder_sync.one_folder import FolderSync
 from bascule.mailbox.folders.deleted_on_old import remove_folders
 from bascule.mailbox.folders.plan import Planner, carry_subscriptions
 from bascule.mailbox.folders.problems import report_changed_uids, was_incomplete

@@ -20,7 +20,7 @@ from bascule.mailbox.messages.problems import report_message
 from bascule.mailbox.messages.single_copy import NotGiven, SingleCopy
 from bascule.mailbox.problems import Decided
 from bascule.mailbox.state.folder import FolderState
-from bascule.mailbox.workers import Sessions, Side
+from bascule.mailbox.workers import Sessions
 from bascule.problems import rules
 from bascule.problems.kinds import of_messages
 from bascule.problems.model import Action, Decision
@@ -170,7 +170,7 @@ class MessagesAside:
             self.context.progress.copied(1, message.size)
 
     def _is_too_large(self, message: Listed) -> bool:
-        largest, source = self.job.options.largest_message, self._sides()[0]
+        largest, source = self.job.options.largest_message, self.folder.sides(self.sessions)[0]
         return message.size > largest and is_longer(source.session, source.name, message.uid, largest)
 
     def _copy(self, message: Listed) -> int | None:
@@ -271,7 +271,7 @@ class MessagesAside:
         if not suspects:
             return
         new_uids = {uid: found[0] for uid in suspects if (found := self.folder.map.find(uid))}
-        source, destination = self._sides()
+        source, destination = self.folder.sides(self.sessions)
         old = digests(source, suspects)
         destination.session.select(destination.name)
         new = digests(destination, list(new_uids.values()))
@@ -305,11 +305,5 @@ class MessagesAside:
         self.folder.set_aside(message.uid, "altered")
         self._report(ALTERED, message.uid, explanation, action, cause=cause)
 
-    def _sides(self) -> tuple[Side, Side]:
-        return (
-            Side(self.sessions.source, self.folder.old.encoded, self.folder.row.old_uidvalidity),
-            Side(self.sessions.destination, self.folder.new_encoded),
-        )
-
     def _single(self) -> SingleCopy:
-        return SingleCopy(*self._sides(), self.folder.row.new_uidvalidity)
+        return SingleCopy(*self.folder.sides(self.sessions), self.folder.row.new_uidvalidity)

@@ -13,6 +13,7 @@ from bascule.mailbox.imap.folders import Folder, FolderStatus
 from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.state.flags import Memory, packed
 from bascule.mailbox.state.uidmap import Run, UidMap
+from bascule.mailbox.workers import Sessions, Side
 from bascule.text import mutf7
 from bascule.text.logs import get_logger
 
@@ -93,6 +94,11 @@ class FolderState:
     def keeps_uids(self) -> bool:
         """Whether each message of old has its UID on new, under old's UIDVALIDITY."""
         return self.row.uids == KEPT
+
+    def sides(self, sessions: Sessions) -> tuple[Side, Side]:
+        """The folder on old, under the UIDVALIDITY that it was listed under, and on new. Opens what is not open."""
+        source = Side(sessions.source, self.old.encoded, self.row.old_uidvalidity)
+        return source, Side(sessions.destination, self.new_encoded)
 
     def set_new(self, folder: Folder | None) -> None:
         """The folder as new lists it now. What doveadm was asked to do and is seen to be done needs no asking again."""
