@@ -13,7 +13,7 @@ from bascule.mailbox.forecast import forecast
 from bascule.problems import questions, store
 from bascule.problems.evidence import SHARED, evidence_lines
 from bascule.sieve import mailbox_folders
-from bascule.site.parts import FoldersPart
+from bascule.site.accounts import FoldersPart
 from bascule.text.name_map import Namespace
 
 from tests.deciding import decide

@@ -3,7 +3,7 @@
 from bascule.ledger import Ledger, mailboxes
 from bascule.problems import rules, store
 from bascule.sieve.foldermap import FolderMap
-from bascule.site.parts import FoldersPart
+from bascule.site.accounts import FoldersPart
 from bascule.text import mutf7
 from bascule.text.name_map import Namespace
 

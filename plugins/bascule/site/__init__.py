@@ -11,24 +11,18 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from bascule.site.parts import (
-    CalendarServerPart,
-    CalendarsPart,
-    FunctionalTestsPart,
-    HoursPart,
+from bascule.site.accounts import CalendarServerPart, CalendarsPart, MailServerPart, PopPart
+from bascule.site.day import FunctionalTestsPart, NotifyPart, OutsidePart
+from bascule.site.infrastructure import (
     IsolationPart,
-    MailServerPart,
-    MovesPart,
-    NotifyPart,
-    OutsidePart,
     PointPart,
-    PopPart,
     PreferencesPart,
     ServiceAddressPart,
     ServicePart,
-    Site,
     VirtualMachinePart,
 )
+from bascule.site.moves import HoursPart, MovesPart
+from bascule.site.site import Site
 from bascule.site.values import Side
 
 __all__ = [

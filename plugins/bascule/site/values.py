@@ -1,4 +1,6 @@
-"""The values of the site file: each refuses what it can't be with a sentence that says what would be right."""
+"""What the site file's parts are made of: values that refuse what they can't be with a sentence that says what would
+be right.
+"""
 
 import ipaddress
 import re
@@ -6,7 +8,13 @@ from datetime import time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Part(BaseModel):
+    """One part of the site file. Unknown keys are errors: most of them are typing errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def known_zone(name: str) -> str:

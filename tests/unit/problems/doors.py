@@ -12,7 +12,7 @@ from bascule.problems.model import Option, Problem
 from bascule.problems.page import Field
 from bascule.problems.questions import name
 from bascule.problems.record import AnswerRefused
-from bascule.site.parts import StandingDecisions
+from bascule.site.site import StandingDecisions
 from bascule.tasks import review
 from bascule.tasks.run import Run
 from pydantic import TypeAdapter

@@ -16,7 +16,7 @@ from bascule.problems.model import Action, Option, Problem, Proposal
 from bascule.sieve import mailbox_folders, sync
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.sync import LEASE, FilterCounts, Job
-from bascule.site.parts import FoldersPart
+from bascule.site.accounts import FoldersPart
 from bascule.text.name_map import Namespace
 
 from tests.deciding import decide
