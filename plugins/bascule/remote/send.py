@@ -5,6 +5,7 @@ Python literals in ASCII, since a small server's Python knows no JSON.
 """
 
 import ast
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,13 @@ from bascule.hosts.ssh import Conversation, RemoteHost
 
 # Reads as many bytes of standard input as its argument says, and runs them: what comes behind them is the program's.
 FROM_INPUT = "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))"
+
+IMPORTED = re.compile(r"^from bascule\.remote\.(\w+) import ", re.MULTILINE)
+MODULE = """import sys, types
+if "bascule.remote.{name}" not in sys.modules:
+    sys.modules["bascule.remote.{name}"] = types.ModuleType("bascule.remote.{name}")
+    exec({text!a}, vars(sys.modules["bascule.remote.{name}"]))
+"""
 
 
 class ProgramFailed(AccessError):
@@ -70,4 +78,7 @@ def _done(remote: RemoteHost, output: str) -> dict[str, Any]:
 
 @cache
 def _source(program: str) -> str:
-    return Path(__file__).with_name(f"{program}.py").read_text(encoding="utf-8")
+    """The program, and before it what it imports of this folder: there, each becomes a module of the same name."""
+    text = Path(__file__).with_name(f"{program}.py").read_text(encoding="utf-8")
+    modules = [MODULE.format(name=name, text=_source(name)) for name in IMPORTED.findall(text)]
+    return "".join([*modules, text])

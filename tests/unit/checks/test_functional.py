@@ -11,7 +11,7 @@ from bascule.checks.functional import delivery
 from bascule.checks.functional import run as functional
 from bascule.hosts.connections import AccessError, Connection
 from bascule.hosts.ssh import Finished
-from bascule.remote import client
+from bascule.remote import client, client_filters
 from bascule.site import FunctionalTestsPart, OutsidePart, PointPart
 
 BASE: dict[str, Any] = {
@@ -189,7 +189,7 @@ def test_a_redirect_that_leads_elsewhere_fails(seen: dict[str, Any], words: str)
     ],
 )
 def test_an_action_stands_before_the_rest_of_a_filter(script: str, expected: str) -> None:
-    assert client.with_action(script, "ACT;") == expected
+    assert client_filters.with_action(script, "ACT;") == expected
 
 
 def test_the_calendar_client_is_curl_and_its_login_is_in_no_list_of_processes(tmp_path: Path, monkeypatch: Any) -> None:
