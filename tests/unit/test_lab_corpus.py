@@ -10,7 +10,8 @@ from collections import Counter
 import icalendar
 import pytest
 from bascule import site
-from bascule.sieve.syntax import SieveSyntaxError, parse
+from bascule.sieve.parser import parse
+from bascule.sieve.syntax import SieveSyntaxError
 
 from lab.corpus import filters
 from lab.corpus.fill import SMALL_QUOTA, _mail_files

@@ -3,10 +3,11 @@ decide."""
 
 from bascule.sieve.language import description
 from bascule.sieve.model import Context, Conversion, Edit, Finding, Report, apply
+from bascule.sieve.parser import parse, parse_leniently
 from bascule.sieve.rules import RULES
 from bascule.sieve.rules.encoding import OTHER_OCTETS, windows_1252
 from bascule.sieve.rules.invisible import blanked, places_of
-from bascule.sieve.syntax import Script, SieveSyntaxError, parse, parse_leniently
+from bascule.sieve.syntax import Script, SieveSyntaxError
 
 BOM = "\ufeff"
 

@@ -18,11 +18,12 @@ from bascule.ledger.filters import digest
 from bascule.sieve.actions import KEPT, Actions, as_on_new, read_actions
 from bascule.sieve.language import all_roles
 from bascule.sieve.model import Context
+from bascule.sieve.parser import parse_leniently
 from bascule.sieve.plan import Plan, clean, read, write
 from bascule.sieve.sample import Message, recent_messages
 from bascule.sieve.servers import FilterServer
 from bascule.sieve.shared import SharedHost
-from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
+from bascule.sieve.syntax import SieveSyntaxError
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)

@@ -9,9 +9,10 @@ from bascule.hosts.connections import AccessError
 from bascule.sieve.convert import convert
 from bascule.sieve.managesieve import Verdict
 from bascule.sieve.model import Context, Conversion
+from bascule.sieve.parser import parse_leniently
 from bascule.sieve.procmail import to_sieve
 from bascule.sieve.rules.includes import missing_globals
-from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
+from bascule.sieve.syntax import SieveSyntaxError
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from bascule.sieve.language import all_roles, table
 from bascule.sieve.managesieve import Refused, Verdict
 from bascule.sieve.managesieve_answers import Answer, ManageSieveError
+from bascule.sieve.parser import parse
 from bascule.sieve.plan import read
-from bascule.sieve.syntax import SieveSyntaxError, parse
+from bascule.sieve.syntax import SieveSyntaxError
 
 
 @dataclass

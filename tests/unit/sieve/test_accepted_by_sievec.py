@@ -8,8 +8,9 @@ import shutil
 import pytest
 from bascule.sieve.convert import convert
 from bascule.sieve.language import needed
+from bascule.sieve.parser import parse
 from bascule.sieve.rules.expressions import expression_error
-from bascule.sieve.syntax import SieveSyntaxError, parse, quote
+from bascule.sieve.syntax import SieveSyntaxError, quote
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from bascule.sieve.convert import convert
 from bascule.sieve.language import required, table
+from bascule.sieve.parser import parse
 from bascule.sieve.plan import read, write
 from bascule.sieve.procmail import looks_like_procmail, to_sieve
-from bascule.sieve.syntax import SieveSyntaxError, parse
+from bascule.sieve.syntax import SieveSyntaxError
 
 from tests.unit.sieve.reading import BUSY_SECONDS, CONTEXT, Case, cases, hostile, hostile_recipes, megabytes
 

@@ -12,10 +12,11 @@ import pytest
 from bascule.sieve.explain import explain, why
 from bascule.sieve.managesieve import Verdict, _listed
 from bascule.sieve.managesieve_answers import AnswerReader, Line, ManageSieveError
+from bascule.sieve.parser import parse
 from bascule.sieve.plan import Plan, make, page, read
 from bascule.sieve.procmail import MADE, Left, looks_like_procmail, to_sieve
 from bascule.sieve.script_problem import problem
-from bascule.sieve.syntax import SieveSyntaxError, parse
+from bascule.sieve.syntax import SieveSyntaxError
 from bascule.text.logs import NOTHING, Logger
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from bascule.sieve.parser import parse
 from bascule.sieve.procmail import to_sieve
-from bascule.sieve.syntax import parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

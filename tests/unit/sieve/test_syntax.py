@@ -6,18 +6,9 @@ import time
 import pytest
 from bascule.sieve.convert import convert
 from bascule.sieve.model import Context
+from bascule.sieve.parser import parse
 from bascule.sieve.plan import read, write
-from bascule.sieve.syntax import (
-    Node,
-    Number,
-    SieveSyntaxError,
-    String,
-    StringList,
-    Tag,
-    parse,
-    quote,
-    string_value,
-)
+from bascule.sieve.syntax import Node, Number, SieveSyntaxError, String, StringList, Tag, quote, string_value
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from bascule.sieve.syntax import SieveSyntaxError, parse_leniently
+from bascule.sieve.parser import parse_leniently
+from bascule.sieve.syntax import SieveSyntaxError
 
 RECIPE = re.compile(r"^[ \t]*+:[ \t]*+0[ \t]*+(?P<flags>[^:#\n]*+)(?P<lock>:[^#\n]*+)?+(?:#.*+)?+$")
 ASSIGNMENT = re.compile(r"^[ \t]*+(?P<name>[A-Za-z_][A-Za-z0-9_]*+)[ \t]*+=[ \t]*+(?P<value>.*+)$")

@@ -4,9 +4,10 @@ import difflib
 
 from bascule.sieve.language import asked_for, needed, required, strings, table
 from bascule.sieve.model import Edit, Report, shown
+from bascule.sieve.parser import comments
 from bascule.sieve.reach import reached
 from bascule.sieve.rules.lists import remove_items
-from bascule.sieve.syntax import Node, String, StringList, comments, quote
+from bascule.sieve.syntax import Node, String, StringList, quote
 
 CONFLICT = "require-conflict"
 REPLACED = ("imapflags", "notify")  # which Pigeonhole takes only without what took their place

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from bascule.sieve.language import Role, all_roles
 from bascule.sieve.model import Context, Report, shown
-from bascule.sieve.syntax import Script, SieveSyntaxError, String, Tag, parse_leniently
+from bascule.sieve.parser import parse_leniently
+from bascule.sieve.syntax import Script, SieveSyntaxError, String, Tag
 
 
 def included_scripts(report: Report) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from bascule.sieve.model import Report
-from bascule.sieve.syntax import String, comments
+from bascule.sieve.parser import comments
+from bascule.sieve.syntax import String
 
 
 def remove_items(report: Report, items: list[String], gone: Mapping[int, tuple[str, str]]) -> None:

@@ -5,11 +5,12 @@ from urllib.parse import quote as percent
 
 from bascule.sieve.language import all_roles, enabled, strings
 from bascule.sieve.model import Report, shown
+from bascule.sieve.parser import comments
 from bascule.sieve.reach import reached
 from bascule.sieve.rules.addresses import moved
 from bascule.sieve.rules.uris import scheme
 from bascule.sieve.rules.variables import VARIABLE
-from bascule.sieve.syntax import Argument, Node, String, Tag, comments, quote
+from bascule.sieve.syntax import Argument, Node, String, Tag, quote
 
 RULE, RULE_UNSUPPORTED = "notify", "notify-unsupported"
 IMPORTANCE = {"high": "1", "normal": "2", "low": "3"}

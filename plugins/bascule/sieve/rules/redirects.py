@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from bascule.sieve.language import all_roles
 from bascule.sieve.model import Context, Report
+from bascule.sieve.parser import parse_leniently
 from bascule.sieve.rules.includes import includes, is_global
-from bascule.sieve.syntax import Node, Script, SieveSyntaxError, parse_leniently
+from bascule.sieve.syntax import Node, Script, SieveSyntaxError
 
 DEEPEST = 10  # of scripts that include scripts, as Pigeonhole allows by default
 
