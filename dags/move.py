@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from airflow.sdk import dag, task_group
+from bascule.operators.holds import WatchHolds
 from bascule.operators.params import move_settings
 from bascule.operators.tasks import (
     BeginPhase,
@@ -37,13 +38,15 @@ def move():
         )
 
     moved = account.expand(account=accounts.output)
+    watch_holds = WatchHolds(task_id="watch_holds", moving="account.move")
     leave_nobody_held = EndBrokenMoves(task_id="leave_nobody_held", trigger_rule="all_done")
     tell_owners = TellMoved(task_id="tell_owners", trigger_rule="all_done")
     finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
 
     begin >> undo_overdue_holds >> time >> preflight >> accounts
+    accounts >> watch_holds
     moved >> leave_nobody_held >> tell_owners
-    [moved, leave_nobody_held, tell_owners] >> finish
+    [moved, watch_holds, leave_nobody_held, tell_owners] >> finish
 
 
 move()

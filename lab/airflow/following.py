@@ -35,7 +35,7 @@ class Teller:
 
 def wait_for_dags(rest: Rest, seconds: float = 300) -> None:
     """Wait until all phases are known. Raises AirflowNotReady with the import errors when they don't come."""
-    wanted = {"prepare", "problems", *PHASES, "rollback", "migrate", "move", "ask_again"}
+    wanted = {"prepare", "problems", *PHASES, "rollback", "migrate", "move", "holds", "ask_again"}
     deadline = time.monotonic() + seconds
     while not wanted <= rest.dags():
         if time.monotonic() > deadline:

@@ -13,6 +13,7 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from bascule import changes
 from bascule.changes.base import Effect
 from bascule.operators.base import LOST, Tries, TryEnds
+from bascule.operators.holds import OverdueHolds
 from bascule.operators.params import ROUNDS
 from bascule.operators.waiting import RunPhase
 
@@ -61,7 +62,7 @@ def test_each_phase_begins_by_asking_the_journal_and_ends_by_telling_it(phase: s
     assert [task.task_id for task in dag.leaves] == ["finish"]
 
 
-@pytest.mark.parametrize("phase", [*PHASES, "move", "ask_again"])
+@pytest.mark.parametrize("phase", [*PHASES, "move", "holds", "ask_again"])
 def test_a_dag_file_holds_no_logic(phase: str) -> None:
     tree = ast.parse((DAGS / f"{phase}.py").read_text(encoding="utf-8"))
     logic = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.Lambda, ast.ListComp, ast.DictComp)
@@ -69,7 +70,7 @@ def test_a_dag_file_holds_no_logic(phase: str) -> None:
 
 
 def test_the_dag_files_parse_quickly() -> None:
-    files = [str(DAGS / f"{name}.py") for name in (*PHASES, "move", "ask_again")]
+    files = [str(DAGS / f"{name}.py") for name in (*PHASES, "move", "holds", "ask_again")]
     done = subprocess.run([sys.executable, "-c", MEASURE, *files], capture_output=True, text=True, check=True)
     least: dict[str, float] = {}  # of three times each: on a busy machine the same work takes more of the processor
     for line in done.stdout.splitlines():
@@ -108,7 +109,7 @@ def test_a_question_that_is_asked_again_is_a_task_of_its_own_named_by_the_accoun
     assert (made.account, made.retries) == ("anna", ROUNDS)
 
 
-@pytest.mark.parametrize("phase", [*PHASES, "move", "ask_again"])
+@pytest.mark.parametrize("phase", [*PHASES, "move", "holds", "ask_again"])
 def test_every_task_is_tried_as_often_as_bascule_says(phase: str) -> None:
     assert {type(task.retry_policy) for task in dag_of(phase).tasks} == {Tries}
 
@@ -203,7 +204,19 @@ def test_nobody_stays_held_whatever_becomes_of_the_moves() -> None:
     assert last.upstream_task_ids == {"account.move"}
     assert last.trigger_rule == "all_done"
     # Else the run would be a success though moves have failed.
-    assert dag.get_task("finish").upstream_task_ids == {"account.move", "leave_nobody_held", "tell_owners"}
+    before = {"account.move", "watch_holds", "leave_nobody_held", "tell_owners"}
+    assert dag.get_task("finish").upstream_task_ids == before
+
+
+def test_holds_are_watched_from_the_first_move_on_and_when_no_run_is_under_way() -> None:
+    move = dag_of("move")
+    watch = move.get_task("watch_holds")
+    assert watch.upstream_task_ids == {"list_accounts_to_move"}
+    assert watch.moving in move.task_ids
+    (asset,) = dag_of("holds").timetable.asset_condition.objects
+    assert [type(watcher.trigger) for watcher in asset.watchers] == [OverdueHolds]
+    (task,) = dag_of("holds").tasks
+    assert task.overdue_only, "what another run works on is left to it"
 
 
 def test_a_wrong_site_file_is_an_import_error_without_a_stack_trace(

@@ -87,11 +87,23 @@ def test_an_overdue_hold_is_told_once_in_the_sites_language(run: Run, told: list
     held = moves.hold(run.ledger, begun, at_once=1, until=now() - timedelta(seconds=1))
     assert held is not None
     for _ in range(2):
-        notify.overdue_hold(french, held)
+        notify.overdue_hold(french, held, worked_on=False)
 
     (_, title, text), _chat = told
     assert title.endswith("Le courrier de anna est retenu plus longtemps qu'il ne devrait")
     assert text.startswith("Retenu depuis 0") and text.endswith("https://flow.example/bascule/moves")
+
+
+def test_an_overdue_hold_that_somebody_has_not_let_go_of_is_told_as_one(
+    run: Run, told: list[tuple[str, str, str]]
+) -> None:
+    begun = moves.begin(run.ledger, "anna", "new", {}, "run-1")
+    notify.overdue_hold(run, begun, worked_on=True)
+    notify.overdue_hold(run, begun, worked_on=False)
+    assert [text.splitlines()[0] for way, _, text in told if way == "mail"] == [
+        "Held for 0 s: whoever moves it has not let go of it.",
+        "Held for 0 s: the move is ended now.",
+    ]
 
 
 def test_a_way_that_fails_is_tried_at_the_next_occasion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from bascule.ledger import Ledger, LedgerError
 from bascule.ledger.base import now
 from bascule.moves import plan_table
 from bascule.moves.plan_table import PlanRefused
-from bascule.tasks import checks, letters, move, waves
+from bascule.tasks import checks, holds, letters, move, waves
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run, TryAgain, at_command_line
 from bascule.text.harmless import harmless
 from bascule.text.logs import INFO, NOTHING, to_standard_error
@@ -147,8 +147,7 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
 
 def _holds(run: Run, asked: argparse.Namespace) -> int:
     for held in move.held(run):
-        late = ", longer than it may be" if held.is_overdue else ""
-        print(f"{held.account}: held for {held.age:.0f} s{late}; {held.state}, on its way to {held.heading}")
+        print(holds.shown(held))
     return DONE
 
 

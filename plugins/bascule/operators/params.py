@@ -102,6 +102,11 @@ broke off is ended by the last task, or by the next run. A wave waits for its st
 *Moves*), when the hours are over or some have failed, the rest is skipped: run it again, and it goes on with those.
 `docs/moves.md` says what it needs.
 """
+HOLDS_DOC = """
+**Runs by itself.** When an account's mail has been held for longer than it may be (`moves.longest_hold` in the site
+file), and nobody works on its move any more, that move is undone, or finished where its last pass had ended. Airflow's
+triggerer watches the ledger for it; without such a hold nothing runs. Leave it on: paused, it watches nothing.
+"""
 MIGRATE_DOC = """
 **The day.** Runs freeze, transfer, cutover and drain, and waits for each. When a task of a phase fails: mend it, clear
 it *in the phase's own run*, then clear the phase's task here; it goes on with that same run.

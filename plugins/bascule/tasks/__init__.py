@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         filters,
         forecast,
         gate,
+        holds,
         kept_on_old,
         letters,
         look,

@@ -72,17 +72,14 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
     for left in moves.all_under_way(run.ledger):
         if overdue_only and not left.is_overdue:
             continue
-        if left.is_overdue:
-            _tell_overdue(run, left)
         if run.dry_run:
             log.info("dry run: this move would be ended", account=left.account, state=str(left.state))
             continue
         try:
-            with leases.lease(run.ledger, left.account, run.owner):
-                acts = SiteActs(run.access, run.ledger, left.account, run.owner)
-                Mover(acts, run.ledger, run.origin, _limits(part, part.at_once)).take_up(left, forward=False)
+            if _end(run, part, left):
                 ended.append(left.account)
         except leases.LeaseHeld as error:
+            _tell_overdue(run, left, worked_on=True)
             log.warning(
                 "this move is still worked on", account=left.account, held_for=round(left.age, 1), reason=str(error)
             )
@@ -92,6 +89,18 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
         raise NeedsPerson("; ".join(failed))
     log.info("moves that broke off", ended=len(ended), accounts=ended)
     return ended
+
+
+def _end(run: Run, part: MovesPart, found: Move) -> bool:
+    """False when somebody else has ended it since it was found. Raises LeaseHeld and MoveFailed."""
+    with leases.lease(run.ledger, found.account, run.owner):
+        left = moves.under_way(run.ledger, found.account)
+        if left is None or left.id != found.id:
+            return False
+        _tell_overdue(run, left, worked_on=False)
+        acts = SiteActs(run.access, run.ledger, left.account, run.owner)
+        Mover(acts, run.ledger, run.origin, _limits(part, part.at_once)).take_up(left, forward=False)
+        return True
 
 
 def held(run: Run) -> list[Move]:
@@ -162,9 +171,11 @@ def _tell(run: Run, acts: SiteActs, to: Server) -> str:
     return "would move"
 
 
-def _tell_overdue(run: Run, left: Move) -> None:
-    sentence = (
-        f"mail for {left.account} has been held for {left.age:.0f} s, longer than it may be: the move is ended now"
-    )
+def _tell_overdue(run: Run, left: Move, *, worked_on: bool) -> None:
+    """A hold that has lasted too long is told, by whatever way people are told."""
+    if not left.is_overdue:
+        return
+    what = "whoever moves it has not let go of it" if worked_on else "the move is ended now"
+    sentence = f"mail for {left.account} has been held for {left.age:.0f} s, longer than it may be: {what}"
     log.error(sentence, state=str(left.state))
-    notify.overdue_hold(run, left)
+    notify.overdue_hold(run, left, worked_on=worked_on)

@@ -95,12 +95,15 @@ def phase(run: "Run", state: Literal["begins", "ends"]) -> None:
     tell(run, "phases", f"{origin.phase} {state} {origin.run}", title, "", address_of(""))
 
 
-def overdue_hold(run: "Run", left: Move) -> None:
-    """An account's mail has been held for longer than it may be."""
+def overdue_hold(run: "Run", left: Move, *, worked_on: bool) -> None:
+    """An account's mail has been held for longer than it may be. `worked_on`: its move is not ended for it."""
     say = Reader.of(run.site.languages[0], run.site.timezone)
     title = say.text("The mail of %(account)s is held for longer than it may be", account=harmless(left.account))
-    text = say.text("Held for %(length)s: the move is ended now.", length=say.duration(left.age))
-    tell(run, "holds", f"hold {left.id}", title, text, address_of("moves"))
+    length = say.duration(left.age)
+    ended = say.text("Held for %(length)s: the move is ended now.", length=length)
+    still = say.text("Held for %(length)s: whoever moves it has not let go of it.", length=length)
+    name = f"hold {left.id}" + " worked on" * worked_on
+    tell(run, "holds", name, title, still if worked_on else ended, address_of("moves"))
 
 
 def address_of(page: str) -> str:

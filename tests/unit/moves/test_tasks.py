@@ -10,7 +10,7 @@ from bascule.ledger import Ledger, journal, leases, moves, phases
 from bascule.ledger.base import now
 from bascule.ledger.moves import State
 from bascule.moves import __main__ as command_line
-from bascule.tasks import calendars, move, phase
+from bascule.tasks import calendars, move, notify, phase
 from bascule.tasks.run import NeedsPerson, Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
@@ -57,6 +57,32 @@ def test_a_move_that_somebody_works_on_is_left_to_it(run: Run, acts: FakeActs) -
     with leases.lease(run.ledger, "zoe", "another task"):
         assert move.end_what_was_left(run, overdue_only=False) == []
     assert (acts.done, len(move.held(run))) == ([], 1)
+
+
+def test_a_move_that_was_ended_since_it_was_found_is_not_begun_again(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two watch at the same time: the run of `move`, and the DAG that needs none."""
+    found = left(run.ledger, "zoe", seconds=-1)
+    moves.note(run.ledger, found, State.UNDONE)
+    monkeypatch.setattr(moves, "all_under_way", lambda _: [found])
+    assert move.end_what_was_left(run, overdue_only=True) == []
+    other = left(run.ledger, "zoe", State.CARRYING)
+    assert move.end_what_was_left(run, overdue_only=True) == []
+    assert (acts.done, moves.under_way(run.ledger, "zoe")) == ([], other)
+
+
+@pytest.mark.parametrize("worked_on", [True, False])
+def test_an_overdue_hold_is_told_whether_somebody_works_on_it_or_not(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch, worked_on: bool
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(notify, "overdue_hold", lambda *_, worked_on: told.append(worked_on))
+    left(run.ledger, "zoe", seconds=-1)
+    left(run.ledger, "anna")
+    with leases.lease(run.ledger, "zoe" if worked_on else "bert", "another task"):
+        move.end_what_was_left(run, overdue_only=False)
+    assert told == [worked_on]
 
 
 def test_one_that_can_not_be_ended_holds_up_no_other_and_is_told(
