@@ -136,6 +136,7 @@ def day(rest: Rest) -> Iterator[Day]:
         _try_out_of_order(made, tell)
         _try_dry_run(made, tell)
         moving.move_the_wave(made, tell)
+        moving.leave_a_hold(made, tell)
         _freeze_and_roll_back(made, tell)
         _migrate(made, tell)
     finally:

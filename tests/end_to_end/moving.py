@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import ldap3
 import sqlalchemy as sa
 from bascule.ledger import moves
+from bascule.ledger.base import now
 from bascule.ledger.moves import MoveRow, State
 
 from lab.airflow.following import Teller
@@ -21,7 +23,7 @@ from lab.paths import Instance
 from tests.end_to_end.conftest import Day, end_of
 from tests.end_to_end.control_room import MovesPage
 from tests.integration.conftest import Lab
-from tests.integration.directory_entries import administrator
+from tests.integration.directory_entries import administrator, dn_of
 
 WAVE, PER_WAVE, AT_ONCE = "midi", 6, 2
 ROLES = ["accueil", "sonde"]  # with a filter of every kind; the one by which the day's tests see what works
@@ -62,6 +64,21 @@ def move_the_wave(day: Day, tell: Teller) -> None:
     day.notes["held after the stop"] = {move.account for move in moves.all_under_way(day.ledger)}, held(day)
     end_of(day, "move, again", "move", day.rest.trigger("move", {"accounts": f"wave:{WAVE}"}), tell, [])
     day.notes["page after the wave"] = page.of_wave(WAVE)
+
+
+def leave_a_hold(day: Day, tell: Teller) -> None:
+    """Somebody who does not move is held by a move whose process and run are gone; nobody runs `move` again."""
+    tell("moves: a hold is left")
+    account = ordinary(day.instance)[-1]
+    with administrator(Lab(day.instance)) as admin:
+        hold = {"mailHold": [(ldap3.MODIFY_ADD, ["retry:4.2.1 mailbox is being moved"])]}
+        assert admin.modify(dn_of(account), hold), admin.result
+    begun = moves.begin(day.ledger, account, "new", {}, "gone")
+    left = moves.hold(day.ledger, begun, at_once=100, until=now() - timedelta(seconds=1))
+    day.notes["hold that was left"], began = left, time.monotonic()
+    _wait_until(lambda: not moves.all_under_way(day.ledger), "the hold is not undone by itself")
+    day.notes["seconds until it was undone"] = time.monotonic() - began
+    day.notes["held after it was left"] = held(day)
 
 
 def ends(day: Day) -> dict[str, datetime]:

@@ -67,6 +67,22 @@ def test_nobody_is_held_after_the_stop(day: Day) -> None:
     assert day.notes["held after the stop"] == (set(), [])
 
 
+def test_every_run_watches_its_holds(day: Day) -> None:
+    run = day.seen["move, again"]
+    task = run.task("watch_holds")
+    assert task["state"] == "success"
+    assert "mail is held" in day.log_of(run, task)
+
+
+def test_a_hold_that_was_left_is_undone_though_nobody_runs_move(day: Day) -> None:
+    left = day.notes["hold that was left"]
+    with day.ledger.reading() as session:
+        row = session.get_one(moves.MoveRow, left.id)
+        assert (row.state, row.turned) == (moves.State.UNDONE, True)
+    assert day.notes["held after it was left"] == []
+    assert day.notes["seconds until it was undone"] < 120
+
+
 def test_the_same_wave_again_moves_the_rest_and_nobody_twice(day: Day, wave: list[str]) -> None:
     run, before = day.seen["move, again"], day.notes["moved before the stop"]
     assert run.state == "success"

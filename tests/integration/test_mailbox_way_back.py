@@ -8,19 +8,23 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, mailboxes
 from bascule.mailbox import MailboxFailed, MailboxJob, Options, TransientError, sync_mailbox
 from bascule.mailbox import sync as engine
 from bascule.mailbox.back import PLACES, stay_on_old, sync_back
 from bascule.mailbox.doveadm import Doveadm
+from bascule.problems import store
+from bascule.problems.model import Action, Option, Problem, Proposal
 
+from tests.deciding import decide
 from tests.kept_uids import deliver, flag, lay_out, remove, shown
-from tests.mail_servers import two_dovecots
+from tests.mail_servers import Dovecot, two_dovecots
 from tests.mailbox_cases import CutDoveadm, Pair, relayed_pair
 from tests.mailbox_states import Account, parse
 
 STEP = 1 if os.environ.get("BASCULE_TEST_DEPTH") == "full" else 20  # by default every twentieth command is cut
 OLD = "INBOX: a b/S c; Sent/2020: d; Lettres: h i"
+REPAIR = Proposal(Action.REPAIR)
 ON_NEW = "INBOX: a/F c/S j; Sent/2020: d b; Fait: f; Lettres: h/S+work"  # `b` was filed, `i` removed
 
 
@@ -121,6 +125,65 @@ def test_every_message_has_the_uid_on_old_that_it_had_on_new(pair: Pair, ledger:
     traveller.back()
     assert shown(pair.old, traveller.user) == shown(pair.new, traveller.user)
     assert sorted(shown(pair.old, traveller.user).messages) == [3, 9, 10, 12]
+
+
+def test_what_each_side_has_alone_is_carried_when_the_way_turns(pair: Pair, ledger: Ledger) -> None:
+    """Saved on new while the last pass went on, or handed to old while the account was on new: both came unseen."""
+    traveller = Traveller(pair, ledger)
+    for subject in ("one", "two"):
+        deliver(pair.old, traveller.user, subject)
+    traveller.forth()
+    deliver(pair.new, traveller.user, "on new")
+    deliver(pair.old, traveller.user, "three")
+    traveller.forth()  # after it both servers have messages that the other one has not, and nothing is to be carried
+    assert traveller.forth() == (0, 0, 0)
+    assert sync_back(traveller.job_back(), ledger).verified == 1
+    assert subjects(pair.old, traveller) == ["on new", "one", "three", "two"]
+    deliver(pair.old, traveller.user, "on old")
+    traveller.back()
+    stay_on_old(traveller.ledger, traveller.user)
+    assert sync_mailbox(pair.job(traveller.user, Options()), ledger).verified == 1
+    assert subjects(pair.new, traveller) == ["on new", "on old", "one", "three", "two"]
+    assert traveller.forth() == (0, 0, 0)
+
+
+def test_what_waits_for_a_person_waits_for_it_after_the_way_back(pair: Pair, ledger: Ledger) -> None:
+    traveller = Traveller(pair, ledger)
+    for subject in ("one", "two " * 300, "three"):
+        deliver(pair.old, traveller.user, subject)
+    job = pair.job(traveller.user, Options(largest_message=1000))
+    assert sync_mailbox(job, ledger).problems == 1
+    traveller.back()
+    stay_on_old(ledger, traveller.user)
+    assert sync_mailbox(job, ledger).problems == 1
+    decide(ledger, option=Option.LEAVE_OUT)
+    assert sync_mailbox(job, ledger).problems == 0
+    traveller.back()
+    stay_on_old(ledger, traveller.user)
+    assert sync_mailbox(job, ledger).problems == 0, "it was decided"
+    assert subjects(pair.new, traveller) == ["one", "three"]
+    assert len(subjects(pair.old, traveller)) == 3
+
+
+def test_a_message_that_new_has_changed_is_a_question_after_the_way_back(
+    pair: Pair, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traveller = Traveller(pair, ledger)
+    deliver(pair.old, traveller.user, "one")
+    traveller.forth()
+    with ledger.session() as session:
+        (row,) = mailboxes.folders_of(session, traveller.user)
+        mailboxes.set_aside(session, row.id, 1, "altered")
+        altered = Problem(traveller.user, "mailbox", "message-altered", "INBOX/1", "other octets", {}, {}, "", REPAIR)
+        store.report(session, altered)
+    assert sync_mailbox(pair.job(traveller.user, Options()), ledger).problems == 1
+    traveller.back()
+    stay_on_old(ledger, traveller.user)
+    assert sync_mailbox(pair.job(traveller.user, Options()), ledger).problems == 1
+
+
+def subjects(server: Dovecot, traveller: Traveller) -> list[str]:
+    return sorted(shown(server, traveller.user).messages.values())
 
 
 def test_where_most_of_new_is_lost_nothing_is_removed_on_old(pair: Pair, ledger: Ledger) -> None:

@@ -14,13 +14,16 @@ from bascule.hosts.access import Access
 from bascule.ledger import Ledger, journal
 from bascule.ledger.moves import Server
 from bascule.moves.acts import SiteActs
+from bascule.moves.entry import Entry
+from bascule.problems.model import Option
 from bascule.tasks import move
-from bascule.tasks.run import Run
+from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from imapclient import IMAPClient
 
 from lab.corpus.store import Stores
 from lab.measure.at_work import HEADER
 from lab.measure.programs import BROKEN, SERVICE, Worker
+from tests.deciding import decide
 from tests.integration.busy_account import Busy, wait_for
 from tests.integration.conftest import Lab
 from tests.integration.test_moves import (
@@ -108,6 +111,12 @@ class Upload:
         self.sent = self.tries = 0
         self.thread = threading.Thread(target=self._run, daemon=True)
 
+    def whole(self) -> None:
+        """Once; the flip back does it no more."""
+        if not self.tries:
+            self.thread.start()
+            self.thread.join(60)
+
     def _run(self) -> None:
         while True:
             self.tries, self.sent = self.tries + 1, 0
@@ -165,6 +174,43 @@ def test_a_large_message_that_is_saved_at_the_flip_is_there_once(
         client.select_folder("INBOX", readonly=True)
         found = client.fetch(client.search(["SUBJECT", "large"]), ["BODY.PEEK[]"])
     assert [item[b"BODY[]"] == upload.message for item in found.values()] == [True]
+
+
+@pytest.mark.parametrize("by", ["person", "site file"])
+def test_what_only_the_last_pass_meets_turns_the_move_unless_it_was_decided_before(
+    lab: Lab, ledger: Ledger, traveller: str, trusted: ssl.SSLContext, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that is too large for the site is saved on old right before the flip."""
+    part = lab.site.mailboxes.model_copy(update={"largest_message": 1_000_000})
+    rules = {"mailbox/message-too-large": "leave out"} if by == "site file" else {}
+    access: Access = lab.access(lab.site.model_copy(update={"mailboxes": part, "decisions": rules}))
+    small = Run(access.site, access, ledger, journal.Origin("move", "run-1", "account.move[0]", "anna"))
+    upload = Upload(traveller, lab.secrets.password_of(traveller), trusted, pause=0.0)
+    upload.message = upload.message[:2_000_000] + b"\r\n"
+    try:
+        monkeypatch.setattr(move, "SiteActs", before(flip=upload.whole))
+        if by == "person":
+            with pytest.raises(TryAgain, match=r"is on old as before: the last pass has met 1 problem.*`problems`"):
+                move.move(small, traveller, "new", 0)
+            assert Entry(access, traveller).is_at("old")
+            assert_nobody_is_held(lab, small)
+            assert large_on(lab, "old", traveller) == 1
+            monkeypatch.setattr(move, "SiteActs", SiteActs)
+            with pytest.raises(NeedsPerson, match="1 problem"):
+                move.move(small, traveller, "new", 0)
+            decide(ledger, option=Option.LEAVE_OUT)
+        assert move.move(small, traveller, "new", 0) == "moved"
+        assert Entry(access, traveller).is_at("new")
+        assert_nobody_is_held(lab, small)
+        assert (large_on(lab, "old", traveller), large_on(lab, "new", traveller)) == (1, 0)
+    finally:
+        access.close()
+
+
+def large_on(lab: Lab, host: Server, account: str) -> int:
+    with Stores(lab.instance).reader(host, account) as client:
+        client.select_folder("INBOX", readonly=True)
+        return len(client.search(["SUBJECT", "large"]))
 
 
 def test_two_people_who_share_a_folder_move_together_and_back(

@@ -312,14 +312,14 @@ def clear_fresh_flags(session: Session, folder_id: int) -> None:
 
 def set_aside_of(session: Session, folder_id: int) -> dict[int, tuple[str, int]]:
     """The messages that the bulk copy leaves alone: old UID -> (kind, tries)."""
-    query = sa.select(SetAsideRow).where(SetAsideRow.folder_id == folder_id)
+    query = sa.select(SetAsideRow).where(SetAsideRow.folder_id == folder_id, SetAsideRow.old_uid > 0)
     return {row.old_uid: (row.kind, row.tries) for row in session.scalars(query)}
 
 
 def folders_with_set_aside(session: Session, account: str) -> set[int]:
     """The folders in which messages wait for a person, or for another try."""
     query = sa.select(SetAsideRow.folder_id).join(FolderRow, FolderRow.id == SetAsideRow.folder_id).distinct()
-    return set(session.scalars(query.where(FolderRow.account == account)))
+    return set(session.scalars(query.where(FolderRow.account == account, SetAsideRow.old_uid > 0)))
 
 
 def set_aside(session: Session, folder_id: int, old_uid: int, kind: str) -> None:
@@ -329,6 +329,18 @@ def set_aside(session: Session, folder_id: int, old_uid: int, kind: str) -> None
         session.add(SetAsideRow(folder_id=folder_id, old_uid=old_uid, kind=kind, tries=1))
     else:
         row.kind, row.tries = kind, row.tries + 1
+
+
+def turned_aside(session: Session, folder_id: int) -> dict[int, tuple[str, int]]:
+    """What `keep_aside` shall keep when passes carry from the other side: its UIDs count below zero meanwhile."""
+    query = sa.select(SetAsideRow).where(SetAsideRow.folder_id == folder_id)
+    return {-row.old_uid: (row.kind, row.tries) for row in session.scalars(query)}
+
+
+def keep_aside(session: Session, folder_id: int, aside: Mapping[int, tuple[str, int]]) -> None:
+    """Set these messages aside, in a folder that has none."""
+    for uid, (kind, tries) in aside.items():
+        session.add(SetAsideRow(folder_id=folder_id, old_uid=uid, kind=kind, tries=tries))
 
 
 def clear_set_aside(session: Session, folder_id: int, old_uids: list[int]) -> None:

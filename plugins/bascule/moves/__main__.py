@@ -6,6 +6,7 @@ Exit status 0: done; 1: failed, or not moved; 2: wrong usage.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from bascule import site
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, LedgerError
 from bascule.ledger.base import now
+from bascule.ledger.moves import Server
 from bascule.moves import plan_table
 from bascule.moves.plan_table import PlanRefused
 from bascule.tasks import checks, holds, letters, move, waves
+from bascule.tasks.accounts import WAVE
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run, TryAgain, at_command_line
 from bascule.text.harmless import harmless
 from bascule.text.logs import INFO, NOTHING, to_standard_error
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="look at everything, change nothing (with --verbose)")
     commands = parser.add_subparsers(dest="command", required=True)
     moving = commands.add_parser("move", help="move accounts, one after the other")
-    moving.add_argument("accounts", nargs="+", metavar="ACCOUNT")
+    moving.add_argument("accounts", nargs="+", metavar="ACCOUNT", help="a name, or `wave:` and a wave of the plan")
     moving.add_argument("--to", choices=["new", "old"], default="new")
     moving.set_defaults(act=_move)
     _add_plan(commands.add_parser("plan", help="who moves when"))
@@ -134,15 +137,31 @@ def _letters(run: Run, asked: argparse.Namespace) -> int:
 
 
 def _move(run: Run, asked: argparse.Namespace) -> int:
-    status, began = DONE, now()
-    for account in asked.accounts:
-        waves.check_not_stopped(run, began)
-        try:
-            print(f"{account}: {move.move(run, account, asked.to, 0)}", flush=True)
-        except (NeedsPerson, TryAgain, AccessError, LedgerError) as error:
-            print(harmless(f"{account}: {error}"), file=sys.stderr, flush=True)
-            status = FAILED
-    return status
+    """All of them, also after some have failed; of a wave as many as the site file lets fail, in its hours."""
+    failed, began = 0, now()
+    lists = [(word, _accounts_of(run, word, asked.to)) for word in asked.accounts]
+    for word, accounts in lists:
+        for account in accounts:
+            waves.check_not_stopped(run, began)
+            if word.startswith(WAVE):
+                waves.check_may_begin(replace(run, selection=word), asked.to, failed)
+            failed += not _moved(run, account, asked.to)
+    return FAILED if failed else DONE
+
+
+def _accounts_of(run: Run, word: str, to: Server) -> list[str]:
+    """What one word of the command line means. Raises NeedsPerson for a wave that the plan has not."""
+    return move.list_to_move(replace(run, selection=word), to) if word.startswith(WAVE) else [word]
+
+
+def _moved(run: Run, account: str, to: Server) -> bool:
+    """False when it was not moved; why stands on the standard error."""
+    try:
+        print(f"{account}: {move.move(run, account, to, 0)}", flush=True)
+    except (NeedsPerson, TryAgain, AccessError, LedgerError) as error:
+        print(harmless(f"{account}: {error}"), file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def _holds(run: Run, asked: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The acts of a move on a real site."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bascule import mailbox
@@ -11,16 +12,19 @@ from bascule.ledger.moves import Server, other
 from bascule.mailbox import MailboxFailed, TransientError
 from bascule.mailbox.back import sync_back
 from bascule.mailbox.job import job_back
+from bascule.mailbox.result import PassResult
 from bascule.moves.entry import Entry
 from bascule.moves.kept_out import KeptOut
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
+from bascule.problems import store
 from bascule.sieve import sync as filters
 
 KICK_AND_LOOK = 3.0  # looks at the queues: acts 6 and 7 begin with as much
 AS_HOLDING = 1.5  # acts 6 and 7 may take so much longer than act 3: seen at loads of 5 to 25 on two cores
 SLOWER = 2.0  # than the last pass without a lock may be the one after it
 LONGEST_DELAY = 25.0  # seconds: a login waits 30 in a Dovecot proxy
+UIDS_CHANGED = "uids-changed"  # all of the folder is there, and going back gives it no UIDs back
 PASSES = 3  # last passes at most, where sessions come back behind one
 
 
@@ -28,10 +32,15 @@ class FiltersWait(Exception):
     """Raised when a filter was put on old behind the passes without a lock and needs a person."""
 
 
+class MailboxWaits(Exception):
+    """Raised when the last pass has met what the passes without a lock had not, and it needs a person."""
+
+
 class SiteActs:
     """One account on the site. `owner` holds its lease. `pass_seconds`: what the last pass without a lock took.
 
     `filters_carried`: its filters were, by this process: what another one has left of them is not known here.
+    `decide`: decides problems of its mailbox as the site file says; returns how many.
     """
 
     def __init__(self, access: Access, ledger: Ledger, account: str, owner: str) -> None:
@@ -40,6 +49,7 @@ class SiteActs:
         self.mail = Mail(access, account, self.entry)
         self.sessions = Sessions(access, account)
         self.filters_carried = False
+        self.decide: Callable[[], int] = lambda: 0
         self.pass_seconds = self._hold_seconds = self._look_seconds = self._delayed_until = 0.0
 
     def before(self) -> dict[str, Any]:
@@ -98,8 +108,7 @@ class SiteActs:
     def _pass(self, to: Server) -> dict[str, Any]:
         try:
             if to == "new":
-                job = mailbox.job_for(self.access, self.account)
-                result = mailbox.sync_mailbox(job, self.ledger, owner=self.owner)
+                result = self._pass_to_new()
             else:
                 result = sync_back(job_back(self.access, self.account), self.ledger, owner=self.owner)
         except (TransientError, MailboxFailed) as error:
@@ -108,6 +117,22 @@ class SiteActs:
             "copied": result.copied, "flags": result.flags_changed, "removed": result.removed,
             "verified": result.verified, "problems": result.problems, "filters": self._filters() if to == "new" else 0,
         }  # fmt: skip
+
+    def _pass_to_new(self) -> PassResult:
+        """What it meets and nobody has decided is not left behind. Raises MailboxWaits, after all else was carried."""
+        job = mailbox.job_for(self.access, self.account)
+        result = mailbox.sync_mailbox(job, self.ledger, owner=self.owner)
+        if result.problems and self.decide():
+            result = mailbox.sync_mailbox(job, self.ledger, owner=self.owner)
+        if self.account in store.kept_on_old(self.ledger, self.account):
+            raise MailboxWaits("it was decided during the move that this mailbox stays on old")
+        found = store.problems(self.ledger, account=self.account, room="mailbox") if result.problems else []
+        if waiting := [problem for problem in found if problem.kind != UIDS_CHANGED]:
+            raise MailboxWaits(
+                f"the last pass has met {len(waiting)} problem(s) of the mailbox that wait for a person (the first: "
+                f"{waiting[0].explanation}). Run `problems` for it, then `move` again"
+            )
+        return result
 
     def _filters(self) -> int:
         """What was put or switched on old behind the passes without a lock, before mail is delivered by it on new."""

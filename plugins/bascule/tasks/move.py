@@ -9,7 +9,7 @@ from bascule.mailbox.back import stay_on_old
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import part_of
 from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
-from bascule.problems import store
+from bascule.problems import standing, store
 from bascule.site import MovesPart
 from bascule.tasks import accounts, calendars, filters, mailbox, notify, waves
 from bascule.tasks.run import NeedsPerson, Run, TryAgain
@@ -46,7 +46,7 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
     """
     part = _part(run)
     with leases.lease(run.ledger, account, run.owner, patience=run.patience):
-        acts = SiteActs(run.access, run.ledger, account, run.owner)
+        acts = _acts(run, account)
         if run.dry_run:
             return _tell(run, acts, to)
         mover = Mover(acts, run.ledger, run.origin, _limits(part, at_once or part.at_once))
@@ -98,7 +98,7 @@ def _end(run: Run, part: MovesPart, found: Move) -> bool:
         if left is None or left.id != found.id:
             return False
         _tell_overdue(run, left, worked_on=False)
-        acts = SiteActs(run.access, run.ledger, left.account, run.owner)
+        acts = _acts(run, left.account)
         Mover(acts, run.ledger, run.origin, _limits(part, part.at_once)).take_up(left, forward=False)
         return True
 
@@ -113,6 +113,12 @@ def _part(run: Run) -> MovesPart:
         return part_of(run.access)
     except CannotMove as error:
         raise NeedsPerson(str(error)) from None
+
+
+def _acts(run: Run, account: str) -> SiteActs:
+    acts = SiteActs(run.access, run.ledger, account, run.owner)
+    acts.decide = partial(standing.take_standing, run.ledger, run.site.decisions, account, mailbox.ROOMS, run.origin)
+    return acts
 
 
 def _limits(part: MovesPart, at_once: int) -> Limits:

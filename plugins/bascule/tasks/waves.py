@@ -120,6 +120,16 @@ def is_time(run: Run, to: Server) -> bool:
     return False
 
 
+def check_may_begin(run: Run, to: Server, failed: int) -> None:
+    """For whoever moves a wave without Airflow, before each account. Raises LeftForLater; the rest is not moved then.
+
+    `failed`: how many of it were not moved so far.
+    """
+    if not is_time(run, to):
+        raise LeftForLater(f"not moved: {run.outcome.sentence}. Run it again then; accounts by their names move now")
+    _check_few_failed(failed, part_of(run.access).most_failures)
+
+
 def wait_for_turn(run: Run, account: str, to: Server) -> None:
     """Wait until this account may begin. Raises LeftForLater when it is not moved in this run; nothing was begun then.
 
@@ -171,9 +181,13 @@ def _check_failures(run: Run, most: int) -> None:
     since = max((at for at in (last and last.at, began) if at), default=None)
     failed = task_log.failed(run.ledger, run.origin, "account.move", since)
     failed -= {*store.accounts_with_open(run.ledger)}
-    if len(failed) >= most:
+    _check_few_failed(len(failed), most)
+
+
+def _check_few_failed(failed: int, most: int) -> None:
+    if failed >= most:
         raise LeftForLater(
-            f"not moved: {len(failed)} accounts of this run have failed (`moves.most_failures` in the site file is "
+            f"not moved: {failed} accounts of this run have failed (`moves.most_failures` in the site file is "
             f"{most}). Look at those first; then run `move` again: it goes on with the rest"
         )
 

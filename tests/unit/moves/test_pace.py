@@ -269,3 +269,52 @@ def test_the_command_line_stops_itself_and_others(
     assert command_line.main(["stop", "--resume"]) == 0
     last = plan.last_signal(shell)
     assert last is not None and last.word == "go on"
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Who was moved by the command line; carl and dora fail."""
+    found: list[str] = []
+
+    def moving(run: Run, account: str, to: str, at_once: int) -> str:
+        found.append(account)
+        if account in ("carl", "dora"):
+            raise NeedsPerson("2 problems wait")
+        return "moved"
+
+    monkeypatch.setattr(move, "move", moving)
+    return found
+
+
+def test_the_command_line_moves_a_wave_and_names_beside_it(
+    shell: Ledger, run: Run, tried: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan.replace(shell, [Planned(name, "7", NINE - timedelta(days=400)) for name in ("bert", "anna")])
+    assert command_line.main(["move", "wave:7"]) == 0
+    assert tried == ["anna", "bert"]
+    assert capsys.readouterr().out == "anna: moved\nbert: moved\n"
+    assert command_line.main(["move", "dora", "wave:7"]) == 1
+    assert tried[2:] == ["dora", "anna", "bert"]
+
+
+def test_a_wave_before_its_start_moves_nobody_from_the_command_line(
+    shell: Ledger, run: Run, tried: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan.replace(shell, [Planned("anna", "7", now() + timedelta(hours=1))])
+    assert command_line.main(["move", "wave:7"]) == 1
+    assert "not moved: it begins at " in capsys.readouterr().err
+    assert command_line.main(["move", "wave:8"]) == 1
+    assert "the plan has no wave '8'; it has 7" in capsys.readouterr().err
+    assert tried == []
+    assert command_line.main(["move", "anna"]) == 0, "by its name"
+
+
+def test_a_wave_of_the_command_line_ends_when_too_many_have_failed(
+    shell: Ledger, run: Run, tried: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = of_moves(most_failures=2)
+    monkeypatch.setattr(command_line.site, "from_environment", lambda: site)
+    plan.replace(shell, [Planned(name, "7") for name in ("carl", "dora", "erik")])
+    assert command_line.main(["move", "wave:7"]) == 1
+    assert tried == ["carl", "dora"]
+    assert "not moved: 2 accounts of this run have failed" in capsys.readouterr().err

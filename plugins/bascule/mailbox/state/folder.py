@@ -75,6 +75,7 @@ class FolderState:
         self.arriving_from = 0  # the lowest UID that new can give to what is copied now
         self.unsure = False  # a batch arrived of which the new UIDs are not known
         self.recheck: set[int] = set()  # old UIDs whose flags this pass has changed on new
+        self.late: set[int] = set()  # copied by this pass, though an earlier one has met higher UIDs
         self.touched = False  # the new side was changed by this pass
         self.distrusted = False  # a number that only may rise has not: every message is verified again
         self.uidnext = 0  # what new gives next, as far as is known; looked at where UIDs are kept only
@@ -170,6 +171,8 @@ class FolderState:
         """Messages are on new: (old UID, new UID) and (old UID, flags on old, flags on new). Saved soon."""
         with self.lock:
             self._unsaved += self.map.add(pairs, origin)
+            if origin == COPIED:
+                self.late.update(old for old, _ in pairs if old < self.row.old_uidnext)
             if self.keeps_uids:
                 self._note_uids(pairs)
             self.memory.remember_batch(flags)

@@ -1,6 +1,10 @@
 """What is remembered of a mailbox, turned round: old and new change places, so that passes carry it the other way.
 
 The ledger's columns are named for the usual way. Turned, `old_...` is the side that passes carry from, which is new.
+
+The first pass after it compares each folder as a whole: what was saved on the side to which passes had carried, while
+one of them went on, is below the UIDs that it noted last, and nobody has carried it. What waits for a person on one
+side waits for it until passes carry from there again.
 """
 
 from sqlalchemy.orm import Session
@@ -42,9 +46,11 @@ def turn(ledger: Ledger, account: str, source: Source) -> None:
 def _turn(session: Session, row: FolderRow) -> None:
     memory, turned = Memory(*mailboxes.flags_of(session, row.id)), Memory()
     runs = list(mailboxes.runs_of(session, row.id))
-    removed = _turn_flags(UidMap(runs), memory, turned)
+    _turn_flags(UidMap(runs), memory, turned)
     doubt_from = max(1, row.old_uidnext)
+    aside = mailboxes.turned_aside(session, row.id)
     mailboxes.forget_uids(session, row.id)
+    mailboxes.keep_aside(session, row.id, aside)
     mailboxes.replace_runs(session, row.id, Runs(sorted((new, old, length, COPIED) for old, new, length, _ in runs)))
     mailboxes.set_flags(session, row.id, turned.pack(lambda uid: True))
     for name in SWAPPED:
@@ -54,18 +60,13 @@ def _turn(session: Session, row: FolderRow) -> None:
     row.old_name, row.new_name = row.new_name, row.old_name
     row.old_hash = name_hash(mutf7.encode(row.old_name))
     row.created, row.foreign_uid, row.given_uidvalidity = True, 0, 0
-    if removed or not row.finished:
-        row.finished, row.doubt_from = False, doubt_from
+    row.finished, row.doubt_from = False, doubt_from
 
 
-def _turn_flags(known: UidMap, memory: Memory, turned: Memory) -> bool:
-    """True when messages of the map are gone from the side that is the source now: the whole of it is compared then."""
-    removed = False
+def _turn_flags(known: UidMap, memory: Memory, turned: Memory) -> None:
     for old_uid, new_uid, _ in known:
         if not memory.knows(old_uid):
             continue
         on_old, on_new = memory.old(old_uid) or NONE, memory.new(old_uid)
-        removed = removed or on_new is None
         turned.remember(new_uid, on_old if on_new is None else on_new, on_old)
     turned.settle()
-    return removed

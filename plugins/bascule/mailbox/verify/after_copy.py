@@ -33,13 +33,13 @@ def verify_after_copy(
     again = folder.distrusted or level == "none" or not folder.verified_before(level)
     since = 0 if again else folder.row.old_uidnext
     result = verify_folder(
-        old, new, folder.map, level, since=since, besides=folder.recheck, avoided=folder.unlistable()
+        old, new, folder.map, level, since=since, besides=folder.recheck | folder.late, avoided=folder.unlistable()
     )
     if any(d.kind == "missing" and _just_copied(folder, d.old_uid) for d in result.differences):
-        copied = [uid for uid, _, origin in folder.map if uid >= folder.row.old_uidnext and origin == COPIED]
+        copied = [uid for uid, _, origin in folder.map if _just_copied(folder, uid) and origin == COPIED]
         correct_new_uids(folder, old, new, copied)
         result = verify_folder(
-            old, new, folder.map, level, since=since, besides=folder.recheck, avoided=folder.unlistable()
+            old, new, folder.map, level, since=since, besides=folder.recheck | folder.late, avoided=folder.unlistable()
         )
     if result.wrong_sizes:
         log.warning(
@@ -90,7 +90,8 @@ def _treat(context: PassContext, folder: FolderState, sessions: Sessions, result
 def _just_copied(folder: FolderState, old_uid: int) -> bool:
     """Whether this pass has put the message on new (the row still holds what the last finished pass saw)."""
     found = folder.map.find(old_uid)
-    return old_uid >= folder.row.old_uidnext and found is not None and found[1] == COPIED
+    is_new = old_uid >= folder.row.old_uidnext or old_uid in folder.late
+    return is_new and found is not None and found[1] == COPIED
 
 
 def _lost_keywords(folder: FolderState, result: Verified, old_uid: int) -> Flags:
