@@ -217,8 +217,9 @@ class Mover:
 
     def _carry(self, move: Move) -> None:
         done = self.acts.carry(move.heading)
-        late = time.time() - self.delayed_until - done.get("kept_out_longer", 0.0)
-        if late > 0:
+        let_in = self.delayed_until + done.get("kept_out_longer", 0.0)
+        done |= {"let_in": round(let_in, 1)}
+        if (late := time.time() - let_in) > 0:
             log.warning("the last pass ended after logins were let in", account=move.account, seconds=round(late, 1))
             done |= {"late": round(late, 1)}
         self._journal(move, "carried", after=done)

@@ -10,7 +10,7 @@ from bascule.tasks import forecast
 from bascule.tasks.notify import address_of
 from bascule.tasks.run import NeedsPerson, Run
 from bascule.text.logs import get_logger
-from bascule.views import report
+from bascule.views import moves, report
 
 log = get_logger(__name__)
 
@@ -60,7 +60,8 @@ def _not_accounted_for(account: trace.Account) -> str:
 
 def final_report(run: Run) -> None:
     """The report in the task's log; as one HTML file with its data as JSON, and the journal as JSON lines beside it."""
-    for line in [*forecast.lines(run.ledger), *evidence_lines(run.ledger), *mail_lines(run.ledger)]:
+    told = moves.lines(moves.told(run.ledger))
+    for line in [*forecast.lines(run.ledger), *evidence_lines(run.ledger), *mail_lines(run.ledger), *told]:
         log.info(line)
     folder = os.environ.get("BASCULE_REPORTS")
     if folder and not run.dry_run:

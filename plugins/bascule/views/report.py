@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,11 +18,12 @@ from bascule.problems import rules, store
 from bascule.problems.evidence import evidence_lines, mail_lines
 from bascule.problems.model import Decision, Problem
 from bascule.site import Site
-from bascule.views import pages, progress, timeline
+from bascule.views import moves, pages, progress, timeline
 from bascule.views.day import Day, compare, day
 from bascule.views.language import Reader
 
 FORMAT = 1  # of the data
+MOVES_IN = (moves.MOVED, moves.BACK, moves.NOT_MOVED, moves.UNDER_WAY)  # columns
 CHANGES = ("intent", "done", "failed", "unchanged", "reverted")
 
 
@@ -66,6 +68,8 @@ class Report:
     letters: Mapping[str, str]
     evidence: Sequence[str]
     mail: Sequence[str]
+    moves: Sequence[moves.Moved]
+    waves: Sequence[moves.Wave]
 
     @property
     def losses(self) -> list[Loss]:
@@ -95,6 +99,7 @@ def gather(ledger: Ledger, site: Site, at: datetime | None = None) -> Report:
     at = at or now()
     with ledger.reading() as session:
         rows = list(session.scalars(sa.select(MailboxRow).order_by(MailboxRow.account)))
+    moved = moves.told(ledger)
     return Report(
         site,
         at,
@@ -108,6 +113,8 @@ def gather(ledger: Ledger, site: Site, at: datetime | None = None) -> Report:
         letters.sent(ledger),
         evidence_lines(ledger),
         mail_lines(ledger),
+        moved,
+        moves.by_wave(ledger, moved),
     )
 
 
@@ -133,6 +140,8 @@ def as_html(report: Report) -> str:
         "axis": timeline.axis(report.day),
         "compared": compare(report.day),
         "outage": report.day.outage,
+        "median": median,
+        "moves_in": MOVES_IN,
         "who": who,
     }
     parts = [(reader.language, pages.render("report_in.html.j2", reader, shared)) for reader in readers]
@@ -175,6 +184,7 @@ def as_json(report: Report) -> str:
         "functional_tests": [{"name": each.name, "ok": each.ok, "evidence": each.evidence, "at": each.at}
                              for each in report.tests],
         "mail": report.mail,
+        "moves": [asdict(each) for each in report.moves],
         "letters": report.letters,
         "evidence": report.evidence,
         "journal": {"rows": report.head.number, "head": report.head.hash, "broken_at": report.broken_at,

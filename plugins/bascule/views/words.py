@@ -71,6 +71,7 @@ WORDS = {
     "gate": _("gate"),
     # How far an account of the plan is, and what was begun last of its move.
     "move moved": _("moved"),
+    "move moved back": _("moved back"),
     "move being moved": _("being moved"),
     "move not moved": _("not moved, as before"),
     "move to come": _("yet to move"),
