@@ -101,8 +101,8 @@ def test_an_overdue_hold_that_somebody_has_not_let_go_of_is_told_as_one(
     notify.overdue_hold(run, begun, worked_on=True)
     notify.overdue_hold(run, begun, worked_on=False)
     assert [text.splitlines()[0] for way, _, text in told if way == "mail"] == [
-        "Held for 0 s: whoever moves it has not let go of it.",
-        "Held for 0 s: the move is ended now.",
+        "Held for 0\xa0s: whoever moves it has not let go of it.",
+        "Held for 0\xa0s: the move is ended now.",
     ]
 
 

@@ -3,6 +3,7 @@
 import os
 import struct
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from bascule.pop3.usage import _is_ours
 from bascule.problems.evidence import evidence_lines, pop3_lines
 from bascule.remote import pop3_uidls
 from bascule.site import PopPart
-from bascule.tasks.pop3 import tell_who_fetches_anew
+from bascule.tasks.pop3 import tell_who_fetches_anew, tell_who_fetches_anew_after_a_move
 from bascule.tasks.run import Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
@@ -127,6 +128,27 @@ def test_the_report_says_whose_programs_fetch_everything_once_more(tmp_path: Pat
         "POP3: 2 account(s) fetch their whole INBOX once more (a<b, bert)",
     ]
     assert set(pop3_lines(ledger)) < set(evidence_lines(ledger))
+
+
+@pytest.mark.parametrize(("formats", "told"), [(("%08Xu%08Xv", "%08Xu%08Xv"), []), (("%08Xu%08Xv", "%g"), ["ada"])])
+def test_who_fetches_anew_after_a_move_is_named_where_the_formats_differ(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, formats: tuple[str, str], told: list[str]
+) -> None:
+    access = FakeAccess()
+    for host, format in zip(("old", "new"), formats, strict=True):
+        access.remote(host).answers["doveconf"] = format + "\n"
+    monkeypatch.setattr("bascule.pop3.usage.recent_users", lambda _: ["ada", "who does not move"])
+    run = Run(access.site, access, ledger, journal.Origin("move"))
+    assert tell_who_fetches_anew_after_a_move(replace(run, dry_run=True), ["ada", "bert"]) == told
+    assert journal.entries(ledger) == []
+    assert tell_who_fetches_anew_after_a_move(run, ["ada", "bert"]) == told
+    assert pop3_lines(ledger) == [], "it has not moved yet"
+    moves.note(ledger, moves.begin(ledger, "ada", "new", {}, "run"), moves.State.DONE)
+    line = "POP3: 1 account(s) that moved on their own fetch their whole INBOX once more (ada)"
+    assert pop3_lines(ledger) == [line] * len(told)
+    after = {"accounts": 3, "messages": 70, "anew": 0, "fetch_anew": {}}
+    journal.append(ledger, journal.Entry("note", "pop3", "UIDLs carried", journal.Origin("transfer"), after=after))
+    assert pop3_lines(ledger)[2:] == [line] * len(told), "beside those of the night"
 
 
 def test_without_the_section_who_uses_pop3_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

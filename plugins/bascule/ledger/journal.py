@@ -54,6 +54,9 @@ class Entry:
     at: datetime | None = None
 
 
+UIDLS_OF_MOVES = "UIDLs of accounts that move on their own"  # subject of a note: not carried
+
+
 class JournalRow(Base):
     __tablename__ = "journal"
 

@@ -17,7 +17,7 @@ from bascule.ledger.base import now
 from bascule.ledger.moves import Server
 from bascule.moves import plan_table
 from bascule.moves.plan_table import PlanRefused
-from bascule.tasks import checks, holds, letters, move, waves
+from bascule.tasks import checks, holds, letters, move, pop3, waves
 from bascule.tasks.accounts import WAVE
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run, TryAgain, at_command_line
 from bascule.text.harmless import harmless
@@ -140,6 +140,9 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
     """All of them, also after some have failed; of a wave as many as the site file lets fail, in its hours."""
     failed, began = 0, now()
     lists = [(word, _accounts_of(run, word, asked.to)) for word in asked.accounts]
+    named = [word for word in asked.accounts if not word.startswith(WAVE)]
+    if asked.to == "new" and named:
+        pop3.tell_who_fetches_anew_after_a_move(run, named)
     for word, accounts in lists:
         for account in accounts:
             waves.check_not_stopped(run, began)

@@ -131,15 +131,23 @@ def uids_lines(ledger: Ledger, named: int | None = None) -> list[str]:
 
 
 def pop3_lines(ledger: Ledger, named: int | None = None) -> list[str]:
-    """Whose POP3 programs will fetch everything once more, as the last transfer found it."""
-    notes = [entry.after or {} for entry in journal.entries(ledger, kind="pop3")]
+    """Whose POP3 programs will fetch everything once more, as the last transfer and moves have found it."""
+    found = journal.entries(ledger, kind="pop3")
+    notes = [entry.after or {} for entry in found if entry.subject != journal.UIDLS_OF_MOVES]
+    told = {
+        name for entry in found if entry.subject == journal.UIDLS_OF_MOVES for name in (entry.after or {})["fetch_anew"]
+    }
+    by_moves = []
+    if anew := sorted(told & moves.moved(ledger)):
+        words = "account(s) that moved on their own fetch their whole INBOX once more"
+        by_moves = [f"POP3: {len(anew)} {words} ({_listed(anew, named)})"]
     if not notes:
-        return []
+        return by_moves
     anew = sorted(notes[-1]["fetch_anew"])
     shown = f" ({_listed(anew, named)})" if anew else ""
     looked_at = f"{notes[-1]['accounts']} account(s) looked at"
     kept = f"POP3: {notes[-1]['messages']:,} messages have the UIDLs that they had on old ({looked_at})"
-    return [kept, f"POP3: {len(anew)} account(s) fetch their whole INBOX once more{shown}"]
+    return [kept, f"POP3: {len(anew)} account(s) fetch their whole INBOX once more{shown}", *by_moves]
 
 
 def mail_lines(ledger: Ledger) -> list[str]:

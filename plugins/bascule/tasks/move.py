@@ -11,7 +11,7 @@ from bascule.moves.entry import part_of
 from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
 from bascule.problems import standing, store
 from bascule.site import MovesPart
-from bascule.tasks import accounts, calendars, filters, mailbox, notify, waves
+from bascule.tasks import accounts, calendars, filters, mailbox, notify, pop3, waves
 from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from bascule.text.logs import get_logger
 
@@ -35,7 +35,10 @@ def list_to_move(run: Run, to: Server) -> list[str]:
     if staying:
         log.warning("these stay on old by decision, and are not moved", accounts=staying)
     log.info("accounts to move", count=len(found) - len(staying), to=to, asked_for=run.selection)
-    return [account for account in found if account not in staying]
+    moving = [account for account in found if account not in staying]
+    if to == "new":
+        pop3.tell_who_fetches_anew_after_a_move(run, moving)
+    return moving
 
 
 def move(run: Run, account: str, to: Server, at_once: int) -> str:

@@ -1,6 +1,10 @@
 """POP3 UIDLs, carried at the end of the transfer, when both servers can be reached by Bascule alone."""
 
+from collections.abc import Collection
+
+from bascule.checks.preflight import uids
 from bascule.ledger import journal
+from bascule.ledger.journal import UIDLS_OF_MOVES
 from bascule.pop3 import usage
 from bascule.pop3.carry import carry_uidls as carry_all
 from bascule.tasks import accounts
@@ -35,3 +39,17 @@ def tell_who_fetches_anew(run: Run) -> dict[str, int]:
         after = {**counts, "fetch_anew": reasons}
         journal.append(run.ledger, journal.Entry("note", "pop3", "UIDLs not carried", run.origin, after=after))
     return counts
+
+
+def tell_who_fetches_anew_after_a_move(run: Run, accounts: Collection[str]) -> list[str]:
+    """Of these, who has used POP3 lately where the two servers make UIDLs in different ways: a move carries none."""
+    if uids.make_uidls(run.access):
+        return []
+    users = sorted({*accounts}.intersection(usage.recent_users(run.access)))
+    if users:
+        log.warning("POP3 programs of these accounts fetch everything once more after their move", accounts=users)
+    if users and not run.dry_run:
+        reasons = dict.fromkeys(users, "the servers make UIDLs in different ways")
+        entry = journal.Entry("note", "pop3", UIDLS_OF_MOVES, run.origin, after={"fetch_anew": reasons})
+        journal.append(run.ledger, entry)
+    return users

@@ -21,6 +21,7 @@ from bascule.site import Site
 from bascule.views import moves, pages, progress, timeline
 from bascule.views.day import Day, compare, day
 from bascule.views.language import Reader
+from bascule.views.moves import Moved, Wave
 
 FORMAT = 1  # of the data
 MOVES_IN = (moves.MOVED, moves.BACK, moves.NOT_MOVED, moves.UNDER_WAY)  # columns
@@ -68,8 +69,8 @@ class Report:
     letters: Mapping[str, str]
     evidence: Sequence[str]
     mail: Sequence[str]
-    moves: Sequence[moves.Moved]
-    waves: Sequence[moves.Wave]
+    moves: Sequence[Moved]
+    waves: Sequence[Wave]
 
     @property
     def losses(self) -> list[Loss]:

@@ -43,6 +43,7 @@ def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     monkeypatch.setattr(accounts.directory, "accounts", found)
     monkeypatch.setattr(waves.Entry, "is_at", lambda self, server: server == "old")
+    monkeypatch.setattr("bascule.checks.preflight.uids.make_uidls", lambda access: True)
     monkeypatch.setattr(waves.time, "sleep", lambda seconds: pytest.fail("it waits"))
     return begun(Run(SITE, FakeAccess(), ledger, ORIGIN))
 
