@@ -208,8 +208,8 @@ def test_the_preflight_says_what_it_looked_at_and_leaves_nobody_held(run: Run) -
     findings = preflight_of_moves(run.access)
     assert [each for each in findings if each.level == "failure"] == []
     assert {each.subject for each in findings} == {
-        "proxy: logins", "proxy: clock", "proxy: protocols", "UIDLs", "old: logins", "imap.obs.test", "pop.obs.test",
-        "mx: hold", "login through the proxy",
+        "proxy: logins", "proxy: clock", "proxy: protocols", "UIDLs", "calendars", "old: logins", "imap.obs.test",
+        "pop.obs.test", "mx: hold", "login through the proxy",
     }  # fmt: skip
     probe = Entry(run.access, run.site.functional_tests.account)
     assert probe.state()["mailHold"] == []

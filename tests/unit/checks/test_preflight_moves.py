@@ -5,7 +5,7 @@ import time
 import pytest
 from bascule.checks.preflight import moves
 
-from tests.unit.changes.fakes import FakeAccess
+from tests.unit.changes.fakes import SITE, FakeAccess
 
 BY_PROXY = "imap-login: Login: user=<anna>, method=PLAIN, rip=203.0.113.9, lip=198.51.100.31, mpid=7, TLS, session=<x>"
 BY_UNTRUSTED_PROXY = "imap-login: Login: user=<bert>, method=PLAIN, rip=198.51.100.20, lip=198.51.100.11, mpid=7, TLS"
@@ -114,3 +114,14 @@ def test_who_would_fetch_everything_once_more_is_named(access: FakeAccess, on_ne
     (found,) = moves.uidls(access)
     assert found.level == level
     assert ("dora" in found.sentence) == (level == "warning")
+
+
+@pytest.mark.parametrize(
+    ("led", "told"), [(False, "until the day; new's webmail shows a copy"), (True, "can't see that")]
+)
+def test_calendars_that_no_proxy_leads_are_told(led: bool, told: str) -> None:
+    assert SITE.moves
+    site = SITE.model_copy(update={"moves": SITE.moves.model_copy(update={"calendars": led})})
+    (found,) = moves.calendars(FakeAccess(site))
+    assert found.level == "warning" and told in found.sentence
+    assert "https://web.obs.test:5232/" in found.sentence

@@ -127,6 +127,25 @@ def uidls(access: Access) -> Iterator[Finding]:
         yield ok("UIDLs", "old and new make POP3's in different ways, and nobody has used POP3 lately")
 
 
+def calendars(access: Access) -> Iterator[Finding]:
+    """No proxy leads CalDAV: they stay on old until the day, or a web server of the site leads each account."""
+    old = access.site.calendars.old.url.partition("{")[0]
+    if part_of(access).calendars:
+        yield warning(
+            "calendars",
+            "the site file says that an account is led to its calendars on new when it moves (`moves.calendars`): "
+            "Bascule can't see that. Move the probe, then read its calendars as its user does: no program may write to "
+            f"{old} any more",
+        )
+    else:
+        yield warning(
+            "calendars",
+            f"who moves goes on with the calendars and address books at {old} until the day; new's webmail shows a copy"
+            " of them, as the last `prepare` has left it. Tell them, or lead each account to its calendars by the "
+            "directory and say `calendars: true`",
+        )
+
+
 def names(access: Access) -> Iterator[Finding]:
     """A name by which users reach their mail leads to the proxies, not to an address of old itself."""
     site = access.site
@@ -198,4 +217,4 @@ def _addresses(remote: RemoteHost) -> list[str]:
     return remote.run(["hostname", "-I"], sudo=False).output.split()
 
 
-CHECKS = (no_cache, clocks, protocols, uidls, round_the_proxies, names, hold, login)
+CHECKS = (no_cache, clocks, protocols, uidls, calendars, round_the_proxies, names, hold, login)
