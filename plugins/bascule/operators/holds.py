@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 LOOK_EVERY = 10  # seconds; one query of the ledger
-LOOK_EVERY_IN_A_RUN = 3
+LOOK_EVERY_IN_A_RUN = 1  # a hold of two seconds is seen too
+ASK_EVERY = 5  # looks: Airflow's API, how far the run is
 ENDED = [str(state) for state in TaskInstanceState if state in (
     TaskInstanceState.SUCCESS, TaskInstanceState.FAILED, TaskInstanceState.SKIPPED, TaskInstanceState.UPSTREAM_FAILED,
     TaskInstanceState.REMOVED,
@@ -64,8 +66,8 @@ class HoldsOfRun(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         watch = tasks.holds.Watch(self.known)
-        while True:
-            over = await self._is_over()
+        for number in count():
+            over = number % ASK_EVERY == 0 and await self._is_over()
             seen = await asyncio.to_thread(watch.look)
             if seen.holds:
                 log.info("mail is held", holds=seen.holds)
