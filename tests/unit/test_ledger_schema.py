@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from bascule.ledger import Ledger, LedgerError, journal, mailboxes, schema
-from bascule.ledger.__main__ import main
+from bascule.ledger.__main__ import main, written_down
 from bascule.ledger.base import tables
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -52,6 +52,19 @@ def test_a_new_ledger_has_the_tables_of_the_models(url: str) -> None:
     assert differences(ledger) == []
     with ledger.engine.connect() as connection:
         assert schema.is_current(connection)
+
+
+def test_the_tables_of_sqlite_are_written_down() -> None:
+    assert schema.WRITTEN_DOWN.read_text(encoding="utf-8") == written_down(), (
+        "write them down: python -m bascule.ledger tables > plugins/bascule/ledger/migrations/newest.sqlite.sql"
+    )
+
+
+def test_a_new_ledger_does_not_pay_for_the_classes_of_all_models(url: str) -> None:
+    code = f"import sys; from bascule.ledger import Ledger; Ledger({url!r}); "
+    code += "sys.exit('bascule.ledger.moves' in sys.modules)"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_revisions_alone_make_the_tables_of_the_models(url: str) -> None:

@@ -3,26 +3,45 @@
 `python -m bascule.ledger upgrade`: bring the ledger of BASCULE_LEDGER up to this Bascule, and say which it is.
 `python -m bascule.ledger verify FILE [HASH]`: check an exported journal; needs no ledger. HASH: the head as it was
 written down at a gate or in the report, which must be in it.
+`python -m bascule.ledger tables`: for developers, the tables of the models as SQLite makes them.
 """
 
+import re
 import sys
 from pathlib import Path
 
-from bascule.ledger import Ledger, LedgerError, journal, schema
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
-USAGE = "usage: python -m bascule.ledger upgrade | verify FILE [HASH]"
+from bascule.ledger import Ledger, LedgerError, journal, schema
+from bascule.ledger.base import tables
+
+USAGE = "usage: python -m bascule.ledger upgrade | verify FILE [HASH] | tables"
 
 
 def main(words: list[str]) -> int:
     match words:
         case ["upgrade"]:
             return upgrade()
+        case ["tables"]:
+            print(written_down(), end="")
+            return 0
         case ["verify", file]:
             return verify(Path(file))
         case ["verify", file, wanted]:
             return verify(Path(file), wanted.lower())
     print(USAGE, file=sys.stderr)
     return 2
+
+
+def written_down() -> str:
+    """SQLite's statements that make the tables of the models, always in one order."""
+    found: list[str] = []
+    for table in (*tables().sorted_tables, schema.version_table()):
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        acts: list[ExecutableDDLElement] = [CreateTable(table), *(CreateIndex(index) for index in indexes)]
+        found += [str(act.compile(dialect=sqlite.dialect())).strip() for act in acts]
+    return schema.END.join(re.sub(r"[ \t]+$", "", statement, flags=re.MULTILINE) for statement in found) + "\n"
 
 
 def upgrade() -> int:

@@ -102,7 +102,7 @@ class Ledger:
         with self._writer.begin() as connection:
             lock_for_append(connection)
             if not sa.inspect(connection).get_table_names():
-                schema.make(connection, tables())
+                schema.make(connection, tables)
             elif not schema.is_current(connection):
                 schema.bring_up(connection)
 

@@ -1,10 +1,11 @@
 """The ledger's tables through the versions of Bascule: each change of them is a revision in `migrations/versions/`.
 
 Revisions are numbered in one line. Whoever opens a ledger brings it up to the newest one, in one transaction; an empty
-database gets the tables of the models, which are the same.
+database gets the tables of the models, which are the same; those of SQLite are written down, too.
 """
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ import sqlalchemy as sa
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 REVISIONS = sorted(path.name.split("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
 VERSION_TABLE = "ledger_version"
+WRITTEN_DOWN = MIGRATIONS / "newest.sqlite.sql"
+END = ";\n\n"  # of a statement
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in a module
 
 
@@ -37,17 +40,28 @@ def is_current(connection: sa.Connection) -> bool:
     return found == REVISIONS[-1]
 
 
-def make(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """All tables at once in an empty database, in the caller's transaction: Alembic's import costs a second."""
-    version = sa.Table(
+def make(connection: sa.Connection, models: Callable[[], sa.MetaData]) -> None:
+    """All tables at once in an empty database, in the caller's transaction: Alembic's import costs a second.
+
+    SQLite's are made as they were written down: a first copy by command line would pay for the classes of all models.
+    """
+    if connection.dialect.name == "sqlite":
+        for statement in WRITTEN_DOWN.read_text(encoding="utf-8").split(END):
+            connection.exec_driver_sql(statement)
+    else:
+        models().create_all(connection, checkfirst=False)
+        version_table().create(connection)
+    connection.execute(version_table().insert().values(version_num=REVISIONS[-1]))
+
+
+def version_table() -> sa.Table:
+    """In which Alembic keeps the ledger's revision."""
+    return sa.Table(
         VERSION_TABLE,
         sa.MetaData(),
         sa.Column("version_num", sa.String(32), nullable=False),
         sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
     )
-    metadata.create_all(connection, checkfirst=False)
-    version.create(connection)
-    connection.execute(version.insert().values(version_num=REVISIONS[-1]))
 
 
 def bring_up(connection: sa.Connection) -> None:
