@@ -113,9 +113,7 @@ class FolderCopy:
 
     def _copy_unit(self, copied: Copied, unit: Sequence[Listed], sessions: Sessions) -> None:
         """Copy some messages; what is refused is bisected until each refused message stands alone."""
-        limits = self.context.counts.in_smaller_batches
-        sizes = (limits.get((self.folder.row.id, message.uid), BATCH_MESSAGES) for message in unit if limits)
-        most = min(sizes, default=BATCH_MESSAGES)
+        most = self._largest_batch(unit)
         waiting = [batches(unit)] if most == BATCH_MESSAGES else [[batch] for batch in batches(unit, most)]
         with self._setting_aside():
             while waiting:  # each to its end: what is under way when new breaks off is one of these
@@ -126,6 +124,12 @@ class FolderCopy:
             last = copied.units_left == 0
         if last:  # while these sessions have the folder selected
             self._finish(copied)
+
+    def _largest_batch(self, unit: Sequence[Listed]) -> int:
+        limits = self.context.counts.in_smaller_batches
+        if not limits:
+            return BATCH_MESSAGES
+        return min(limits.get((self.folder.row.id, message.uid), BATCH_MESSAGES) for message in unit)
 
     @contextlib.contextmanager
     def _setting_aside(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ class Plan:
 def plan_copy(changes: Changes, new_messages: Selection, folder: FolderState, largest: int) -> Plan:
     """The bulk copy does not touch what was set aside, and what no server takes (more than `largest` octets)."""
     aside = folder.aside
-    single = [message for message in new_messages if message.uid in aside or not 0 < message.size <= largest]
+    single = new_messages.where(lambda uid, size: uid in aside or not 0 < size <= largest)
     return Plan(changes, new_messages, new_messages.without({message.uid for message in single}), single)
 
 

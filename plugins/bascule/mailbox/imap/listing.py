@@ -125,6 +125,11 @@ class Selection(Sequence[Listed]):
             return self
         return Selection(self.listing, array("I", (i for i in self.indexes if self.listing.uids[i] not in uids)))
 
+    def where(self, wanted: Callable[[int, int], bool]) -> list[Listed]:
+        """Those whose UID and size are wanted: the others are not made."""
+        uids, sizes = self.listing.uids, self.listing.sizes
+        return [self.listing.at(i) for i in self.indexes if wanted(uids[i], sizes[i])]
+
     def by_uid(self) -> "Selection":
         """The same by ascending UID."""
         keys = array("I", self.uids())
