@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +18,8 @@ from tests.cluster.conftest import DEEP, LASTING, Cluster, until
 
 ACCOUNT = "direction"
 AGAIN_SECONDS = 90
+ENTRYPOINT = "/opt/bascule/cluster/entrypoint.sh"
+STOP_WHILE_STARTING = Path(__file__).with_name("stop_while_starting.py")
 
 
 def test_every_service_is_healthy_and_the_first_one_has_done_its_work(cluster: Cluster) -> None:
@@ -93,6 +97,13 @@ def test_no_secret_is_shown_by_the_engine_the_process_lists_or_the_logs(cluster:
 
     assert len(secrets) > 10 and min(map(len, secrets)) >= 16
     assert [place for place, text in seen.items() for secret in secrets if secret in text] == []
+
+
+def test_a_worker_that_is_asked_to_stop_while_it_starts_ends_at_once(cluster: Cluster) -> None:
+    command = f"docker compose exec -T worker python - {ENTRYPOINT} celery worker"
+    said = cluster.machine.shell(f"cd {PLACE}; {command}", input=STOP_WHILE_STARTING.read_bytes())
+
+    assert said.split("\n") == [*4 * [f"ended with {-signal.SIGTERM}"], ""]
 
 
 def test_a_neighbour_reaches_nothing_but_the_ui(cluster: Cluster) -> None:
