@@ -5,5 +5,6 @@
 case "${1:-}" in
   bash | python) exec "$@" ;;
   celery) exec python /opt/bascule/cluster/worker.py "$@" ;;
+  scheduler) exec python /opt/bascule/cluster/scheduler.py "$@" ;;
   *) exec airflow "$@" ;;
 esac
