@@ -6,5 +6,6 @@ case "${1:-}" in
   bash | python) PATH=/opt/bascule/cluster/bin:$PATH exec "$@" ;;
   celery) exec python /opt/bascule/cluster/worker.py "$@" ;;
   scheduler) exec python /opt/bascule/cluster/scheduler.py "$@" ;;
+  dag-processor) exec python /opt/bascule/cluster/dag_processor.py "$@" ;;
   *) exec /usr/local/bin/airflow "$@" ;;
 esac

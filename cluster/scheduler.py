@@ -14,7 +14,9 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-IDLE_SECONDS = 2.0  # within which a run begins that is triggered while nothing runs
+IDLE_SECONDS = (
+    2.5  # within which a run begins that is triggered while nothing runs; half of the shortest of Airflow's timers
+)
 AT_WORK = (DagRunState.QUEUED, DagRunState.RUNNING)
 
 

@@ -49,6 +49,7 @@ def test_airflows_own_command_would_raise_an_exception() -> None:
         (["celery", "worker"], "python cluster/worker.py celery worker"),
         (["airflow", "scheduler"], "python cluster/scheduler.py scheduler"),
         (["bash", "-c", "exec airflow celery worker"], "python cluster/worker.py celery worker"),
+        (["dag-processor"], "python cluster/dag_processor.py dag-processor"),
         (["bash", "-c", "exec airflow triggerer"], "airflow triggerer"),
         (["api-server"], "airflow api-server"),
     ],

@@ -1,11 +1,12 @@
-"""The cluster's scheduler: it looks seldom while nothing runs, and at Airflow's setting while something does."""
+"""The cluster's scheduler and DAG processor: they look seldom while there is nothing to do."""
 
 import runpy
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.cli.commands import scheduler_command
+from airflow.cli.commands import dag_processor_command, scheduler_command
+from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 
 from lab.paths import CHECKOUT
@@ -18,11 +19,11 @@ def paced(monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(**runpy.run_path(str(CHECKOUT / "cluster" / "scheduler.py")))
 
 
-def test_airflows_command_takes_it(paced: Any) -> None:
+def test_airflows_command_takes_the_scheduler(paced: Any) -> None:
     assert scheduler_command.SchedulerJobRunner is paced.PacedSchedulerJobRunner
 
 
-def test_the_pause_goes_by_what_runs(paced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_schedulers_pause_goes_by_what_runs(paced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = object.__new__(paced.PacedSchedulerJobRunner)
     runner._scheduler_idle_sleep_time = 0.5
     answers = [False, True, True, False]
@@ -41,3 +42,19 @@ def test_the_pause_goes_by_what_runs(paced: Any, monkeypatch: pytest.MonkeyPatch
 
     assert pauses == [paced.IDLE_SECONDS, 0.5, 0.5, paced.IDLE_SECONDS]
     assert all("dag_run.state IN" in query for query in asked)
+
+
+def test_the_dag_processor_waits_longer_while_it_reads_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dag_processor_command, "DagFileProcessorManager", DagFileProcessorManager)
+    module = runpy.run_path(str(CHECKOUT / "cluster" / "dag_processor.py"))
+    manager = dag_processor_command.DagFileProcessorManager(max_runs=1)
+    waited: list[float] = []
+    monkeypatch.setattr(
+        DagFileProcessorManager, "_service_processor_sockets", lambda self, timeout: waited.append(timeout)
+    )
+
+    for timeout, processors in ((0.9, {}), (0.9, {"a file": "its process"}), (0.0, {})):
+        manager._processors = processors
+        manager._service_processor_sockets(timeout=timeout)
+
+    assert waited == [0.9 + module["IDLE_SECONDS"], 0.9, 0.0]
