@@ -79,7 +79,7 @@ def progress(rest: Rest, ledger: Ledger, runs: Runs) -> str:
     for dag, run in reversed(runs):
         if rest.run_state(dag, run) not in ("running", "queued"):
             continue
-        busy = rest.tasks(dag, run, "running", "queued", "scheduled", "awaiting_input")
+        busy = rest.tasks(dag, run, "running", "queued", "awaiting_input")  # "scheduled" may be thousands
         now = sorted({task["task_id"] for task in busy if task["state"] != "awaiting_input"})
         waiting = sum(task["state"] == "awaiting_input" for task in busy)
         parts = [f"{dag}: {', '.join(now[:3]) or 'waiting'}"]
