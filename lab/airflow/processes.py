@@ -136,8 +136,8 @@ def environment(home: Home, *, port: int, site_file: Path) -> dict[str, str]:
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "24",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
         # Airflow may miss the end of a task's process, and looks again after this many seconds: its slot waits so long.
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "50",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "25",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         # A parse that hangs and is ended must not take its phase off the list in the middle of the day.
         "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "86400",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bascule.operators import before_fork
 
-from lab.paths import CHECKOUT
+from lab.paths import CHECKOUT, SITE_FILE
 
 # As the process of Airflow that these words start, up to where it forks.
 LOOK = """
@@ -51,3 +51,28 @@ def test_a_module_that_is_not_there_stops_no_worker(monkeypatch: pytest.MonkeyPa
 def test_the_cluster_finds_the_settings_where_it_finds_the_plugins() -> None:
     assert (CHECKOUT / "plugins" / "airflow_local_settings.py").exists()
     assert "PYTHONPATH=/opt/bascule/plugins" in (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
+
+
+# What a DAG file imports in each task's process, behind the fork.
+LATE = """
+import runpy, sys
+from bascule.operators import before_fork
+before_fork.load()
+there = set(sys.modules)
+for path in sys.argv[1:]:
+    runpy.run_path(path)
+print(sorted(set(sys.modules) - there))
+"""
+
+
+def test_no_dag_file_imports_anything_in_the_process_of_a_task(tmp_path: Path) -> None:
+    env = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "BASCULE_SITE": str(SITE_FILE),
+        "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}",
+    }
+    dags = [str(path) for path in sorted((CHECKOUT / "dags").glob("*.py"))]
+    done = subprocess.run([sys.executable, "-c", LATE, *dags], env=env, capture_output=True, text=True, check=True)
+    assert dags
+    assert done.stdout.splitlines()[-1] == "[]"

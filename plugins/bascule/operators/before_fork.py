@@ -12,8 +12,12 @@ TASKS = tuple(f"{tasks.__name__}.{module.name}" for module in iter_modules(tasks
 NAMES = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.dag_processing.dagbag",
+    "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.operators.trigger_dagrun",
+    "airflow.sdk.definitions.decorators",
     "bascule.operators.hitl",
+    "bascule.operators.holds",
+    "bascule.operators.site_file",
     "bascule.operators.ssh",
     "bascule.operators.tasks",
     "bascule.operators.waiting",
