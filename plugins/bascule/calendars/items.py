@@ -19,6 +19,7 @@ from bascule.calendars.writing import Write, Writing, item_name, new_write
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import CalendarItemRow, CalendarRow, forget_items, items
 from bascule.problems import rules
+from bascule.problems.kinds import kind_of
 from bascule.problems.model import Action, Option
 
 BATCH = 40  # items read at once
@@ -210,7 +211,8 @@ class Carrier:
     def _as_decided(self, row: CalendarItemRow, source: Content, decided: Decided) -> Write | None:
         """What the decision wants to be written; None when nothing is, which settles the problem."""
         problem, made = decided
-        stays = rules.applies(made, Action.KEEP_NEW, Action.ACCEPT)
+        as_it_is = made.option is not Option.APPLY and kind_of(problem).leave_out == "as it is"
+        stays = as_it_is or rules.applies(made, Action.KEEP_NEW, Action.ACCEPT)
         if stays or made.option is not Option.APPLY or rules.leaves_out(made):
             if not stays and row.state == "carried" and row.new_etag:
                 self._take_back(row)

@@ -91,6 +91,24 @@ def test_a_change_on_both_sides_is_asked_and_the_new_one_stays(access: Any, ledg
     assert run(access, ledger) == Counts(collections=2, items=4, unchanged=4)
 
 
+@pytest.mark.parametrize("option", [Option.APPLY, Option.LEAVE_OUT])
+def test_what_its_owner_removed_on_new_comes_again_by_another_decision_only(
+    access: Any, ledger: Ledger, filled: Any, option: Option
+) -> None:
+    old, new = filled
+    run(access, ledger)
+    new.request("DELETE", "/zoe/personal/e0.ics")
+    old.put("/zoe/agenda/e0.ics", event("e0", "Old's"))
+    run(access, ledger)
+    decide(ledger, option=option)
+    run(access, ledger)
+    assert open_problems(ledger) == []
+    old.put("/zoe/agenda/e0.ics", event("e0", "Old's once more"))
+    run(access, ledger)
+    assert new.names("/zoe/personal/") == ["e1.ics", "e2.ics"]
+    assert open_problems(ledger) == [("both-changed", "/zoe/agenda/e0.ics")]
+
+
 def test_the_old_version_is_taken_when_a_person_wants_it(access: Any, ledger: Ledger, filled: Any) -> None:
     old, new = filled
     run(access, ledger)

@@ -8,7 +8,7 @@ from bascule.mailbox.folders.problems import (
     both_changed_decision,
     report_both_changed,
     report_not_listed,
-    report_not_removed,
+    stays_on_new,
 )
 from bascule.mailbox.imap.errors import Refused, passes_by_itself
 from bascule.mailbox.imap.flags import DELETED
@@ -93,8 +93,7 @@ def _tried(context: PassContext, sessions: Sessions, state: FolderState, kept: K
         if passes_by_itself(error):
             raise
         sessions.close(cut=True)  # what was asked behind the refused command is still under way
-        report_not_removed(context.problems, state.name, state.row.new_name, error.text)
-        return False
+        return stays_on_new(context.problems, state.name, state.row.new_name, error.text)
 
 
 def _settled(context: PassContext, sessions: Sessions, state: FolderState, kept: Kept) -> bool:

@@ -57,14 +57,21 @@ def report_not_listed(problems: PassProblems, name: str) -> None:
     )  # fmt: skip
 
 
-def report_not_removed(problems: PassProblems, name: str, new_name: str, text: str) -> None:
-    """The folder was removed on old, and new keeps what Bascule had put there."""
+def stays_on_new(problems: PassProblems, name: str, new_name: str, text: str) -> bool:
+    """The folder was removed on old, and new keeps what Bascule had put there: whether it may, by decision."""
+    facts = {"folder": name, "change": REMOVED}
+    decided = problems.decided("folder-closed-on-new", name)
+    if decided is not None and decided[0].facts == facts and rules.leaves_out(decided[1]):
+        problems.carried_out(decided[1])
+        return True
     problems.add(
         "folder-closed-on-new", name,
         f"The folder {name!r} was removed on the old server, and the new server does not let go of what Bascule had "
-        f"put into {new_name!r} there. Look at that server's log, mend it there, then let Bascule look again.",
-        facts={"folder": name, "change": REMOVED}, server_words=text, proposal=LOOK_AGAIN,
+        f"put into {new_name!r} there. Look at that server's log, mend it there, then let Bascule look again. To leave "
+        "it out means that it stays on new.",
+        facts=facts, server_words=text, proposal=LOOK_AGAIN,
     )  # fmt: skip
+    return False
 
 
 def report_changed_uids(problems: PassProblems, name: str, reason: str) -> None:
@@ -104,11 +111,11 @@ NAMELESS = "(a folder without a name)"
 
 
 def report_nameless(problems: PassProblems, folders: int) -> None:
-    problems.add(
+    problems.leave_out_or_ask(
         "folder-unreadable", NAMELESS,
         f"The old server lists {folders} folder(s) without a name, which nobody can open. Look there which these are; "
         "all others are carried.",
-        facts={"folder": NAMELESS}, details={"folders": folders}, proposal=LEAVE_OUT,
+        facts={"folder": NAMELESS}, details={"folders": folders},
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def may_begin_anew_on_new(sessions: Sessions, folder: FolderState, problems: Pas
     if same == len(new):
         return True
     report_both_changed(
-            problems,
+        problems,
         folder.name,
         f"The folder {folder.row.new_name!r} on the new server is not the one any more into which Bascule had copied "
         f"{folder.name!r} (somebody has deleted and made it again, or restored it), and it holds messages that are "
