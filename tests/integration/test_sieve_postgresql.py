@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from bascule.ledger import Ledger
 
-from tests.unit.sieve.test_one_account import *  # noqa: F403
+from tests.unit.sieve.test_account_sync import *  # noqa: F403
 from tests.unit.sieve.test_sync import *  # noqa: F403
 
 from tests.integration.test_ledger_postgresql import ledger, server, url  # isort: skip # noqa: F401 - fixtures, last

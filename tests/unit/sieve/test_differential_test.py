@@ -165,14 +165,14 @@ def test_blanks_belong_to_a_folders_name(folder: str) -> None:
 
 def test_a_host_that_cannot_run_filters_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
-    monkeypatch.setattr("tests.unit.sieve.test_behaviour._told", lambda _: "sieve-test: not found\n")
+    monkeypatch.setattr("tests.unit.sieve.test_differential_test._told", lambda _: "sieve-test: not found\n")
     with pytest.raises(AccessError, match="sieve-test"):
         compared(host, Plan("a", b"old", faithful=b"new"), monkeypatch)
 
 
 def test_an_old_form_that_cannot_run_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "tests.unit.sieve.test_behaviour._told", lambda folder: _ok(folder) if folder != "INBOX.A" else ""
+        "tests.unit.sieve.test_differential_test._told", lambda folder: _ok(folder) if folder != "INBOX.A" else ""
     )
     plan = compared(Host(), Plan("a", b"old", faithful=b"new"), monkeypatch)
     assert (plan.behaviour, bool(plan.not_compared), bool(plan.proved)) == ([], True, True)

@@ -10,7 +10,7 @@ from bascule.mailbox import MailboxJob, Options, sync_mailbox
 from bascule.mailbox.verify.audit import audit
 
 from tests.courier_server import Courier, courier
-from tests.integration.test_mailbox_extras import EXTRA
+from tests.integration.test_mailbox_attributes import EXTRA
 from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
 
 Server = Courier | Dovecot
