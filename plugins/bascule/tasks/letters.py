@@ -10,6 +10,7 @@ from bascule.hosts.connections import AccessError
 from bascule.ledger import leases, moves, notices, waves
 from bascule.ledger import letters as sent_letters
 from bascule.ledger.base import now
+from bascule.ledger.leases import LeaseHeld
 from bascule.problems import letters, post
 from bascule.problems.letters import Outcome
 from bascule.problems.table import with_mark
@@ -64,7 +65,7 @@ def tell_before_moves(run: Run) -> dict[str, int]:
     for planned in soon:
         try:
             _announce(run, planned)
-        except AccessError as error:
+        except (AccessError, LeaseHeld) as error:
             log.error(str(error), account=planned.account)
             failed += 1
     log.info("people were told when they move", letters=len(soon) - failed, not_written=failed)
@@ -72,17 +73,20 @@ def tell_before_moves(run: Run) -> dict[str, int]:
 
 
 def _announce(run: Run, planned: waves.Planned) -> None:
-    """It is noted afterwards: a letter that is there already is not written again. Raises AccessError."""
+    """It is noted afterwards: a letter that is there already is not written again.
+
+    Raises AccessError and LeaseHeld.
+    """
     old, site = mailbox.job_for(run.access, planned.account).old, run.site
     readers = {language: Reader.of(language, site.timezone) for language in site.languages}
     when: dict[str, str] = {
         language: reader.moment(planned.starts_at, seconds=False) for language, reader in readers.items()
     }
     identity = letters.message_id(site, _slot(planned))
-    post.append_once(
-        old.endpoint, old.login, identity, letters.announcement(site, planned.account, identity, when)
-    )  # fmt: skip
-    notices.claim(run.ledger, _slot(planned), BEFORE)
+    letter = letters.announcement(site, planned.account, identity, when)
+    with leases.lease(run.ledger, planned.account, run.owner):
+        post.append_once(old.endpoint, old.login, identity, letter)
+        notices.claim(run.ledger, _slot(planned), BEFORE)
     log.info("told when its mailbox moves", account=planned.account, starts=str(planned.starts_at))
 
 
@@ -104,7 +108,7 @@ def _write_to_all(run: Run, things: Sequence[Outcome]) -> int:
     for account in waiting:
         try:
             _deliver(run, account, by_account[account])
-        except AccessError as error:
+        except (AccessError, LeaseHeld) as error:
             log.error(str(error))
             failed.append(account)
     if failed:

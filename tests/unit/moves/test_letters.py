@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import pytest
 from bascule.hosts.connections import AccessError
 from bascule.hosts.directory import Account
-from bascule.ledger import Ledger, journal, moves, waves
+from bascule.ledger import Ledger, journal, leases, moves, waves
 from bascule.ledger.base import now
 from bascule.ledger.letters import sent
 from bascule.ledger.moves import State
 from bascule.ledger.waves import Planned
 from bascule.problems.letters import Outcome
 from bascule.tasks import letters
-from bascule.tasks.run import Run
+from bascule.tasks.run import Run, TryAgain
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 
@@ -126,6 +126,22 @@ def test_who_can_not_be_written_to_holds_up_nobody_and_is_tried_again(
         patched.setattr(letters.post, "append_once", refuse_anna)
         assert letters.tell_before_moves(run) == {"letters": 1, "not written": 1}
     assert letters.tell_before_moves(run) == {"letters": 1, "not written": 0}
+
+
+def test_whose_mailbox_somebody_works_on_is_written_to_later_and_holds_up_nobody(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waves.replace(run.ledger, [Planned(name, "1", now() + timedelta(days=1)) for name in ("anna", "bert")])
+    things = [Outcome(name, "renamed", "Folder", "a//b", "a-b", "lead") for name in ("anna", "bert")]
+    monkeypatch.setattr(letters.letters, "outcomes", lambda ledger: things)
+    with leases.lease(run.ledger, "anna", "a pass"):
+        assert letters.tell_before_moves(run) == {"letters": 1, "not written": 1}
+        with pytest.raises(TryAgain, match=r"1 letter\(s\) could not be written: anna"):
+            letters.tell_owners(run)
+    assert {*inboxes} == {"bert on old", "bert on new"}
+    assert letters.tell_before_moves(run) == {"letters": 1, "not written": 0}
+    assert letters.tell_owners(run) == {"letters": 1, "accounts": 2}
+    assert {*inboxes} == {"bert on old", "bert on new", "anna on old", "anna on new"}
 
 
 def test_by_default_nobody_is_told_before(run: Run, inboxes: Inboxes) -> None:
