@@ -1,4 +1,4 @@
-"""The four ways in which a decision comes: page, spreadsheet, site file, and the practice site's prepared answers."""
+"""The ways in which a decision comes: two pages, spreadsheet, site file, and the practice site's prepared answers."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bascule import site
+from bascule.dashboard import problems as control_room
 from bascule.ledger import Ledger
 from bascule.problems import record, spreadsheet, standing, store
 from bascule.problems.model import Option, Problem
@@ -16,6 +17,7 @@ from bascule.site.site import StandingDecisions
 from bascule.tasks import review
 from bascule.tasks.run import Run
 from pydantic import TypeAdapter
+from starlette.datastructures import FormData
 
 from lab.airflow.answering import Rule
 from lab.paths import CHECKOUT
@@ -58,6 +60,19 @@ def _answer(
         raise AnswerRefused(refused.reasons if refused else [])
 
 
+def by_control_room(ledger: Ledger, problem: Problem, option: Option, given: Mapping[str, str]) -> None:
+    """Its form as a browser sends it back, with what a person wrote into it."""
+    questions = spreadsheet.open_questions(ledger)
+    shown = control_room._shown(next(each for each in questions if problem in each.problems), None)
+    form = {"version": shown.version, "account": problem.account, **shown.values, **given}
+    sent = [("option", option.value), ("about", shown.key), *((f"{shown.key}.{key}", form[key]) for key in form)]
+    typed = control_room.Typed.of(FormData(sent))
+    choices, refused = spreadsheet.typed(ledger, [*enumerate(typed.rows.values())])
+    if refused:
+        raise AnswerRefused(refused[0])
+    record.record(ledger, choices, AUTHOR)
+
+
 def by_spreadsheet(ledger: Ledger, problem: Problem, option: Option, given: Mapping[str, str]) -> None:
     text = spreadsheet.as_csv(spreadsheet.open_questions(ledger)).decode("utf-8-sig")
     header, *lines = csv.reader(io.StringIO(text, newline=""))
@@ -81,6 +96,7 @@ def by_site_file(ledger: Ledger, problem: Problem, option: Option, given: Mappin
 
 DOORS: dict[str, Door] = {
     "page": by_page,
+    "control room": by_control_room,
     "prepared answer": by_prepared_answer,
     "spreadsheet": by_spreadsheet,
     "site file": by_site_file,
