@@ -17,7 +17,7 @@ disk=$(df --output=avail --block-size=1M /opt/bascule/logs | tail -1 | tr -d ' '
 for file in /opt/bascule/site.yaml /opt/bascule/certificates/*.pem /run/secrets/*; do
   [ -r "$file" ] || refuse "$file can't be read by the containers' user: run cluster/secrets.sh again, it mends that"
 done
-[ -s /opt/bascule/site.yaml ] || refuse "there is no site.yaml beside docker-compose.yaml (a directory of this name is Docker's work: remove it)"
+[ -f /opt/bascule/site.yaml ] && [ -s /opt/bascule/site.yaml ] || refuse "there is no site.yaml beside docker-compose.yaml (a directory of this name is Docker's work: remove it)"
 [ "$wrong" = 0 ] || exit 1
 
 airflow db migrate

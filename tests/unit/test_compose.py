@@ -82,7 +82,9 @@ def test_no_secret_stands_in_a_file_that_the_engine_shows(compose: dict[str, Any
     ]
     shown += [word for service in compose["services"].values() for word in service.get("command", [])]
     secret = re.compile(r"PASSWORD|SECRET|TOKEN|FERNET|_KEY|requirepass|://\S*:\S*@")
-    by_file = re.compile(r"^\w+_(CMD|FILE)=(cat )?/(run/secrets/|opt/bascule/cluster/secret.sh)|\$\(cat /run/secrets/")
+    by_file = re.compile(
+        r"^\w+_(CMD|FILE)=(cat )?/(run/secrets/|opt/bascule/cluster/secret.sh)|\$\((cat|sed \S+) /run/secrets/"
+    )
     backend = re.compile(r"^AIRFLOW__SECRETS__BACKEND")
 
     assert [
