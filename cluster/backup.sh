@@ -6,15 +6,16 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 umask 077
 
 name=bascule-$(date +%Y%m%d-%H%M%S)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+mkdir -p backups
+work=$(mktemp -d -p backups) # /tmp may be memory
+trap 'rm -rf "$work" "backups/$name.tar.partial"' EXIT
 for database in bascule airflow; do
   docker compose exec -T postgres pg_dump --username airflow --format custom "$database" > "$work/$database.dump"
 done
 docker compose cp --quiet worker:/opt/bascule/reports "$work/reports" 2> /dev/null ||
   docker compose cp worker:/opt/bascule/reports "$work/reports" > /dev/null
 cp -a site.yaml .env secrets cluster/certificates "$work"
-mkdir -p backups
+[ ! -e docker-compose.override.yaml ] || cp -a docker-compose.override.yaml "$work"
 tar -C "$work" -cf "backups/$name.tar.partial" .
 mv "backups/$name.tar.partial" "backups/$name.tar"
 echo "backups/$name.tar"
