@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bascule.ledger import Ledger, journal, moves
+from bascule.ledger import Ledger, journal, leases, moves
 from bascule.ledger.mailboxes import FolderRow, add_runs
 from bascule.ledger.moves import State
 from bascule.pop3 import carry, listing
@@ -69,6 +69,17 @@ def test_who_has_moved_alone_keeps_the_uidls_that_its_program_knows_by_now(
     monkeypatch.setattr(carry, "_one", lambda access, ledger, part, account, *_: Carried(account, 1, 0))
     moves.note(ledger, moves.begin(ledger, "zoe", "new", {}, "run-1"), State.DONE)
     assert [each.account for each in carry_uidls(FakeAccess(site), ledger, ["ada", "zoe"], "task")] == ["ada"]
+
+
+def test_a_mailbox_that_another_run_holds_fails_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = SITE.model_copy(update={"mailboxes": SITE.mailboxes.model_copy(update={"pop3": PopPart(accounts="all")})})
+    monkeypatch.setattr(carry, "_carry", lambda access, ledger, part, account, dry_run: Carried(account, 1, 0))
+    with leases.lease(ledger, "zoe", "another run"):
+        found = carry_uidls(FakeAccess(site), ledger, ["ada", "zoe"], "task")
+    assert [(each.account, each.kept, "another run" in each.reason) for each in found] == [
+        ("ada", 1, False),
+        ("zoe", 0, True),
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"no metadata\n\n", MESSAGE[:-1], MESSAGE[:-2] + b"\nnot a key\n\n"])

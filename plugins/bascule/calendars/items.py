@@ -212,7 +212,9 @@ class Carrier:
         """What the decision wants to be written; None when nothing is, which settles the problem."""
         problem, made = decided
         as_it_is = made.option is not Option.APPLY and kind_of(problem).leave_out == "as it is"
-        stays = as_it_is or rules.applies(made, Action.KEEP_NEW, Action.ACCEPT)
+        # Who stays on old for the mail's sake gets the calendars carried, and nothing of them is taken away again.
+        on_new_already = made.option is Option.KEEP_ON_OLD and row.state == "carried"
+        stays = as_it_is or on_new_already or rules.applies(made, Action.KEEP_NEW, Action.ACCEPT)
         if stays or made.option is not Option.APPLY or rules.leaves_out(made):
             if not stays and row.state == "carried" and row.new_etag:
                 self._take_back(row)

@@ -9,7 +9,7 @@ from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.hosts.ssh import RemoteHost
 from bascule.ledger import Ledger, moves
-from bascule.ledger.leases import lease
+from bascule.ledger.leases import LeaseHeld, lease
 from bascule.ledger.mailboxes import KEPT, folders_of, runs_of
 from bascule.mailbox.job import MailboxJob, job_for
 from bascule.pop3.listing import Listed, ListingFailed, list_by_imap, list_by_pop3
@@ -71,7 +71,7 @@ def _one(access: Access, ledger: Ledger, part: PopPart, account: str, owner: str
     try:
         with lease(ledger, account, owner):
             return _carry(own, ledger, part, account, dry_run)
-    except (ListingFailed, AccessError) as error:
+    except (ListingFailed, AccessError, LeaseHeld) as error:
         return Carried(account, 0, 0, str(error))
     finally:
         own.close()

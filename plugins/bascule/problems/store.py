@@ -205,6 +205,14 @@ def reopen_unsettled(session: Session, account: str, rooms: Sequence[Room], sinc
     return len(rows)
 
 
+def did_not_help(session: Session, problem_id: int, decision: Decision) -> None:
+    """Ask about a problem again, unless something else has been decided about it meanwhile."""
+    row = session.get_one(ProblemRow, problem_id, with_for_update=True)
+    last = _last_decision(session, row)
+    if last is not None and _decision(last) == decision:
+        row.state = "open"
+
+
 def decided_since(ledger: Ledger, account: str, rooms: Sequence[Room], since: datetime) -> bool:
     """Whether something was decided since then that waits to be carried out."""
     waits = (ProblemRow.account == account, ProblemRow.room.in_(rooms), ProblemRow.state == "decided")

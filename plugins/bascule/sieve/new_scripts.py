@@ -168,7 +168,10 @@ class NewScripts:
         )
         known = self.questions.ask(problem)
         mended = script_problem.text_of(known[1], target) if known is not None else None
-        if known is None or mended == target:
+        if known is None:
+            return None
+        if mended == target:  # applied as it was, and refused once more
+            self.questions.ask_again(*known)
             return None
         stored = None if mended is None else self._store(name, mended)
         self.questions.settle(problem)

@@ -57,6 +57,16 @@ class Questions:
                     why=problem.explanation, server=problem.server_words)  # fmt: skip
         return None
 
+    def ask_again(self, problem: Problem, decision: Decision) -> None:
+        """What was decided about it has been tried, and did not help."""
+        if self.dry_run:
+            return
+        with self.ledger.session() as session:
+            store.did_not_help(session, problem.id, decision)
+        self.open += 1
+        log.warning("filter needs a person: what was decided did not help", account=self.account,
+                    filter=problem.subject, kind=problem.kind)  # fmt: skip
+
     def _open(self) -> list[Problem]:
         return store.problems(self.ledger, account=self.account, room="sieve", states=("open",))
 

@@ -239,13 +239,14 @@ def test_what_new_altered_is_accepted_or_taken_back(
     assert run(access, ledger).copied == 0
 
 
-def test_what_new_altered_stays_when_it_is_accepted(
-    access: Any, ledger: Ledger, filled: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("option", [Option.APPLY, Option.KEEP_ON_OLD])
+def test_what_new_altered_stays_when_it_is_accepted_or_the_mail_stays_on_old(
+    access: Any, ledger: Ledger, filled: Any, monkeypatch: pytest.MonkeyPatch, option: Option
 ) -> None:
     _, new = filled
     plant(monkeypatch)
     run(access, ledger)
-    decide(ledger)
+    decide(ledger, option=option)
     run(access, ledger)
     assert "e0.ics" in new.names("/zoe/personal/")
     assert store.problems(ledger, states=("open", "decided")) == []

@@ -10,7 +10,7 @@ from bascule.problems.model import Option, Problem
 from bascule.problems.record import AnswerRefused, Choice
 
 from tests.unit.problems.conftest import AUTHOR
-from tests.unit.problems.test_check import CHOICE
+from tests.unit.problems.test_forms import CHOICE
 
 Report = Callable[..., Problem]
 

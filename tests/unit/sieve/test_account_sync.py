@@ -182,6 +182,20 @@ def test_what_a_person_wrote_may_be_refused_and_is_asked_again(ledger: Ledger, r
     assert run(old, new).problems == 0
 
 
+def test_what_is_refused_once_more_as_it_was_is_asked_again(ledger: Ledger, run: Run) -> None:
+    old, new = Server({"main": b"keep;"}, "main"), Server(refuses="QUOTA/MAXSIZE")
+    assert run(old, new).problems == 1
+    assert kinds(ledger) == [REFUSED]
+    decide(ledger)
+    assert run(old, new).problems == 1
+    assert kinds(ledger) == [REFUSED]
+    new.refuses = ""
+    decide(ledger)
+    assert run(old, new).problems == 0
+    assert new.stored["main"] == b"keep;"
+    assert kinds(ledger) == []
+
+
 def test_what_is_no_script_is_left_out_by_decision(ledger: Ledger, run: Run) -> None:
     old, new = Server({"main": b"<html>"}, "main"), Server()
     assert run(old, new).problems == 1
