@@ -9,6 +9,7 @@ from bascule.hosts import ssh
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 
+from tests.integration.busy_account import wait_for
 from tests.integration.conftest import Lab
 
 AT_ONCE = 20
@@ -20,7 +21,17 @@ def few_startups(lab: Lab) -> Iterator[None]:
     lab.write("client", FEW, "MaxStartups 2:100:2\n")
     lab.ssh("client", "systemctl restart ssh")
     yield
+    wait_for(lambda: lets_in(lab), "sshd lets nobody in")
     lab.ssh("client", f"rm {FEW}; systemctl restart ssh")
+
+
+def lets_in(lab: Lab) -> bool:
+    """It counts connections for a moment after their other end has closed them."""
+    try:
+        lab.ssh("client", "true")
+    except AssertionError:
+        return False
+    return True
 
 
 def test_twenty_at_once_all_come_in(access: Access) -> None:

@@ -60,8 +60,8 @@ def test_the_tables_of_sqlite_are_written_down() -> None:
     )
 
 
-def test_a_new_ledger_does_not_pay_for_the_classes_of_all_models(url: str) -> None:
-    code = f"import sys; from bascule.ledger import Ledger; Ledger({url!r}); "
+def test_a_new_ledger_of_sqlite_does_not_pay_for_the_classes_of_all_models(tmp_path: Path) -> None:
+    code = f"import sys; from bascule.ledger import Ledger; Ledger('sqlite:///{tmp_path / 'new.db'}'); "
     code += "sys.exit('bascule.ledger.moves' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True)
