@@ -111,6 +111,15 @@ def test_another_decision_replaces_the_first_and_both_stay_in_the_journal(ledger
     assert len(journal.entries(ledger, event="decision")) == 2
 
 
+@pytest.mark.parametrize(
+    "url", ["nonsense", "postgresql+psycopg2://bascule:secret@host:port/ledger", "mysql://bascule:secret@host/ledger"]
+)
+def test_what_is_no_address_of_a_ledger_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(LedgerError, match="BASCULE_LEDGER is no address") as raised:
+        Ledger(url)
+    assert "secret" not in str(raised.value) and url not in str(raised.value)
+
+
 def test_look_again_leaves_the_problem_open(ledger: Ledger) -> None:
     number = report(ledger)
     decide(ledger, number, Option.LOOK_AGAIN)

@@ -1,5 +1,6 @@
 """Reasons for people: the system's and the servers' words, and no name of Python's."""
 
+import smtplib
 import socket
 import ssl
 
@@ -18,6 +19,9 @@ from bascule.text.reason import reason
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"), "wrong version number"),
         (imapclient.exceptions.LoginError("b'[AUTHENTICATIONFAILED] wrong'"), "[AUTHENTICATIONFAILED] wrong"),
         (TimeoutError(), "no answer in time"),
+        (httpx.ConnectTimeout(""), "no answer in time"),
+        (smtplib.SMTPAuthenticationError(535, b"5.7.8 authentication failed"), "535 5.7.8 authentication failed"),
+        (smtplib.SMTPRecipientsRefused({"a@b.test": (550, b"no such user")}), "a@b.test: 550 no such user"),
         (TimeoutError("no output and no end for 120 s"), "no output and no end for 120 s"),
         (EOFError(), "without a reason"),
     ],

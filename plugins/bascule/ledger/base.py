@@ -47,8 +47,8 @@ class Ledger:
         self.url = url
         if url.startswith("sqlite:///"):
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = _engine_of(url)
         try:
-            self.engine = _make_engine(url)
             self._writer = self.engine.execution_options(bascule_write=True)
             self._bring_up()
         except schema.NewerLedger as error:
@@ -131,6 +131,18 @@ def lock_for_append(connection: sa.Connection) -> None:
     """Let one transaction at a time pass here (SQLite's BEGIN IMMEDIATE has done so already)."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+
+
+def _engine_of(url: str) -> sa.Engine:
+    """Raises LedgerError for what is no address of a database, without a part of it: a password may stand there."""
+    try:
+        return _make_engine(url)
+    except (sa.exc.ArgumentError, ValueError, ImportError):
+        raise LedgerError(
+            "the ledger can't be used: BASCULE_LEDGER is no address of an SQLite or PostgreSQL database, as "
+            "`sqlite:////srv/bascule/ledger.db` or `postgresql+psycopg2://bascule:password@host/ledger` are. In a "
+            "password, `@`, `/`, `:`, `#` and `%` are written as `%40`, `%2F`, `%3A`, `%23` and `%25`"
+        ) from None
 
 
 def _make_engine(url: str) -> sa.Engine:

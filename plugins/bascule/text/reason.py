@@ -1,6 +1,7 @@
 """Why something failed, in the system's or the server's words, fit for the end of a sentence."""
 
 import re
+from smtplib import SMTPRecipientsRefused, SMTPResponseException
 
 # What Python, OpenSSL and imaplib put around the words of others.
 AROUND = re.compile(r"\[(Errno -?\d+|(SSL|X509)(: \w+)?)\] ?| \(_ssl\.c:\d+\)")
@@ -13,9 +14,20 @@ def reason(error: BaseException) -> str:
         return f"the certificate can't be trusted: {message}"
     if isinstance(error, OSError) and error.strerror:
         return AROUND.sub("", error.strerror).strip()
+    if isinstance(error, SMTPRecipientsRefused):
+        return "; ".join(f"{to}: {_of_smtp(code, words)}" for to, (code, words) in error.recipients.items())
+    if isinstance(error, SMTPResponseException):
+        return _of_smtp(error.smtp_code, error.smtp_error)
     text = str(error).strip()
     if found := BYTES.match(text):
         text = found[2]
-    return AROUND.sub("", text).strip() or (
-        "no answer in time" if isinstance(error, TimeoutError) else "without a reason"
-    )
+    return AROUND.sub("", text).strip() or ("no answer in time" if _is_timeout(error) else "without a reason")
+
+
+def _of_smtp(code: int, words: bytes | str) -> str:
+    return f"{code} {words.decode('utf-8', 'replace') if isinstance(words, bytes) else words}".strip()
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Libraries have classes of their own for it, with no words in them."""
+    return any("Timeout" in kind.__name__ for kind in type(error).__mro__)

@@ -56,6 +56,15 @@ def test_reverse_names_say_how_many_addresses_were_asked(monkeypatch: pytest.Mon
     assert (found.level, found.sentence) == ("ok", "the 1 addresses of 2 hosts have names")
 
 
+def test_a_host_without_an_address_is_not_among_those_that_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = [host.address for host in SITE.hosts.values()]
+    monkeypatch.setattr(domain_names, "_addresses", lambda name: ["192.0.2.1"] if name == first else [])
+    monkeypatch.setattr(domain_names, "_has_name", lambda address: True)
+    [found] = looked_up(domain_names.reverse, {}, monkeypatch)
+    assert others
+    assert (found.level, found.sentence) == ("ok", "the 1 addresses of 1 hosts have names")
+
+
 def test_a_domain_without_mail_exchanger_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     [found] = looked_up(domain_names.mail_exchanger, dns.resolver.NoAnswer(), monkeypatch)
     assert (found.level, found.sentence) == ("failure", "there is none, and `queues.mx` is mx.obs.test")

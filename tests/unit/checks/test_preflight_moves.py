@@ -89,6 +89,11 @@ def test_every_protocol_of_old_is_led_by_the_proxies(access: FakeAccess) -> None
     assert [level for level, _ in led_by(access, "imap pop3 sieve", ports)] == ["ok"]
 
 
+def test_where_no_protocol_is_seen_nothing_is_called_right(access: FakeAccess) -> None:
+    access.remote("old").answers["doveconf"] = access.remote("proxy").answers["doveconf"] = "\n"
+    assert [each.level for each in moves.protocols(access)] == ["warning"]
+
+
 def test_a_protocol_that_no_proxy_leads_is_named(access: FakeAccess) -> None:
     ((level, sentence),) = led_by(access, "imap", {"imap": "993"})
     assert level == "warning" and "old serves POP3 and ManageSieve, which this proxy does not lead" in sentence
@@ -106,14 +111,16 @@ def test_a_name_that_is_an_address_of_old_itself_leads_past_the_proxies(access: 
 
 
 @pytest.mark.parametrize(
-    ("on_new", "users", "level"), [("%08Xu%08Xv", "", "ok"), ("%f", BY_POP3, "warning"), ("%f", DIRECT, "ok")]
+    ("on_new", "users", "level"),
+    [("%08Xu%08Xv", "", "ok"), ("%f", BY_POP3, "warning"), ("%f", DIRECT, "ok"), ("%f", "", "warning")],
 )
 def test_who_would_fetch_everything_once_more_is_named(access: FakeAccess, on_new: str, users: str, level: str) -> None:
     access.remote("old").answers |= {"doveconf": "%08Xu%08Xv\n", "journalctl": users}
     access.remote("new").answers["doveconf"] = f"{on_new}\n"
     (found,) = moves.uidls(access)
     assert found.level == level
-    assert ("dora" in found.sentence) == (level == "warning")
+    assert ("dora" in found.sentence) == (users == BY_POP3)
+    assert ("is unknown" in found.sentence) == (on_new == "%f" and not users)
 
 
 @pytest.mark.parametrize(

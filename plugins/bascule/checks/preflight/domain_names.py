@@ -44,10 +44,12 @@ def hosts_and_services(access: Access) -> Iterator[Finding]:
 def reverse(access: Access) -> Iterator[Finding]:
     """Addresses lead back to names: SOGo and mail servers wait long where they don't."""
     names = [host.address for host in access.site.hosts.values()]
-    addresses, unknown = dict[str, str](), list[str]()
+    addresses, found, unknown = dict[str, str](), 0, list[str]()
     for name in names:
         try:
-            addresses |= dict.fromkeys(_addresses(name), name)
+            its_own = _addresses(name)
+            addresses |= dict.fromkeys(its_own, name)
+            found += bool(its_own)
         except NotLookedUp:
             unknown.append(name)
     lacking = [f"{name} ({address})" for address, name in addresses.items() if not _has_name(address)]
@@ -61,7 +63,7 @@ def reverse(access: Access) -> Iterator[Finding]:
             "reverse DNS", f"no name for {some(lacking)}: SOGo waits up to 10 s at each request of such a client"
         )
     else:
-        yield ok("reverse DNS", f"the {len(addresses)} addresses of {len(names) - len(unknown)} hosts have names")
+        yield ok("reverse DNS", f"the {len(addresses)} addresses of {found} hosts have names")
 
 
 def mail_exchanger(access: Access) -> Iterator[Finding]:

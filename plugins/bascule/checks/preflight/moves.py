@@ -15,7 +15,7 @@ from bascule.ledger.moves import Server
 from bascule.moves.entry import Entry, part_of
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
-from bascule.pop3.usage import recent_users
+from bascule.pop3.usage import logs_show_logins, recent_users
 
 DAYS = 7
 WAYS = {"imap": "IMAP", "pop3": "POP3", "sieve": "ManageSieve"}  # to a mailbox, as Dovecot's `protocols` names them
@@ -75,6 +75,8 @@ def protocols(access: Access) -> Iterator[Finding]:
                 f"its passdb leads several protocols to one port ({shown}): leave `port` out of pass_attrs, with "
                 "`=starttls=yes` instead of `=ssl=yes`, and each goes to its own one",
             )
+        elif not led:
+            yield warning(subject, "not looked at: its Dovecot tells no protocol that it serves")
         elif not missing:
             yield ok(subject, f"it leads {', '.join(WAYS[name] for name in led)}, which is all that old serves")
 
@@ -123,8 +125,14 @@ def uidls(access: Access) -> Iterator[Finding]:
             "them as old does (`pop3_uidl_format`), or leave these accounts for the day, which carries them "
             "(`mailboxes.pop3`)",
         )
+    elif logs_show_logins(access):
+        yield ok("UIDLs", f"old and new make POP3's in different ways, and old's logs show none of it in {DAYS} days")
     else:
-        yield ok("UIDLs", "old and new make POP3's in different ways, and nobody has used POP3 lately")
+        yield warning(
+            "UIDLs",
+            f"old and new make POP3's in different ways, and old's logs show no login of the last {DAYS} days: who "
+            "will fetch everything once more is unknown",
+        )
 
 
 def calendars(access: Access) -> Iterator[Finding]:
