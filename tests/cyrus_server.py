@@ -6,7 +6,6 @@ Its master runs with a configuration of its own, as `nobody`; passwords are chec
 import contextlib
 import os
 import pwd
-import signal
 import socket
 import struct
 import subprocess
@@ -23,7 +22,6 @@ from tests.unpacked import environment, unpacked
 
 PACKAGES = ["cyrus-imapd", "cyrus-common", "libxapian30", "libpcre3", "libical3"]
 
-LISTEN = "0A"  # the state, in /proc/net/tcp
 _IMAPD = """
 configdirectory: {home}/lib
 defaultpartition: default
@@ -98,32 +96,10 @@ def cyrus(home: Path, *, alt: bool = True, separator: str = ".", extra: str = ""
         )  # fmt: skip
         try:
             wait_for_port(port, process)
-            with _kept_listening(port, process):
-                yield Cyrus(home, port, sieve_port)
+            yield Cyrus(home, port, sieve_port)
         finally:
             process.terminate()
             process.wait(15)
-
-
-@contextlib.contextmanager
-def _kept_listening(port: int, master: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Cyrus's master stops listening when five waiting imapds have died within a while, until it is sent SIGHUP."""
-    over, listens = threading.Event(), f":{port:04X} "
-
-    def keep() -> None:
-        while not over.wait(0.1):
-            lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
-            if not any(listens in line and line.split()[3] == LISTEN for line in lines):
-                master.send_signal(signal.SIGHUP)
-                over.wait(1)
-
-    keeper = threading.Thread(target=keep, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        over.set()
-        keeper.join()
 
 
 @contextlib.contextmanager

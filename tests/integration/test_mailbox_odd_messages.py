@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from bascule.mailbox import sync
 from bascule.problems import questions
 
 from tests.imap_places import Box, Places
@@ -37,10 +36,7 @@ def put_into_maildir(box: Box, *, opened: bool) -> None:
 
 @pytest.mark.parametrize("opened", [True, False], ids=["one UIDVALIDITY", "another UIDVALIDITY every time"])
 @pytest.mark.parametrize("kind", ["sdbox", "maildir", "cyrus"])
-def test_odd_messages_arrive_or_are_named(
-    places: Places, box: Box, kind: str, opened: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sync, "FIRST_PAUSE", 0.2)  # Cyrus may be away for a moment (tests/cyrus_server.py)
+def test_odd_messages_arrive_or_are_named(places: Places, box: Box, kind: str, opened: bool) -> None:
     box.old, box.new = places["courier"], places[kind]
     box.options = replace(box.options, verify="content")
     put_into_maildir(box, opened=opened)
