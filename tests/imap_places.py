@@ -71,20 +71,13 @@ class Places:
 
     def __getitem__(self, kind: str) -> Place:
         if kind not in self._running:
-            self._running[kind] = self._started(kind, kind.replace(" ", "-"))
+            start, separator, prefix = KINDS[kind]
+            try:
+                server = self._stack.enter_context(start(self._home / kind.replace(" ", "-")))
+            except PackagesMissing as error:
+                pytest.skip(f"{kind}: {error}")
+            self._running[kind] = Place(server, separator, prefix)
         return self._running[kind]
-
-    def anew(self, kind: str) -> Place:
-        """One that no other test has, for what may break it."""
-        return self._started(kind, uuid.uuid4().hex[:8])
-
-    def _started(self, kind: str, home: str) -> Place:
-        start, separator, prefix = KINDS[kind]
-        try:
-            server = self._stack.enter_context(start(self._home / home))
-        except PackagesMissing as error:
-            pytest.skip(f"{kind}: {error}")
-        return Place(server, separator, prefix)
 
 
 @dataclass

@@ -37,8 +37,7 @@ def put_into_maildir(box: Box, *, opened: bool) -> None:
 @pytest.mark.parametrize("opened", [True, False], ids=["one UIDVALIDITY", "another UIDVALIDITY every time"])
 @pytest.mark.parametrize("kind", ["sdbox", "maildir", "cyrus"])
 def test_odd_messages_arrive_or_are_named(places: Places, box: Box, kind: str, opened: bool) -> None:
-    # Imapds of Cyrus die of these messages, and behind five of them its master listens no more.
-    box.old, box.new = places["courier"], places.anew(kind)
+    box.old, box.new = places["courier"], places[kind]
     box.options = replace(box.options, verify="content")
     put_into_maildir(box, opened=opened)
     result = box.sync()
