@@ -93,6 +93,7 @@ def cyrus(home: Path, *, alt: bool = True, separator: str = ".", extra: str = ""
             [*WITH_US, "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", root / "usr/lib/cyrus/bin/master",
              "-C", home / "imapd.conf", "-M", home / "cyrus.conf", "-p", home / "master.pid"],
             env=environment(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # its master ends by a signal to its whole group, where another worker's Cyrus is
         )  # fmt: skip
         try:
             wait_for_port(port, process)
