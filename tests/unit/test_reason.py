@@ -1,5 +1,6 @@
 """Reasons for people: the system's and the servers' words, and no name of Python's."""
 
+import re
 import smtplib
 import socket
 import ssl
@@ -7,7 +8,8 @@ import ssl
 import httpx
 import imapclient
 import pytest
-from bascule.text.reason import reason
+from bascule.text.harmless import harmless
+from bascule.text.reason import place_of, reason
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,16 @@ from bascule.text.reason import reason
 )
 def test_a_reason_has_the_words_of_others_and_no_name_of_python_s(error: Exception, words: str) -> None:
     assert reason(error) == words
+
+
+def test_a_mistake_is_told_by_its_place_in_bascule() -> None:
+    """Also where a library was handed something wrong."""
+
+    class Odd(str):
+        def translate(self, _: object) -> str:
+            raise ArithmeticError("3")
+
+    with pytest.raises(ArithmeticError) as caught:
+        harmless(Odd())
+    assert re.fullmatch(r"harmless\.py, line \d+", place_of(caught.value))
+    assert place_of(ValueError("never raised")) == "at an unknown place"

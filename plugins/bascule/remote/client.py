@@ -42,9 +42,14 @@ def run(request):
         return {
             "failed": f"the certificate is not valid for {request.get('host', 'this name')}: {error.verify_message}"
         }
-    except (OSError, imaplib.IMAP4.error, poplib.error_proto, smtplib.SMTPException, ValueError) as error:
-        where = f"{request['host']}:{request['port']}" if "port" in request else request.get("url", "here")
-        return {"failed": f"{where}: {reason(error)}"}
+    except (OSError, imaplib.IMAP4.error, poplib.error_proto, smtplib.SMTPException) as error:
+        return {"failed": f"{where(request)}: {reason(error)}"}
+    except (ValueError, LookupError, TypeError, AttributeError):  # Python's words for what it met help nobody
+        return {"failed": f"{where(request)}: its answer is not one that this test understands"}
+
+
+def where(request):
+    return f"{request['host']}:{request['port']}" if "port" in request else request.get("url", "here")
 
 
 def reason(error):

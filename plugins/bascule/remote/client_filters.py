@@ -34,7 +34,7 @@ class Sieve:
             if line.startswith("OK"):
                 return lines
             if not raw or line.startswith(("NO", "BYE")):
-                raise ValueError(f"ManageSieve says {line or 'nothing more'}")
+                raise OSError(f"ManageSieve says {line or 'nothing more'}")
             lines.append(line)
 
     def scripts(self):
@@ -48,7 +48,7 @@ class Sieve:
         self.socket.sendall(f'GETSCRIPT "{name}"\r\n'.encode())
         first = self.stream.readline().decode().strip()
         if not first.startswith("{"):
-            raise ValueError(f"ManageSieve says {first}")
+            raise OSError(f"ManageSieve says {first}")
         text = self.stream.read(int(first.strip("{+}"))).decode(errors="replace")
         self.answer()
         return text

@@ -8,7 +8,6 @@ import argparse
 import io
 import json
 import sys
-import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +21,7 @@ from bascule.sieve.plan import clean, read, write
 from bascule.sieve.procmail import looks_like_procmail, to_sieve
 from bascule.sieve.syntax import SieveSyntaxError
 from bascule.text.harmless import harmless
+from bascule.text.reason import place_of
 
 DONE, NOT_PARSABLE, WITH_PROBLEMS = 0, 1, 3
 
@@ -52,9 +52,7 @@ def _reason(error: Exception) -> str:
         return f"{_shown(str(error.filename))}: can't be read: {error.strerror}"
     if isinstance(error, SieveSyntaxError | FolderMapRefused | LedgerError | OSError):
         return clean(str(error))
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(last.filename).name}, line {last.lineno}"
-    return f"Bascule has a fault and can't deal with this file ({place}): please report it with the file"
+    return f"Bascule has a fault and can't deal with this file ({place_of(error)}): please report it with the file"
 
 
 def _shown(file: str) -> str:

@@ -22,6 +22,7 @@ from bascule.sieve.plan import Plan
 from bascule.sieve.questions import UNREADABLE, Questions
 from bascule.sieve.vacation import VacationRecord
 from bascule.text.logs import get_logger
+from bascule.text.reason import place_of
 
 log = get_logger(__name__)
 
@@ -180,7 +181,7 @@ class AccountPass:
                 plan.not_compared = planning.clean(str(error))
                 log.warning("filter not compared", account=self.account, filter=plan.name, why=plan.not_compared)
             except Exception as error:
-                plan.not_compared = f"Bascule has a fault and could not compare it ({planning.place_of(error)})"
+                plan.not_compared = f"Bascule has a fault and could not compare it ({place_of(error)})"
                 log.exception("filter not compared", account=self.account, filter=plan.name)
 
     def _carry(self, plan: Plan) -> bytes | None:

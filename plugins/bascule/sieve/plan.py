@@ -1,6 +1,5 @@
 """What becomes of one script: converted, compiled by the new server without being stored, compared, and decided."""
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +13,7 @@ from bascule.sieve.procmail import to_sieve
 from bascule.sieve.rules.includes import missing_globals
 from bascule.sieve.syntax import SieveSyntaxError
 from bascule.text.logs import get_logger
+from bascule.text.reason import place_of
 
 log = get_logger(__name__)
 
@@ -116,12 +116,6 @@ def _compile(plan: Plan, conversion: Conversion, context: Context, check: Check)
         plan.repaired = proposed if verdict.accepted else None
     if plan.as_sieve is not None:
         plan.faithful = None
-
-
-def place_of(error: Exception) -> str:
-    """Where in Bascule it happened, for a report."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{last.filename.rsplit('/', 1)[-1]}, line {last.lineno}"
 
 
 def _missing_globals(source: str, context: Context, check: Check) -> dict[str, str]:

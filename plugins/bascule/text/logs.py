@@ -27,6 +27,9 @@ class Logger:
     def __init__(self, name: str) -> None:
         self._name = name
 
+    def debug(self, event: str, /, **fields: Any) -> None:
+        self._write(logging.DEBUG, "debug", event, fields)
+
     def info(self, event: str, /, **fields: Any) -> None:
         self._write(logging.INFO, "info", event, fields)
 

@@ -1,10 +1,13 @@
 """Why something failed, in the system's or the server's words, fit for the end of a sentence."""
 
 import re
+import traceback
+from pathlib import Path
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
 
 # What Python, OpenSSL and imaplib put around the words of others.
 AROUND = re.compile(r"\[(Errno -?\d+|(SSL|X509)(: \w+)?)\] ?| \(_ssl\.c:\d+\)")
+PACKAGE = Path(__file__).parents[1]
 BYTES = re.compile(r"^b(['\"])(.*)\1$", re.DOTALL)
 
 
@@ -22,6 +25,15 @@ def reason(error: BaseException) -> str:
     if found := BYTES.match(text):
         text = found[2]
     return AROUND.sub("", text).strip() or ("no answer in time" if _is_timeout(error) else "without a reason")
+
+
+def place_of(error: BaseException) -> str:
+    """Where in Bascule it happened, for a report: `hosts.py, line 12`; in a library, where that was called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "at an unknown place"
+    here = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
+    return f"{Path(here[-1].filename).name}, line {here[-1].lineno}"
 
 
 def _of_smtp(code: int, words: bytes | str) -> str:

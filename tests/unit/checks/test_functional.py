@@ -129,6 +129,18 @@ def test_a_client_that_is_away_is_evidence() -> None:
     assert functional.run_functional_test(seen, "pop3-login").sentence.startswith("client can't be reached. Look at ")
 
 
+def test_a_mistake_of_ours_is_evidence_without_a_word_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Any) -> Any:
+        return None.login  # type: ignore[attr-defined]
+
+    monkeypatch.setitem(functional.ALWAYS, "imap-login", broken)
+    evidence = functional.run_functional_test(access(FakeClient()), "imap-login")
+
+    assert not evidence.ok and "None" not in evidence.sentence
+    assert "a mistake in Bascule stopped this test (run.py, line " in evidence.sentence
+    assert f"Look at {functional.look_at('imap-login')}" in evidence.sentence
+
+
 def test_a_test_that_could_not_be_done_says_what_to_look_at() -> None:
     names = functional.functional_tests(everything())
     there = FakeClient(**{key: {"failed": "imap.obs.test:993: Connection refused"} for key in dir(client)})
@@ -221,3 +233,14 @@ def test_what_curl_says_is_told(tmp_path: Path, monkeypatch: Any) -> None:
         "password": "",
     }
     assert "certificate problem: expired" in client.run(request)["failed"]
+
+
+@pytest.mark.parametrize("error", [AttributeError("'NoneType' object has no attribute 'split'"), ValueError("base 10")])
+def test_an_answer_that_nobody_foresaw_is_told_without_python_s_words(monkeypatch: Any, error: Exception) -> None:
+    def broken(_: Any) -> Any:
+        raise error
+
+    monkeypatch.setitem(client.FUNCTIONS, "imap_login", broken)
+    said = client.run({"function": "imap_login", "host": "imap.obs.test", "port": 993})
+
+    assert said == {"failed": "imap.obs.test:993: its answer is not one that this test understands"}

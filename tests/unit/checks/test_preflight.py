@@ -62,8 +62,26 @@ def test_a_check_that_fails_is_a_finding_and_stops_no_other(monkeypatch: pytest.
 
     found = look(monkeypatch, [("mx", fails), ("mx", lambda _: [ok("mx", "there")])], [("b", lambda _: [ok("b", "x")])])
     assert [(finding.level, finding.subject) for finding in found] == [("failure", "mx"), ("ok", "mx"), ("ok", "b")]
-    assert str(error) in found[0].sentence
-    assert "ZeroDivisionError" not in found[0].sentence
+    said = found[0].sentence
+    assert str(error) in said or (
+        "a mistake in Bascule stopped this check (run.py, line " in said and str(error) not in said
+    )
+
+
+def test_a_mistake_is_a_sentence_in_the_log_and_its_traceback_stands_at_the_level_debug(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: Any) -> list[Finding]:
+        return None.findings  # type: ignore[attr-defined]
+
+    said: list[tuple[str, Any]] = []
+    levels = ("debug", "info", "warning", "error", "exception")
+    log = {level: lambda _, level=level, **fields: said.append((level, fields.get("exc_info"))) for level in levels}
+    monkeypatch.setattr(run, "log", SimpleNamespace(**log))
+    [found] = look(monkeypatch, [("mx", broken)])
+
+    assert found.level == "failure" and "None" not in found.sentence and "report it" in found.sentence
+    assert said == [("debug", True)]
 
 
 def test_a_check_that_fails_in_the_middle_keeps_what_it_found_before(monkeypatch: pytest.MonkeyPatch) -> None:

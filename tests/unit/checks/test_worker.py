@@ -7,13 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bascule.checks.functional import browser
 from bascule.checks.preflight import run, worker
 
 from tests.unit.changes.fakes import SITE
 
 
-def findings(browser: str) -> list[tuple[str, str]]:
-    access: Any = SimpleNamespace(site=SimpleNamespace(functional_tests=SimpleNamespace(browser=browser)))
+def findings(path: str) -> list[tuple[str, str]]:
+    access: Any = SimpleNamespace(site=SimpleNamespace(functional_tests=SimpleNamespace(browser=path)))
     return [(finding.level, finding.sentence) for finding in worker.starts_the_browser(access)]
 
 
@@ -33,12 +34,46 @@ def test_a_browser_that_starts_is_said_with_its_version() -> None:
 
 @pytest.mark.parametrize(
     ("browser", "words"),
-    [("/nowhere/chromium", "there is no /nowhere/chromium here"), ("/bin/false", "does not start")],
+    [
+        ("/nowhere/chromium", "there is no /nowhere/chromium here"),
+        ("/bin/false", "/bin/false does not start here: it ended at once, without a word"),
+        ("/etc/passwd", "/etc/passwd does not start here: it is no program that may be run"),
+    ],
 )
 def test_a_browser_that_can_not_start_is_a_failure(browser: str, words: str) -> None:
     [(level, sentence)] = findings(browser)
 
     assert level == "failure" and words in sentence and "Traceback" not in sentence
+
+
+def test_a_browser_that_can_not_start_is_told_in_its_own_words(tmp_path: Path) -> None:
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\necho 'error while loading shared libraries: libnss3.so' >&2\nexit 127\n")
+    program.chmod(0o755)
+
+    [(level, sentence)] = findings(str(program))
+
+    assert level == "failure"
+    assert sentence == f"{program} does not start here: error while loading shared libraries: libnss3.so"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("Page.goto: net::ERR_NAME_NOT_RESOLVED at https://x/\nCall log:\n", "name not resolved at https://x/"),
+        (
+            'Locator.fill: Timeout 30000ms exceeded.\nCall log:\n  - waiting for locator("input")\n',
+            'within 30 s it did not see locator("input")',
+        ),
+        ("Page.goto: Timeout 500ms exceeded.", "within 0.5 s it did not see what it waited for"),
+        (
+            "Page.goto: Target page, context or browser has been closed",
+            "it ended in the middle; has the machine or the container enough memory?",
+        ),
+    ],
+)
+def test_what_stopped_the_browser_has_no_name_of_playwrights(said: str, words: str) -> None:
+    assert browser._what_stopped(said) == words
 
 
 def test_a_driver_that_can_not_start_is_a_failure_with_its_words(

@@ -59,8 +59,7 @@ def started(path: str) -> "Iterator[Browser]":
         try:
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS, env=environment)
         except Error as error:
-            words = str(error).split("\n", maxsplit=1)[0]
-            raise CouldNotTest(f"{path} does not start here: {words}") from None
+            raise CouldNotTest(f"{path} does not start here: {_words_of_the_browser(str(error))}") from None
         try:
             yield browser
         finally:
@@ -73,6 +72,26 @@ def _words_of_the_driver() -> str:
 
     done = subprocess.run([*compute_driver_executable(), "--version"], capture_output=True, text=True, check=False)
     return (done.stderr.strip() or "it ended without a word").splitlines()[0]
+
+
+def _words_of_the_browser(text: str) -> str:
+    """Its own last words, as playwright passes them on; not what playwright makes of its end."""
+    if said := re.findall(r"\[err\] (.+)", text):
+        return str(said[-1]).strip()
+    if re.search(r"spawn \S+ E", text):
+        return "it is no program that may be run"
+    return "it was not ready in time" if "Timeout" in text else "it ended at once, without a word"
+
+
+def _what_stopped(text: str) -> str:
+    """An error of playwright's without its names: `Page.goto: net::ERR_CONNECTION_REFUSED at https://...`, for one."""
+    first = re.sub(r"^\w+\.\w+: ", "", text.split("\n", maxsplit=1)[0])
+    if too_late := re.match(r"Timeout (\d+)ms exceeded", first):
+        wanted = re.search(r"(?:waiting for|navigating to) ([^\n,]+)", text)
+        return f"within {int(too_late[1]) / 1000:g} s it did not see {wanted[1] if wanted else 'what it waited for'}"
+    if re.match("Target .*closed|Target crashed|Page crashed", first):
+        return "it ended in the middle; has the machine or the container enough memory?"
+    return re.sub(r"net::ERR_(\w+)", lambda code: code[1].replace("_", " ").lower(), first)
 
 
 def webmail(access: Access) -> Evidence:
@@ -89,9 +108,10 @@ def webmail(access: Access) -> Evidence:
         try:
             return _visit(access, page, pictures, wanted)
         except Error as error:
-            page.screenshot(path=pictures / "stopped-here.png")
-            words = str(error).split("\n", maxsplit=1)[0]
-            return Evidence(False, f"the browser came no further: {words}", str(pictures))
+            words = f"the browser came no further: {_what_stopped(str(error))}"
+            with contextlib.suppress(Error):  # a browser that has died shows nothing more
+                page.screenshot(path=pictures / "stopped-here.png")
+            return Evidence(False, words, str(pictures))
 
 
 def _visit(access: Access, page: "Page", pictures: Path, wanted: Wanted) -> Evidence:

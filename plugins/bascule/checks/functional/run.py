@@ -9,6 +9,7 @@ from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.site import Site
 from bascule.text.logs import get_logger
+from bascule.text.reason import place_of
 
 log = get_logger(__name__)
 
@@ -52,6 +53,10 @@ def run_functional_test(access: Access, name: str) -> Evidence:
         evidence = test(access)
     except AccessError as error:
         evidence = Evidence(False, f"{error}. Look at {look_at(name)}")
+    except Exception as error:
+        log.debug("a functional test broke", test=name, exc_info=True)
+        words = f"a mistake in Bascule stopped this test ({place_of(error)}): report it, and do by hand what it does"
+        evidence = Evidence(False, f"{words}. Look at {look_at(name)}")
     log.info("functional test", test=name, ok=evidence.ok, evidence=evidence.sentence, picture=evidence.picture)
     return evidence
 
