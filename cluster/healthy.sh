@@ -1,6 +1,7 @@
 #!/bin/bash
 # Whether a service of the cluster does its work: exit status 0. It asks what the processes answer anyway (Airflow's own
-# health page, a worker's log server), by bash alone: a check that starts a Python costs more than the work it watches.
+# health page, a worker's log server) and looks at files that they touch, by bash alone: a check that starts a Python costs
+# more than the work it watches.
 set -euo pipefail
 
 # HOST PORT PATH: the status line and the page.
@@ -12,13 +13,18 @@ page() {
 ok() { grep -q '^HTTP/1.[01] 200'; }
 # Airflow's health page says of each part when it last gave a sign of life.
 part() { page api-server 8080 /api/v2/monitor/health | grep -q "\"$1\":{\"status\":\"healthy\""; }
+# FILE MINUTES: it was touched within them.
+fresh() { [ -n "$(find "$1" -mmin "-$2" 2> /dev/null)" ]; }
 
 case "$1" in
   api-server) page 127.0.0.1 8080 /api/v2/version | ok ;;
   scheduler) page 127.0.0.1 8974 /health | ok ;;
   dag-processor) part dag_processor ;;
   triggerer) part triggerer ;;
-  worker) page 127.0.0.1 8793 / | grep -q '^HTTP/1.[01] ' ;;
-  cleaner) [ -n "$(find /tmp/cleaned -mmin -1560)" ] ;; # once a day
+  worker) # its main process and the broker (cluster/worker.py), then its log server
+    fresh /tmp/worker-alive 1 || { echo "no sign of life for a minute: the worker hangs, or can't reach Redis" >&2; exit 1; }
+    page 127.0.0.1 8793 / | grep -q '^HTTP/1.[01] '
+    ;;
+  cleaner) fresh /tmp/cleaned 1560 ;; # once a day
   *) echo "healthy.sh: there is no service $1" >&2; exit 2 ;;
 esac

@@ -11,7 +11,7 @@ from lab.paths import CHECKOUT
 
 # In the place of Airflow's `main`: what each of its lasting commands does first.
 PROBE = """
-import runpy, signal, sys
+import runpy, signal, sys, types
 from argparse import Namespace
 import airflow.__main__
 from airflow.cli.commands.daemon_utils import run_command_with_daemon_option as run
@@ -22,6 +22,10 @@ def lasting():
 def say():
     print(repr(signal.getsignal(signal.SIGTERM)))
 
+heartbeats = []
+celery = types.ModuleType("celery.signals")  # Celery is in the image alone
+celery.heartbeat_sent = types.SimpleNamespace(connect=lambda act, weak: heartbeats.append(act))
+sys.modules.update({{"celery": types.ModuleType("celery"), "celery.signals": celery}})
 airflow.__main__.main = lasting
 {begin}
 """
@@ -36,6 +40,19 @@ def handler(begin: str) -> str:
 
 def test_a_worker_that_starts_is_ended_by_the_signal_itself() -> None:
     assert handler('runpy.run_path("cluster/worker.py", run_name="__main__")') == "<Handlers.SIG_DFL: 0>"
+
+
+def test_a_worker_touches_its_sign_of_life_with_each_heartbeat(tmp_path: Path) -> None:
+    """The file at which cluster/healthy.sh looks; Celery lets go of what it is not asked to hold."""
+    sign = tmp_path / "worker-alive"
+    script = (CHECKOUT / "cluster" / "worker.py").read_text(encoding="utf-8")
+    assert '"/tmp/worker-alive"' in script and "weak=False" in script
+    (tmp_path / "worker.py").write_text(script.replace("/tmp/worker-alive", str(sign)), encoding="utf-8")
+    begin = f'runpy.run_path("{tmp_path}/worker.py", run_name="__main__")'
+
+    assert handler(begin) == "<Handlers.SIG_DFL: 0>" and not sign.exists()
+    assert handler(f"{begin}\n[act] = heartbeats\nact(sender=None)\nprint('touched')") == "touched"
+    assert sign.exists()
 
 
 def test_airflows_own_command_would_raise_an_exception() -> None:
