@@ -1,5 +1,5 @@
 #!/bin/bash
-# Run by the PostgreSQL image when its volume is new: the ledger gets a database and a user of its own.
+# Run by the PostgreSQL image when its volume is new (later `init` sees to it, cluster/ledger.py): the ledger gets a database and a user of its own.
 # psql reads the password from its file itself, so that it stands in no process list.
 set -euo pipefail
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'

@@ -30,6 +30,7 @@ docker compose up --detach --wait postgres
 docker compose exec -T postgres psql --quiet --set ON_ERROR_STOP=1 --username airflow --dbname airflow <<'SQL'
 \set airflow `cat /run/secrets/postgres_password`
 \set bascule `cat /run/secrets/ledger_password`
+SELECT 'CREATE ROLE bascule LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bascule') \gexec
 ALTER ROLE airflow PASSWORD :'airflow';
 ALTER ROLE bascule PASSWORD :'bascule';
 SQL
