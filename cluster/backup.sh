@@ -5,6 +5,11 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 umask 077
 
+for file in secrets secrets/*; do
+  [ -r "$file" ] && { [ ! -d "$file" ] || [ -x "$file" ]; } && continue
+  echo "bascule: $file can't be read: run cluster/secrets.sh, which mends that where it is yours, or this as $(stat -c %U "$file" 2> /dev/null || echo root)" >&2
+  exit 1
+done
 name=bascule-$(date +%Y%m%d-%H%M%S)
 mkdir -p backups
 work=$(mktemp -d -p backups) # /tmp may be memory

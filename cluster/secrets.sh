@@ -6,16 +6,23 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 umask 077
+refuse() { echo "bascule: $*" >&2; exit 1; }
 mkdir -p secrets
-chmod 700 secrets
+# Before anything is looked for in it: in a directory that can't be searched, every file seems to be missing.
+chmod 700 secrets || refuse "secrets/ belongs to somebody else: run this as its owner ($(stat -c %U secrets)), or as root"
+for file in secrets/*; do
+  [ -e "$file" ] || [ -L "$file" ] || continue # there is none yet
+  [ -f "$file" ] || refuse "$file is no file (Docker makes a directory where one is missing): remove it, or move it out of secrets/, and run this again"
+  chmod u+r "$file" || refuse "$file belongs to somebody else: run this as its owner ($(stat -c %U "$file")), or as root"
+done
 make() { [ -s "secrets/$1" ] || { "$2" > "secrets/$1"; echo "made secrets/$1"; }; }
 letters() { od -An -tx1 -N "${1:-32}" /dev/urandom | tr -d ' \n'; }
 long() { letters 64; }
 fernet() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n'; }
 
-# Databases and broker. They are fixed when their volume is first made.
-make postgres_password letters # PostgreSQL's user `airflow`, with Airflow's own database
-make ledger_password letters   # PostgreSQL's user `bascule`, with the ledger
+# Databases and broker.
+make postgres_password letters # PostgreSQL's user `airflow`, with Airflow's own database; fixed once its volume is made
+make ledger_password letters   # PostgreSQL's user `bascule`, with the ledger; `init` sets a changed one
 make redis_password letters    # through which the scheduler gives tasks to the workers
 # Airflow's keys.
 make fernet_key fernet         # encrypts the connections that are typed into the UI
