@@ -126,10 +126,22 @@ def test_a_backup_by_somebody_who_cant_read_the_secrets_says_so(tmp_path: Path) 
     assert "can't be read: run cluster/secrets.sh" in done.stderr
 
 
+class LongPage(http.server.BaseHTTPRequestHandler):
+    """An answer in many pieces, which go on long after its first line."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+        for _ in range(100):
+            self.wfile.write(b"a line\n" * 2000)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture
 def log_server() -> Iterator[int]:
     """A worker's log server, which answers that there is no such page; its port."""
-    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    server = http.server.HTTPServer(("127.0.0.1", 0), LongPage)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
     server.shutdown()
