@@ -5,6 +5,7 @@ would have no ledger, and a changed secrets/ledger_password would not open it. W
 """
 
 import os
+import re
 import subprocess
 import sys
 
@@ -58,7 +59,10 @@ def refused(url: sa.URL) -> str:
 
 
 def words_of(error: sa.exc.DBAPIError) -> str:
-    return str(error.orig).strip().rpartition("FATAL: ")[2].strip()
+    """The first of them: whom PostgreSQL refuses over TLS, libpq then tries without, and is refused for that."""
+    said = str(error.orig).strip()
+    first = re.search(r"FATAL: +(.+)", said)
+    return first[1] if first else said
 
 
 def make(airflow: sa.URL, ledger: sa.URL) -> None:

@@ -87,6 +87,18 @@ def test_what_can_not_be_mended_from_here_is_told(server: Path, capsys: pytest.C
     )
 
 
+def test_the_first_refusal_is_told() -> None:
+    """As psycopg2 says it where PostgreSQL takes TLS alone (docker-compose.several.yaml)."""
+    module: dict[str, Any] = runpy.run_path(str(CHECKOUT / "cluster" / "ledger.py"))
+    there = 'connection to server at "postgres" (198.18.255.2), port 5432 failed: FATAL: '
+    refused = (
+        f'{there} password authentication failed for user "bascule"\n{there} no pg_hba.conf entry, no encryption\n'
+    )
+
+    said = module["words_of"](sa.exc.OperationalError("", {}, Exception(refused)))
+    assert said == 'password authentication failed for user "bascule"'
+
+
 def test_a_ledger_in_a_database_of_ones_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASCULE_LEDGER", "postgresql+psycopg2://somebody@elsewhere/ledger")
 
