@@ -192,7 +192,26 @@ def test_mail_for_the_final_address_that_it_had_finds_its_way(
         hand_in(f"{ACCOUNT}@obs.test", "old")
     ]
     wait_for(lambda: all(look("new")[name] == 1 for name in sent), "all three are on new")
-    assert queue.waiting_for(run.access.remote("old"), [f"{ACCOUNT}@old.obs.test"]) == []
+    assert queue.waiting_for(run.access.remote("old"), [f"{ACCOUNT}@old.obs.test"], "+") == []
+
+
+def test_mail_for_a_subaddress_waits_and_is_let_go_as_well(
+    run: Run, traveller: str, look: Callable[[str], Counter[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extension goes on to the final address, by which the MX has it in its queue."""
+    sent: list[str] = []
+
+    def while_it_is_held(acts: SiteActs, to: Server) -> None:
+        sent.append(hand_in(ADDRESS.replace("@", "+listes@")))
+        mx = run.access.remote("mx")
+        wait_for(lambda: "being moved" in mx.run(["postqueue", "-p"]).output, "it waits")
+        moved_on(acts, to)
+
+    moved_on = SiteActs.kick
+    monkeypatch.setattr(SiteActs, "kick", while_it_is_held)
+    assert move.move(run, traveller, "new", 0) == "moved"
+    assert queue.waiting_for(run.access.remote("mx"), [f"{ACCOUNT}@old.obs.test"], "+") == []
+    wait_for(lambda: look("new")[sent[0]] == 1, "it is on new")
 
 
 def test_a_dry_run_changes_nothing(run: Run, traveller: str) -> None:

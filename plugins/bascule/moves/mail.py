@@ -19,6 +19,7 @@ log = get_logger(__name__)
 
 SEEN_SECONDS = 15.0  # until the MX sees what the directory says
 LET_GO_SECONDS = 45.0  # longer than the 30 s for which Postfix's queue manager may remember a route
+UNTRIED_SECONDS = 3.0  # until what came right before the release has met the hold, or is delivered
 LOOK_EVERY = 0.3
 
 
@@ -42,6 +43,11 @@ class Mail:
     def addresses(self) -> dict[Server, str]:
         """The final address on each server. Raises DirectoryError."""
         return self.entry.addresses()
+
+    @cached_property
+    def _delimiters(self) -> dict[str, str]:
+        """Of each host that may have mail for it."""
+        return {remote.name: queue.delimiters(remote) for remote in [*self.exchangers, *self.remotes.values()]}
 
     def hold(self) -> None:
         """Put the hold into the directory and see that every MX knows it for both final addresses."""
@@ -86,6 +92,7 @@ class Mail:
             self._release_at(mx, addresses)
 
     def _release_at(self, mx: RemoteHost, addresses: Collection[str]) -> None:
+        probes.wait_for(lambda: not self._untried(mx, addresses), UNTRIED_SECONDS, LOOK_EVERY)
         held = self._held(mx, addresses)
         if not held:
             return
@@ -96,18 +103,23 @@ class Mail:
             raise AccessError(f"{mx.name} still holds mail for {self.account}, though the directory says otherwise")
 
     def _let_go(self, mx: RemoteHost, addresses: Collection[str]) -> bool:
+        """What is still held was just being delivered to others, or has met the hold once more."""
         left = self._held(mx, addresses)
-        queue.try_now(mx, left)
+        queue.requeue(mx, left)
         return not left
 
     def _held(self, mx: RemoteHost, addresses: Collection[str]) -> set[str]:
         """The queue ids of what waits for the end of the hold."""
-        return {each.queue_id for each in queue.waiting_for(mx, addresses) if self.words in each.reason}
+        return {each.queue_id for each in self._waiting(mx, addresses) if self.words in each.reason}
+
+    def _untried(self, mx: RemoteHost, addresses: Collection[str]) -> bool:
+        """Whether something may be about to meet the hold: nobody would try it again for minutes."""
+        return any(each.queue != queue.HOLD and not each.reason for each in self._waiting(mx, addresses))
 
     def _at_exchangers(self, addresses: Collection[str]) -> Iterator[str]:
         """What an MX may still deliver. What it deferred for another reason is tried, so that it meets the hold."""
         for mx in self.exchangers:
-            for each in queue.waiting_for(mx, addresses):
+            for each in self._waiting(mx, addresses):
                 if each.queue == queue.HOLD or (each.queue == "deferred" and self.words in each.reason):
                     continue
                 if each.queue == "deferred":
@@ -116,8 +128,11 @@ class Mail:
 
     def _at_server(self, server: Server, addresses: Collection[str]) -> Iterator[str]:
         remote = self.remotes.get(server)
-        for each in queue.waiting_for(remote, addresses) if remote else ():
+        for each in self._waiting(remote, addresses) if remote else ():
             yield _sentence(remote.name if remote else "", each)
+
+    def _waiting(self, remote: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
+        return queue.waiting_for(remote, addresses, self._delimiters[remote.name])
 
 
 def _sentence(host: str, waiting: Waiting) -> str:

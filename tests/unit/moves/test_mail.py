@@ -43,6 +43,7 @@ def access() -> FakeAccess:
 def mail(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> Mail:
     monkeypatch.setattr(mail_module, "SEEN_SECONDS", 0.0)
     monkeypatch.setattr(mail_module, "LET_GO_SECONDS", 0.0)
+    monkeypatch.setattr(mail_module, "UNTRIED_SECONDS", 0.0)
     monkeypatch.setattr(mail_module.time, "sleep", lambda seconds: None)
     moments = iter(range(0, 10_000, 20))
     monkeypatch.setattr(mail_module.time, "monotonic", lambda: next(moments))
@@ -119,7 +120,7 @@ def test_what_has_waited_is_looked_up_anew_by_its_queue_ids_after_the_hold_is_go
     put(mx, ("A", "deferred", OLD, HELD), ("B", "deferred", NEW, HELD), ("C", "deferred", NEW, REFUSED))
     mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
     mail.release()
-    assert "postsuper -r A -r B" in mx.commands
+    assert "postsuper -r A -r B deferred" in mx.commands
     assert mx.did("sendmail -f '<>' double-bounce@localhost"), "else Postfix remembers its last route for 30 s"
 
 
@@ -127,7 +128,44 @@ def test_mail_that_is_still_held_after_the_release_is_told(access: FakeAccess, m
     put(access.remote("mx"), ("A", "deferred", NEW, HELD))
     with pytest.raises(AccessError, match="mx still holds mail for zoe"):
         mail.release()
-    assert access.remote("mx").did("postqueue -i A")
+    assert access.remote("mx").commands.count("postsuper -r A deferred") == 2, "it is looked up anew again and again"
+
+
+def test_what_is_about_to_meet_the_hold_when_it_ends_is_waited_for(
+    access: FakeAccess, mail: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deferred right after the look, it would lie there until Postfix tries it, in minutes."""
+    mx = access.remote("mx")
+    put(mx, ("A", "active", OLD, ""))
+    monkeypatch.setattr(mail_module, "UNTRIED_SECONDS", 30.0)
+    monkeypatch.setattr(mail_module.time, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(mail_module.time, "sleep", lambda seconds: put(mx, ("A", "deferred", OLD, HELD)))
+    mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
+    mail.release()
+    assert "postsuper -r A deferred" in mx.commands
+
+
+SUBADDRESS = "ZOE+Listes@old.obs.test"
+
+
+@pytest.mark.parametrize("host", ["mx", "old"])
+def test_mail_for_a_subaddress_is_on_its_way_too(access: FakeAccess, mail: Mail, host: str) -> None:
+    """An alias's extension goes on to the final address."""
+    put(access.remote(host), ("A", "active", SUBADDRESS, ""))
+    mail.wait_until_quiet("new")
+    again = Mail(access, "zoe", FakeEntry())  # type: ignore[arg-type]
+    access.remote(host).answers["postconf -hx recipient_delimiter"] = "-+"
+    with pytest.raises(NotQuiet, match=f"A to ZOE.* is active on {host}"):
+        again.wait_until_quiet("new")
+
+
+def test_mail_for_a_subaddress_is_let_go(access: FakeAccess, mail: Mail) -> None:
+    mx = access.remote("mx")
+    mx.answers["postconf -hx recipient_delimiter"] = "+"
+    put(mx, ("A", "deferred", SUBADDRESS, HELD), ("B", "deferred", "zoe2+x@old.obs.test", HELD))
+    mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
+    mail.release()
+    assert "postsuper -r A deferred" in mx.commands
 
 
 @pytest.fixture

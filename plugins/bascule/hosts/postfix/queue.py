@@ -133,22 +133,39 @@ class Waiting:
     reason: str
 
 
-def waiting_for(remote: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
-    """What waits for these addresses, in whichever queue; a message that is still coming in is not seen."""
+def delimiters(remote: RemoteHost) -> str:
+    """The characters after which Postfix takes the rest of a user's name for an extension; empty: it knows none."""
+    return remote.run(["postconf", "-hx", "recipient_delimiter"]).output.strip()
+
+
+def waiting_for(remote: RemoteHost, addresses: Collection[str], delimiters: str) -> list[Waiting]:
+    """What waits for these addresses, with or without an extension, in whichever queue.
+
+    An alias's extension goes on to what the alias means. A message that is still coming in is not seen.
+    """
     wanted = {address.lower() for address in addresses}
     return [
         Waiting(message["queue_id"], message["queue_name"], item["address"], item.get("delay_reason", ""))
         for message in _messages(remote)
         for item in message["recipients"]
-        if item["address"].lower() in wanted
+        if not wanted.isdisjoint({item["address"].lower(), _without_extension(item["address"].lower(), delimiters)})
     ]
 
 
+def _without_extension(address: str, delimiters: str) -> str:
+    user, at, domain = address.rpartition("@")
+    end = next((place for place, letter in enumerate(user) if place and letter in delimiters), len(user))
+    return f"{user[:end]}{at}{domain}"
+
+
 def requeue(remote: RemoteHost, queue_ids: Collection[str]) -> None:
-    """Put these messages through cleanup again, so that their recipients are looked up anew (see `requeue_all`)."""
+    """Put these messages through cleanup again, so that their recipients are looked up anew (see `requeue_all`).
+
+    Those that are deferred: of one that is active another recipient may be getting it now, and would get it twice.
+    """
     if queue_ids:
         words = [word for queue_id in sorted(queue_ids) for word in ("-r", queue_id)]
-        remote.run(["postsuper", *words])
+        remote.run(["postsuper", *words, "deferred"])
         _pick_up(remote)
 
 
