@@ -112,11 +112,24 @@ class Entry:
 
     def hold(self) -> None:
         """Raises DirectoryError."""
-        self._set_hold(held=True)
+        attribute, value = self.part.hold_attribute, self.part.hold_value
+        with directory.connected(self.access) as connection:
+            found = self._read(connection)
+            if value not in found.values(attribute):
+                self._modify(connection, found, {attribute: [(ldap3.MODIFY_ADD, [value])]})
 
-    def release(self) -> None:
-        """Raises DirectoryError."""
-        self._set_hold(held=False)
+    def release(self) -> list[str]:
+        """Take every hold away: the site file may have named another value when it came. Returns what was there.
+
+        Raises DirectoryError.
+        """
+        attribute = self.part.hold_attribute
+        with directory.connected(self.access) as connection:
+            found = self._read(connection)
+            held = found.values(attribute)
+            if held:
+                self._modify(connection, found, {attribute: [(ldap3.MODIFY_REPLACE, [])]})
+        return held
 
     def flip(self, to: Server, delayed_until: int) -> None:
         """Server, destination and delay in one modify; seen by another look. Raises DirectoryError, CannotMove."""
@@ -134,20 +147,15 @@ class Entry:
             found = self._read(connection)
             self._modify(connection, found, {self.part.delay_attribute: [(ldap3.MODIFY_REPLACE, [str(until)])]})
 
-    def _set_hold(self, *, held: bool) -> None:
-        attribute, value = self.part.hold_attribute, self.part.hold_value
-        with directory.connected(self.access) as connection:
-            found = self._read(connection)
-            if (value in found.values(attribute)) != held:
-                step = ldap3.MODIFY_ADD if held else ldap3.MODIFY_DELETE
-                self._modify(connection, found, {attribute: [(step, [value])]})
-
     def _read(self, connection: ldap3.Connection) -> Account:
         site = self.access.site
         found = list(directory.search(connection, site, directory.selection_filter(site, [self.account])))
         if len(found) != 1:
             raise DirectoryError(f"the directory has {len(found)} entries of the account {self.account}, not one")
-        return directory.account_of(site, found[0])
+        account = directory.account_of(site, found[0])
+        if account.name != self.account:  # LDAP knows no case; ledger, leases and sessions do
+            raise DirectoryError(f"the directory writes the account {self.account!r} as {account.name!r}: name it so")
+        return account
 
     def _both(self, account: Account) -> tuple[Values, Values]:
         return _both(self.access, self.part, account)

@@ -37,7 +37,7 @@ class Mail:
         self.servers = {"old": site.queues.old, "new": site.services.reception_new.host}
         self.remotes = {server: access.remote(host) for server, host in self.servers.items() if host}
         self.short = f"{account}@{site.domain}"
-        self.words = re.sub(r"^retry:\S+ ", "", self.part.hold_value)  # as the queue shows them
+        self.words = {_words(self.part.hold_value)}
 
     @cached_property
     def addresses(self) -> dict[Server, str]:
@@ -87,7 +87,7 @@ class Mail:
     def release(self) -> None:
         """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held."""
         addresses = {*self.addresses.values()}
-        self.entry.release()
+        self.words |= {*map(_words, self.entry.release())}
         for mx in self.exchangers:
             self._release_at(mx, addresses)
 
@@ -110,7 +110,10 @@ class Mail:
 
     def _held(self, mx: RemoteHost, addresses: Collection[str]) -> set[str]:
         """The queue ids of what waits for the end of the hold."""
-        return {each.queue_id for each in self._waiting(mx, addresses) if self.words in each.reason}
+        return {each.queue_id for each in self._waiting(mx, addresses) if self._meets_hold(each)}
+
+    def _meets_hold(self, waiting: Waiting) -> bool:
+        return any(words in waiting.reason for words in self.words)
 
     def _untried(self, mx: RemoteHost, addresses: Collection[str]) -> bool:
         """Whether something may be about to meet the hold: nobody would try it again for minutes."""
@@ -120,7 +123,7 @@ class Mail:
         """What an MX may still deliver. What it deferred for another reason is tried, so that it meets the hold."""
         for mx in self.exchangers:
             for each in self._waiting(mx, addresses):
-                if each.queue == queue.HOLD or (each.queue == "deferred" and self.words in each.reason):
+                if each.queue == queue.HOLD or (each.queue == "deferred" and self._meets_hold(each)):
                     continue
                 if each.queue == "deferred":
                     queue.try_now(mx, [each.queue_id])
@@ -133,6 +136,11 @@ class Mail:
 
     def _waiting(self, remote: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
         return queue.waiting_for(remote, addresses, self._delimiters[remote.name])
+
+
+def _words(hold_value: str) -> str:
+    """As the queue shows them."""
+    return re.sub(r"^retry:\S+ ", "", hold_value)
 
 
 def _sentence(host: str, waiting: Waiting) -> str:

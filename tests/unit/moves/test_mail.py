@@ -21,8 +21,9 @@ REFUSED = "connect to old.obs.test[198.51.100.11]:25: Connection refused"
 class FakeEntry:
     """The directory of one account."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: str) -> None:
         self.held = False
+        self.others = [*others]
 
     def addresses(self) -> dict[Server, str]:
         return {"old": OLD, "new": NEW}
@@ -30,8 +31,9 @@ class FakeEntry:
     def hold(self) -> None:
         self.held = True
 
-    def release(self) -> None:
+    def release(self) -> list[str]:
         self.held = False
+        return self.others
 
 
 @pytest.fixture
@@ -122,6 +124,15 @@ def test_what_has_waited_is_looked_up_anew_by_its_queue_ids_after_the_hold_is_go
     mail.release()
     assert "postsuper -r A -r B deferred" in mx.commands
     assert mx.did("sendmail -f '<>' double-bounce@localhost"), "else Postfix remembers its last route for 30 s"
+
+
+def test_what_was_held_in_the_words_of_an_earlier_site_file_is_let_go(access: FakeAccess, mail: Mail) -> None:
+    mail.entry = FakeEntry("retry:4.3.0 umzug")  # type: ignore[assignment]
+    mx = access.remote("mx")
+    put(mx, ("A", "deferred", OLD, "umzug"), ("B", "deferred", OLD, REFUSED))
+    mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
+    mail.release()
+    assert "postsuper -r A deferred" in mx.commands
 
 
 def test_mail_that_is_still_held_after_the_release_is_told(access: FakeAccess, mail: Mail) -> None:

@@ -1,0 +1,64 @@
+"""The account's entry, as a directory in memory has it: it is the one of that very name, and every hold is taken away."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import ldap3
+import pytest
+from bascule.hosts import directory
+from bascule.hosts.directory import DirectoryError
+from bascule.moves.entry import Entry
+
+from tests.unit.changes.fakes import SITE, FakeAccess
+
+assert SITE.moves
+HOLD, VALUE = SITE.moves.hold_attribute, SITE.moves.hold_value
+
+
+@pytest.fixture
+def entry(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes]]:
+    """What the directory has of zoe."""
+    found: dict[str, list[bytes]] = {"uid": [b"zoe"]}
+
+    @contextlib.contextmanager
+    def connected(access: object) -> Iterator[None]:
+        yield None
+
+    def search(*_: object) -> list[dict[str, Any]]:
+        return [{"dn": "uid=zoe", "raw_attributes": found}]
+
+    def modify(access: object, connection: object, dn: str, changes: dict[str, list[tuple[str, list[str]]]]) -> int:
+        for name, steps in changes.items():
+            for operation, values in steps:
+                kept = found.get(name, []) if operation == ldap3.MODIFY_ADD else []
+                found[name] = [*kept, *(value.encode() for value in values)]
+        return 0
+
+    monkeypatch.setattr(directory, "connected", connected)
+    monkeypatch.setattr(directory, "search", search)
+    monkeypatch.setattr(directory, "modify_together", modify)
+    return found
+
+
+@pytest.mark.parametrize("asked", ["ZOE", " zoe", "Zoe "])
+def test_a_name_in_another_spelling_is_no_account(entry: dict[str, list[bytes]], asked: str) -> None:
+    """The directory finds it; sessions, the ledger and its lease would be those of somebody else."""
+    with pytest.raises(DirectoryError, match=f"writes the account {asked!r} as 'zoe': name it so"):
+        Entry(FakeAccess(), asked).hold()
+    assert HOLD not in entry
+
+
+def test_a_hold_is_put_there_once_and_taken_away(entry: dict[str, list[bytes]]) -> None:
+    Entry(FakeAccess(), "zoe").hold()
+    Entry(FakeAccess(), "zoe").hold()
+    assert entry[HOLD] == [VALUE.encode()]
+    assert Entry(FakeAccess(), "zoe").release() == [VALUE]
+    assert entry[HOLD] == []
+    assert Entry(FakeAccess(), "zoe").release() == []
+
+
+def test_a_hold_in_the_words_of_an_earlier_site_file_is_taken_away(entry: dict[str, list[bytes]]) -> None:
+    entry[HOLD] = [b"retry:4.3.0 umzug"]
+    assert Entry(FakeAccess(), "zoe").release() == ["retry:4.3.0 umzug"]
+    assert entry[HOLD] == []
