@@ -11,7 +11,7 @@ from bascule.ledger import leases, moves, notices, waves
 from bascule.ledger import letters as sent_letters
 from bascule.ledger.base import now
 from bascule.ledger.leases import LeaseHeld
-from bascule.problems import letters, post
+from bascule.problems import letters, post, store
 from bascule.problems.letters import Outcome
 from bascule.problems.table import with_mark
 from bascule.tasks import accounts
@@ -50,13 +50,14 @@ def tell_before_moves(run: Run) -> dict[str, int]:
 
     Who can't be written to now is tried again the next time. Returns {"letters": n now, "not written": n}.
     """
-    days, moved = run.site.letters.days_before_move, moves.moved(run.ledger)
+    days = run.site.letters.days_before_move
+    staying = moves.moved(run.ledger) | store.kept_on_old(run.ledger).keys()
     told, chosen = notices.told(run.ledger, BEFORE), set(accounts.names(run)) if days else set()
     soon = [
         each
         for each in waves.plan(run.ledger)
         if each.starts_at and now() < each.starts_at <= now() + timedelta(days=days)
-        and each.account in chosen - moved and _slot(each) not in told
+        and each.account in chosen - staying and _slot(each) not in told
     ]  # fmt: skip
     if run.dry_run:
         log.info("dry run: these would be told when they move", accounts=[each.account for each in soon])

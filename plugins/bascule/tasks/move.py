@@ -31,6 +31,8 @@ def list_to_move(run: Run, to: Server) -> list[str]:
     """The accounts that were asked for, without those kept on old by decision. Raises NeedsPerson, DirectoryError."""
     _part(run)
     found, kept = accounts.names(run), store.kept_on_old(run.ledger)
+    if not found:
+        raise NeedsPerson(f"{run.selection!r} finds no account: nobody would be moved")
     staying = [account for account in found if to == "new" and account in kept]
     if staying:
         log.warning("these stay on old by decision, and are not moved", accounts=staying)
@@ -141,6 +143,8 @@ def _begin(run: Run, prepare: Callable[[], None]) -> None:
 def _prepare(run: Run, acts: SiteActs, to: Server) -> None:
     """Passes without a lock, while its user works, until one is small; its filters. Raises CannotMove, TryAgain."""
     account, part = acts.account, part_of(run.access)
+    if to == "new":
+        _see_that_it_may_leave(run, account)
     for number in range(1, part.most_passes + 1):
         if to == "old":
             result = mailbox.pass_back(run, account)
@@ -158,6 +162,15 @@ def _prepare(run: Run, acts: SiteActs, to: Server) -> None:
     if to == "new" and filters.convert(run, [account]):
         raise CannotMove(f"{account} was not moved: its filters wait for a person. Answer, then run `move` again")
     acts.filters_carried = to == "new"
+
+
+def _see_that_it_may_leave(run: Run, account: str) -> None:
+    """Its passes would carry nothing, and the last one, while it is held, the whole mailbox. Raises CannotMove."""
+    kept = store.kept_on_old(run.ledger, account).get(account)
+    if kept is not None:
+        raise CannotMove(
+            f"{account} was not moved: {kept.decided_by} has decided that its mailbox stays on old"
+        )
 
 
 def _tell(run: Run, acts: SiteActs, to: Server) -> str:

@@ -48,7 +48,7 @@ class FakeActs:
     """The acts on that site. `kill`: the act at which the process is gone, before or after it was done."""
 
     def __init__(self, site: FakeSite, kill: tuple[str, str] = ("", "")) -> None:
-        self.site, self.kill = site, kill
+        self.site, self.kill, self.account = site, kill, "zoe"
         self.fail: dict[str, Exception] = {}
         self.done: list[str] = []
 

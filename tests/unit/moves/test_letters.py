@@ -15,10 +15,13 @@ from bascule.ledger.base import now
 from bascule.ledger.letters import sent
 from bascule.ledger.moves import State
 from bascule.ledger.waves import Planned
+from bascule.problems import store
 from bascule.problems.letters import Outcome
+from bascule.problems.model import Option, Problem
 from bascule.tasks import letters
 from bascule.tasks.run import Run, TryAgain
 
+from tests.deciding import decide
 from tests.unit.changes.fakes import SITE, FakeAccess
 
 ORIGIN = journal.Origin("prepare", "run-1", "tell_before_moves", "anna")
@@ -74,6 +77,16 @@ def test_who_moves_soon_is_told_when_once_and_nobody_else(run: Run, inboxes: Inb
     assert letters.tell_before_moves(run) == {"letters": 1, "not written": 0}
     assert letters.tell_before_moves(run) == {"letters": 0, "not written": 0}
     assert {place: len(mails) for place, mails in inboxes.items()} == {"anna on old": 1}
+
+
+def test_who_stays_on_old_by_decision_is_told_no_start(run: Run, inboxes: Inboxes) -> None:
+    """Also of somebody who was planned before that."""
+    waves.replace(run.ledger, [Planned(name, "1", now() + timedelta(days=1)) for name in ("anna", "bert")])
+    with run.ledger.session() as session:
+        store.report(session, Problem("anna", "mailbox", "folder-name", "a//b", "new refuses it"))
+    decide(run.ledger, option=Option.KEEP_ON_OLD)
+    letters.tell_before_moves(run)
+    assert [*inboxes] == ["bert on old"]
 
 
 def test_the_start_is_told_in_each_language_on_the_clocks_of_the_site(

@@ -10,9 +10,12 @@ from bascule.ledger import Ledger, journal, leases, moves, phases
 from bascule.ledger.base import now
 from bascule.ledger.moves import State
 from bascule.moves import __main__ as command_line
-from bascule.tasks import calendars, move, notify, phase
+from bascule.problems import store
+from bascule.problems.model import Option, Problem
+from bascule.tasks import calendars, mailbox, move, notify, phase
 from bascule.tasks.run import NeedsPerson, Run
 
+from tests.deciding import decide
 from tests.unit.changes.fakes import SITE, FakeAccess
 from tests.unit.moves.fake_site import FakeActs, FakeSite
 
@@ -139,6 +142,27 @@ def test_whom_the_freeze_overtakes_during_the_passes_before_is_not_held(
     with pytest.raises(phases.PhaseRefused, match="the freeze began at"):
         move.move(replace(run, origin=origin), "zoe", "new", 0)
     assert (acts.done, moves.all_under_way(run.ledger)) == ([], [])
+
+
+def test_who_stays_on_old_by_decision_is_not_held_either(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decided after the accounts were listed, or named on the command line."""
+    acts.site.held = False
+    monkeypatch.setattr(mailbox, "pass_over", lambda *_, **__: pytest.fail("its passes carry nothing"))
+    with run.ledger.session() as session:
+        store.report(session, Problem("zoe", "mailbox", "folder-name", "a//b", "new refuses it"))
+    decide(run.ledger, option=Option.KEEP_ON_OLD)
+    with pytest.raises(NeedsPerson, match="zoe was not moved: anne has decided that its mailbox stays on old"):
+        move.move(run, "zoe", "new", 0)
+    assert (acts.done, moves.all_under_way(run.ledger)) == ([], [])
+
+
+def test_a_filter_that_finds_nobody_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a run of nobody would end as if all was well."""
+    monkeypatch.setattr(move.accounts.directory, "accounts", lambda *_: [])
+    with pytest.raises(NeedsPerson, match=r"'\(ou=optic\)' finds no account"):
+        move.list_to_move(replace(run, selection="(ou=optic)"), "new")
 
 
 def test_a_site_without_moves_says_what_is_missing(ledger: Ledger) -> None:
