@@ -17,8 +17,8 @@ from bascule.hosts.postfix import queue
 from bascule.ledger import Ledger, journal, moves
 from bascule.ledger.moves import Server
 from bascule.moves.acts import SiteActs
-from bascule.moves.entry import Entry
-from bascule.tasks import move
+from bascule.moves.entry import Entry, are_held
+from bascule.tasks import checks, move
 from bascule.tasks.run import Run
 from imapclient import IMAPClient
 
@@ -232,6 +232,16 @@ def test_the_preflight_says_what_it_looked_at_and_leaves_nobody_held(run: Run) -
     }  # fmt: skip
     probe = Entry(run.access, run.site.functional_tests.account)
     assert probe.state()["mailHold"] == []
+
+
+def test_what_a_preflight_that_was_killed_has_left_held_is_let_go_by_the_next_one(run: Run) -> None:
+    probe = Entry(run.access, run.site.functional_tests.account)
+    probe.hold()
+    assert are_held(run.access) == [probe.account]
+    assert checks.preflight_moves(run)["failure"] == 0
+    probe.hold()
+    assert move.end_what_was_left(run, overdue_only=False) == [probe.account]
+    assert (probe.state()["mailHold"], are_held(run.access)) == ([], [])
 
 
 def killed_after(act: str) -> Callable[..., SiteActs]:

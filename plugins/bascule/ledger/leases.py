@@ -60,6 +60,15 @@ def lease(
             _held[held] -= 1
 
 
+def require(ledger: Ledger, account: str, owner: str) -> None:
+    """See that the mailbox is still held, after a time in which it may have been lost. Raises LeaseHeld."""
+    with ledger.reading() as session:
+        row = session.get(LeaseRow, account)
+        holder = row.owner if row else "nobody"
+    if holder != owner:
+        raise LeaseHeld(f"the mailbox of {account} was lost to another task while this one slept: {holder} has it now")
+
+
 def held_by_others(ledger: Ledger, owner: str) -> dict[str, str]:
     """The mailboxes that somebody works on now, with who does."""
     query = sa.select(LeaseRow).where(LeaseRow.owner != owner, LeaseRow.expires_at >= now())

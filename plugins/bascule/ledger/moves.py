@@ -65,6 +65,10 @@ class MoveRow(Base):
     note: Mapped[str] = mapped_column(sa.Text)
 
 
+class TakenUp(LedgerError):
+    """Raised when another run has gone on with a move, or has ended it, while this one slept."""
+
+
 @dataclass(frozen=True)
 class Move:
     """One move. `turned`: it goes back to where the account came from. `before`: what the directory said at first.
@@ -119,26 +123,36 @@ def begin(ledger: Ledger, account: str, to: Server, before: dict[str, Any], run:
 
 
 def hold(ledger: Ledger, move: Move, *, at_once: int, until: datetime) -> Move | None:
-    """Note that the account is about to be held, unless so many are held already: then None."""
+    """Note that the account is about to be held, unless so many are held already: then None. Raises TakenUp."""
     with ledger.session() as session:
         lock_for_append(session.connection())
         held = sa.select(sa.func.count()).where(MoveRow.ended_at.is_(None), MoveRow.state.in_(HELD))
         if (session.scalar(held) or 0) >= at_once:
             return None
-        row = session.get_one(MoveRow, move.id)
+        row = _as_it_was(session, move)
         row.state, row.held_at, row.hold_until = State.HOLDING, now(), until
         return _move(row)
 
 
 def note(ledger: Ledger, move: Move, state: State, *, turned: bool | None = None, words: str = "") -> Move:
-    """What is begun now; an end is noted with its time."""
+    """What is begun now; an end is noted with its time. Raises TakenUp where it is not any more as `move` says."""
     with ledger.session() as session:
-        row = session.get_one(MoveRow, move.id)
+        row = _as_it_was(session, move)
         row.state = state
         row.turned = move.turned if turned is None else turned
         row.note = words or row.note
         row.ended_at = now() if state in ENDS else None
         return _move(row)
+
+
+def _as_it_was(session: Session, move: Move) -> MoveRow:
+    row = session.get_one(MoveRow, move.id, with_for_update=True)
+    if (row.state, row.turned, row.ended_at) != (move.state, move.turned, move.ended_at):
+        raise TakenUp(
+            f"the move of {move.account} was taken up by another run, which has brought it to `{row.state}`: this one "
+            "goes on no more"
+        )
+    return row
 
 
 def under_way(ledger: Ledger, account: str) -> Move | None:

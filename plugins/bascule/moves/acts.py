@@ -19,6 +19,9 @@ from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
 from bascule.problems import store
 from bascule.sieve import sync as filters
+from bascule.text.logs import get_logger
+
+log = get_logger(__name__)
 
 KICK_AND_LOOK = 3.0  # looks at the queues: acts 6 and 7 begin with as much
 AS_HOLDING = 1.5  # acts 6 and 7 may take so much longer than act 3: seen at loads of 5 to 25 on two cores
@@ -58,6 +61,17 @@ class SiteActs:
         for proxy in self.sessions.proxies:
             proxy.run(["true"])
         return self.entry.state()
+
+    def let_go_of_stray_hold(self) -> bool:
+        """Take a hold away that no move has: of a preflight that was killed, or of a process that slept too long.
+
+        Whether there was one.
+        """
+        if not self.entry.is_held():
+            return False
+        log.warning("mail is held though nobody moves the account: it is let go", account=self.account)
+        self.mail.release()
+        return True
 
     def is_at(self, server: Server) -> bool:
         return self.entry.is_at(server)

@@ -58,6 +58,13 @@ def are_on(access: Access, server: Server) -> set[str]:
     return found
 
 
+def are_held(access: Access) -> list[str]:
+    """The accounts that have the hold of a move now. Raises CannotMove, DirectoryError."""
+    part = part_of(access)
+    found = directory.accounts(access, f"({part.hold_attribute}=*)")
+    return [account.name for account in found if part.hold_value in account.values(part.hold_attribute)]
+
+
 def _both(access: Access, part: MovesPart, account: Account) -> tuple[Values, Values]:
     """Where the account's logins go, and where its mail goes."""
     on: dict[Server, str] = {
@@ -100,6 +107,11 @@ class Entry:
                 f"{self.account} has a `{self.part.hold_attribute}` already ({held[0]!r}), which no move of this "
                 "ledger has put there: see whose it is, and take it away"
             )
+
+    def is_held(self) -> bool:
+        """Whether it has the hold of a move. Raises DirectoryError."""
+        with directory.connected(self.access) as connection:
+            return self.part.hold_value in self._read(connection).values(self.part.hold_attribute)
 
     def is_at(self, server: Server) -> bool:
         with directory.connected(self.access) as connection:

@@ -88,10 +88,13 @@ class Limits:
 
 
 class Mover:
-    """Moves one account. Its lease must be held by whoever calls."""
+    """Moves one account. Its lease must be held by whoever calls. `still_ours`: raises LeaseHeld when it was lost."""
 
-    def __init__(self, acts: Acts, ledger: Ledger, origin: journal.Origin, limits: Limits) -> None:
+    def __init__(
+        self, acts: Acts, ledger: Ledger, origin: journal.Origin, limits: Limits, still_ours: Callable[[], None]
+    ) -> None:
         self.acts, self.ledger, self.origin, self.limits = acts, ledger, origin, limits
+        self.still_ours = still_ours
         self.do = {
             State.HOLDING: lambda move: acts.hold(),
             State.QUIETING: lambda move: acts.wait_until_quiet(move.heading),
@@ -153,8 +156,12 @@ class Mover:
             time.sleep(ASK_AGAIN_SECONDS)
 
     def _through(self, move: Move) -> Move:
-        """All acts from the move's state on. An act that fails turns the move, once. Raises MoveFailed."""
+        """All acts from the move's state on. An act that fails turns the move, once. Raises MoveFailed.
+
+        Raises LeaseHeld and TakenUp when somebody else has gone on with it, while this process slept.
+        """
         while move.state not in ENDS:
+            self.still_ours()
             try:
                 self._act(move)
             except Exception as error:

@@ -8,7 +8,8 @@ from bascule.checks.preflight.finding import Finding
 from bascule.checks.preflight.run import preflight as look_at_everything
 from bascule.checks.preflight.run import preflight_of_moves
 from bascule.hosts.access import Access
-from bascule.ledger import journal, pictures
+from bascule.ledger import journal, leases, moves, pictures
+from bascule.moves.acts import SiteActs
 from bascule.tasks.run import NeedsPerson, Run
 from bascule.text.logs import get_logger
 
@@ -24,11 +25,18 @@ def preflight(run: Run) -> dict[str, int]:
 
 
 def preflight_moves(run: Run) -> dict[str, int]:
-    """Look at what moves of single accounts need, and try the hold with the probe's account; as `preflight`."""
+    """Look at what moves of single accounts need, and try the hold with the probe's account; as `preflight`.
+
+    Nobody moves the probe meanwhile. A hold that a preflight has left, because it was killed, is taken away.
+    """
     if run.dry_run:
         log.info("dry run: the hold would be tried with the probe's account, and the proxies looked at")
         return {}
-    return _told(run, preflight_of_moves)
+    probe = run.site.functional_tests.account
+    with leases.lease(run.ledger, probe, run.owner, patience=run.patience):
+        if moves.under_way(run.ledger, probe) is None:
+            SiteActs(run.access, run.ledger, probe, run.owner).let_go_of_stray_hold()
+        return _told(run, preflight_of_moves)
 
 
 def _told(run: Run, look: Callable[[Access], list[Finding]]) -> dict[str, int]:

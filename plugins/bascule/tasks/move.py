@@ -1,5 +1,6 @@
 """Accounts move one by one, while everybody works; what a move has left is finished or undone."""
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 
@@ -7,7 +8,7 @@ from bascule.ledger import leases, moves, phases
 from bascule.ledger.moves import Move, Server
 from bascule.mailbox.back import stay_on_old
 from bascule.moves.acts import SiteActs
-from bascule.moves.entry import part_of
+from bascule.moves.entry import are_held, part_of
 from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
 from bascule.problems import standing, store
 from bascule.site import MovesPart
@@ -54,12 +55,14 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
         acts = _acts(run, account)
         if run.dry_run:
             return _tell(run, acts, to)
-        mover = Mover(acts, run.ledger, run.origin, _limits(part, at_once or part.at_once))
+        if moves.under_way(run.ledger, account) is None:
+            acts.let_go_of_stray_hold()
+        mover = _mover(run, acts, account, at_once or part.at_once)
         try:
             moved = mover.move(account, to, partial(_begin, run, partial(_prepare, run, acts, to)))
         except (CannotMove, NotProven) as error:
             raise NeedsPerson(str(error)) from None
-        except MoveFailed as error:
+        except (MoveFailed, moves.TakenUp) as error:
             raise TryAgain(str(error)) from None
         if to == "old":
             stay_on_old(run.ledger, account)
@@ -71,9 +74,12 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
 def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
     """Undo, or finish after its last pass, every move that nobody works on; `overdue_only`: those held too long.
 
+    Without that, also holds that no move has.
+
     Returns the accounts. Raises NeedsPerson when some could be neither.
     """
-    part, ended, failed = _part(run), list[str](), list[str]()
+    _part(run)
+    ended, failed = list[str](), list[str]()
     for left in moves.all_under_way(run.ledger):
         if overdue_only and not left.is_overdue:
             continue
@@ -81,9 +87,9 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
             log.info("dry run: this move would be ended", account=left.account, state=str(left.state))
             continue
         try:
-            if _end(run, part, left):
+            if _end(run, left):
                 ended.append(left.account)
-        except leases.LeaseHeld as error:
+        except (leases.LeaseHeld, moves.TakenUp) as error:
             _tell_overdue(run, left, worked_on=True)
             log.warning(
                 "this move is still worked on", account=left.account, held_for=round(left.age, 1), reason=str(error)
@@ -92,20 +98,35 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
             failed.append(str(error))
     if failed:
         raise NeedsPerson("; ".join(failed))
+    if not overdue_only:
+        ended += _end_stray_holds(run)
     log.info("moves that broke off", ended=len(ended), accounts=ended)
     return ended
 
 
-def _end(run: Run, part: MovesPart, found: Move) -> bool:
+def _end(run: Run, found: Move) -> bool:
     """False when somebody else has ended it since it was found. Raises LeaseHeld and MoveFailed."""
     with leases.lease(run.ledger, found.account, run.owner):
         left = moves.under_way(run.ledger, found.account)
         if left is None or left.id != found.id:
             return False
         _tell_overdue(run, left, worked_on=False)
-        acts = _acts(run, left.account)
-        Mover(acts, run.ledger, run.origin, _limits(part, part.at_once)).take_up(left, forward=False)
+        mover = _mover(run, _acts(run, left.account), left.account, _part(run).at_once)
+        mover.take_up(left, forward=False)
         return True
+
+
+def _end_stray_holds(run: Run) -> list[str]:
+    """Holds in the directory that no move has, and that nobody tries just now, are taken away. Returns the accounts."""
+    ended = []
+    for account in are_held(run.access):
+        if run.dry_run:
+            log.info("dry run: a hold that no move has would be taken away", account=account)
+            continue
+        with contextlib.suppress(leases.LeaseHeld), leases.lease(run.ledger, account, run.owner):
+            if moves.under_way(run.ledger, account) is None and _acts(run, account).let_go_of_stray_hold():
+                ended.append(account)
+    return ended
 
 
 def held(run: Run) -> list[Move]:
@@ -126,8 +147,10 @@ def _acts(run: Run, account: str) -> SiteActs:
     return acts
 
 
-def _limits(part: MovesPart, at_once: int) -> Limits:
-    return Limits(at_once, part.longest_hold, patience=part.longest_hold * PATIENCE)
+def _mover(run: Run, acts: SiteActs, account: str, at_once: int) -> Mover:
+    longest = _part(run).longest_hold
+    limits = Limits(at_once, longest, patience=longest * PATIENCE)
+    return Mover(acts, run.ledger, run.origin, limits, partial(leases.require, run.ledger, account, run.owner))
 
 
 def _begin(run: Run, prepare: Callable[[], None]) -> None:

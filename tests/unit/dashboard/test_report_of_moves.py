@@ -21,7 +21,7 @@ NINE = datetime(2026, 12, 1, 8)
 
 
 def move(ledger: Ledger, account: str, acts: FakeActs, to: moves.Server = "new") -> None:
-    Mover(acts, ledger, ORIGIN, Limits(8, 120)).move(account, to, lambda: None)
+    Mover(acts, ledger, ORIGIN, Limits(8, 120), lambda: None).move(account, to, lambda: None)
 
 
 class Slow(FakeActs):

@@ -50,6 +50,7 @@ class FakeActs:
     def __init__(self, site: FakeSite, kill: tuple[str, str] = ("", "")) -> None:
         self.site, self.kill, self.account = site, kill, "zoe"
         self.fail: dict[str, Exception] = {}
+        self.after: dict[str, Callable[[], None]] = {}
         self.done: list[str] = []
 
     def before(self) -> dict[str, Any]:
@@ -57,6 +58,10 @@ class FakeActs:
 
     def is_at(self, server: Server) -> bool:
         return self.site.at == server
+
+    def let_go_of_stray_hold(self) -> bool:
+        held, self.site.held = self.site.held, False
+        return held
 
     def hold(self) -> None:
         self._act("hold", lambda: setattr(self.site, "held", True))
@@ -100,5 +105,6 @@ class FakeActs:
         do()
         self.site.send()
         self.done.append(name)
+        self.after.get(name, lambda: None)()
         if self.kill == (name, "after"):
             raise Killed

@@ -1,10 +1,11 @@
 """One account's move as a state machine: killed or failing at every act, it ends on one side, and nobody stays held."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from bascule.hosts.connections import AccessError
-from bascule.ledger import Ledger, LedgerError, journal, moves
+from bascule.ledger import Ledger, LedgerError, journal, leases, moves
 from bascule.ledger.base import now
 from bascule.ledger.moves import ORDER, Server, State
 from bascule.moves import machine
@@ -17,8 +18,8 @@ BEFORE_THE_FLIP = ACTS[:2]
 ORIGIN = journal.Origin("move", "run-1", "account.move[0]", "anna")
 
 
-def mover(ledger: Ledger, acts: FakeActs, at_once: int = 8) -> Mover:
-    return Mover(acts, ledger, ORIGIN, Limits(at_once, 60))
+def mover(ledger: Ledger, acts: FakeActs, at_once: int = 8, patience: float = 0.0) -> Mover:
+    return Mover(acts, ledger, ORIGIN, Limits(at_once, 60, patience), lambda: None)
 
 
 def move(ledger: Ledger, acts: FakeActs, to: Server = "new") -> bool:
@@ -143,7 +144,7 @@ def test_an_act_that_fails_while_a_server_starts_again_is_tried_again(
     monkeypatch.setattr(machine, "TRY_AGAIN_SECONDS", 0.0)
     acts = FakeActs(FakeSite())
     acts.fail[act] = AccessError("mx can't be reached")
-    assert Mover(acts, ledger, ORIGIN, Limits(8, 60, patience=60.0)).move("zoe", "new", lambda: None)
+    assert mover(ledger, acts, patience=60.0).move("zoe", "new", lambda: None)
     assert acts.done == [*ACTS]
     assert_whole(ledger, acts.site, "new")
 
@@ -197,8 +198,8 @@ def test_an_account_that_cannot_be_moved_is_not_held(ledger: Ledger) -> None:
 
 def test_no_more_accounts_are_held_at_once_than_asked_for(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     until = now() + timedelta(seconds=60)
-    first = moves.begin(ledger, "anna", "new", {}, "run-1")
-    assert moves.hold(ledger, first, at_once=1, until=until) is not None
+    first = moves.hold(ledger, moves.begin(ledger, "anna", "new", {}, "run-1"), at_once=1, until=until)
+    assert first is not None
     monkeypatch.setattr("bascule.moves.machine.PLACE_SECONDS", 0.0)
     acts = FakeActs(FakeSite())
     with pytest.raises(MoveFailed, match="1 other accounts were held"):
@@ -206,6 +207,38 @@ def test_no_more_accounts_are_held_at_once_than_asked_for(ledger: Ledger, monkey
     assert (acts.done, acts.site.held) == ([], False)
     moves.note(ledger, first, State.DONE)
     assert mover(ledger, acts, at_once=1).move("zoe", "new", lambda: None)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_who_slept_while_another_run_ended_its_move_does_not_go_on(ledger: Ledger, act: str) -> None:
+    """A paused machine, or a clock that was set forward: its lease was lost by time."""
+    site = FakeSite()
+    sleeper = FakeActs(site)
+
+    def sleep() -> None:
+        (left,) = moves.all_under_way(ledger)
+        mover(ledger, FakeActs(site)).take_up(left, forward=False)
+
+    sleeper.after[act] = sleep
+    with pytest.raises(moves.TakenUp, match="was taken up by another run, which has brought it to `(un)?done`"):
+        move(ledger, sleeper)
+    finished = act in ("release", "prove")
+    assert_whole_or_as_before(ledger, site, "new" if finished else "old", flipped=act not in BEFORE_THE_FLIP)
+
+
+def test_who_has_lost_its_lease_begins_no_act_any_more(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    with leases.lease(ledger, "zoe", "task"), pytest.raises(leases.LeaseHeld, match="the watch has it now"):
+        acts.after["quiet"] = lambda: take_lease(ledger, "the watch")
+        Mover(acts, ledger, ORIGIN, Limits(8, 60), partial(leases.require, ledger, "zoe", "task")).move(
+            "zoe", "new", lambda: None
+        )
+    assert acts.done == ["hold", "quiet"]
+
+
+def take_lease(ledger: Ledger, owner: str) -> None:
+    with ledger.session() as session:
+        session.get_one(leases.LeaseRow, "zoe").owner = owner
 
 
 def test_one_account_has_one_move_at_a_time(ledger: Ledger) -> None:

@@ -5,14 +5,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from bascule.checks.preflight import moves as preflight
+from bascule.checks.preflight.finding import Finding, ok
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, journal, leases, moves, phases
 from bascule.ledger.base import now
 from bascule.ledger.moves import State
 from bascule.moves import __main__ as command_line
+from bascule.moves.machine import CannotMove
 from bascule.problems import store
 from bascule.problems.model import Option, Problem
-from bascule.tasks import calendars, mailbox, move, notify, phase
+from bascule.tasks import calendars, checks, mailbox, move, notify, phase
 from bascule.tasks.run import NeedsPerson, Run
 
 from tests.deciding import decide
@@ -31,6 +34,7 @@ def run(ledger: Ledger) -> Run:
 def acts(monkeypatch: pytest.MonkeyPatch) -> FakeActs:
     made = FakeActs(FakeSite(held=True))
     monkeypatch.setattr(move, "SiteActs", lambda *_: made)
+    monkeypatch.setattr(move, "are_held", lambda _: [])
     return made
 
 
@@ -86,6 +90,52 @@ def test_an_overdue_hold_is_told_whether_somebody_works_on_it_or_not(
     with leases.lease(run.ledger, "zoe" if worked_on else "bert", "another task"):
         move.end_what_was_left(run, overdue_only=False)
     assert told == [worked_on]
+
+
+def test_a_hold_that_no_move_has_is_taken_away(run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a preflight that was killed while it tried it, or of a process that slept while its move was ended."""
+    monkeypatch.setattr(move, "are_held", lambda _: ["anna", "zoe"])
+    with leases.lease(run.ledger, "anna", "the preflight of another run"):
+        assert move.end_what_was_left(run, overdue_only=True) == []
+        assert move.end_what_was_left(replace(run, dry_run=True), overdue_only=False) == []
+        assert acts.site.held
+        assert move.end_what_was_left(run, overdue_only=False) == ["zoe"]
+    assert not acts.site.held
+
+
+def test_a_hold_that_no_move_has_stands_in_the_way_of_none(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    monkeypatch.setattr(move, "_prepare", lambda *_: held.append(acts.site.held))
+    assert move.move(run, "zoe", "new", 0) == "moved"
+    assert held == [False]
+
+
+def test_the_preflight_tries_the_hold_under_a_lease_and_takes_away_what_one_that_was_killed_has_left(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = run.site.functional_tests.account
+
+    def look(access: object) -> list[Finding]:
+        assert not acts.site.held and probe in leases.held_by_others(run.ledger, "another task")
+        return [ok("mx: hold", "it was held and let go")]
+
+    monkeypatch.setattr(checks, "preflight_of_moves", look)
+    monkeypatch.setattr(checks, "SiteActs", lambda *_: acts)
+    assert checks.preflight_moves(run)["ok"] == 1
+    monkeypatch.setattr(checks, "preflight_of_moves", lambda _: pytest.fail("somebody moves the probe"))
+    with leases.lease(run.ledger, probe, "a move"), pytest.raises(leases.LeaseHeld):
+        checks.preflight_moves(replace(run, holder="command line"))
+
+
+def test_an_entry_of_the_probe_that_can_not_be_held_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object) -> None:
+        raise CannotMove("`mailHost` has no value, neither 'old' nor 'new': mend the entry or the site file")
+
+    monkeypatch.setattr(preflight.Entry, "check", refuse)
+    (found,) = preflight.hold(FakeAccess())
+    assert (found.level, found.subject) == ("failure", "hold") and "mend the entry" in found.sentence
 
 
 def test_one_that_can_not_be_ended_holds_up_no_other_and_is_told(

@@ -13,6 +13,7 @@ from bascule.hosts.access import Access
 from bascule.hosts.ssh import RemoteHost
 from bascule.ledger.moves import Server
 from bascule.moves.entry import Entry, part_of
+from bascule.moves.machine import CannotMove
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
 from bascule.pop3.usage import logs_show_logins, recent_users
@@ -174,7 +175,11 @@ def hold(access: Access) -> Iterator[Finding]:
     account = access.site.functional_tests.account
     entry = Entry(access, account)
     mail = Mail(access, account, entry)
-    entry.check()
+    try:
+        entry.check()
+    except CannotMove as error:
+        yield failure("hold", str(error))
+        return
     try:
         mail.hold()
     finally:
