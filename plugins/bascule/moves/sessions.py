@@ -1,6 +1,8 @@
 """The account's sessions: where they are, ended, and a login from outside that shows where one ends now."""
 
+import socket
 import time
+from collections import Counter
 
 from bascule.hosts import imap, tls
 from bascule.hosts.access import Access
@@ -31,8 +33,7 @@ class Sessions:
 
     def on(self, server: Server) -> int:
         """How many sessions the server has. Raises AccessError."""
-        said = self._remote(server).run(["doveadm", "-f", "tab", "who", "-1", self.account]).output
-        return sum(line.split("\t")[0] == self.account for line in said.splitlines()[1:])
+        return sum(self._names_on(server).values())
 
     def kick(self, to: Server) -> None:
         """End them at the proxies and on the server that the account leaves. Raises AccessError when some stay there.
@@ -42,14 +43,22 @@ class Sessions:
         self.send_out()
         leaves = other(to)
         deadline = time.monotonic() + KICK_SECONDS
-        while found := self.on(leaves):
+        while found := self._names_on(leaves):
             if time.monotonic() > deadline:
                 raise AccessError(
-                    f"{found} session(s) of {self.account} are still on {leaves}, {KICK_SECONDS:.0f} s after they were "
-                    f"ended: who comes there past the proxy? (`doveadm who {self.account}` there)"
+                    f"{found.total()} session(s) of {self.account} are still on {leaves}, {KICK_SECONDS:.0f} s after "
+                    f"they were ended: who comes there past the proxy? (`doveadm who {self.account}` there)"
                 )
-            self._remote(leaves).run(["doveadm", "kick", self.account], check=False)
+            for name in found:
+                self._remote(leaves).run(["doveadm", "kick", _mask(name)], check=False)
             time.sleep(LOOK_EVERY)
+
+    def _names_on(self, server: Server) -> Counter[str]:
+        """The names under which the server has sessions of the account, and how many: in whatever case it keeps them."""
+        said = self._remote(server).run(["doveadm", "-f", "tab", "who", "-1", f"{self.account}*"]).output
+        names = Counter(line.split("\t")[0] for line in said.splitlines()[1:])
+        own = {name.lower() for name in self.names}
+        return Counter({name: count for name, count in names.items() if name.lower() in own})
 
     def send_out(self) -> None:
         """End them at the proxies. Raises AccessError."""
@@ -76,3 +85,15 @@ class Sessions:
 
     def _remote(self, server: Server) -> RemoteHost:
         return self.access.remote(self.servers[server].host)
+
+
+def _mask(name: str) -> str:
+    """The name for `doveadm kick`, which takes what could be an IPv4 address (0x12, 10.1, of old 4711 too) for one.
+
+    Whose name is longer is then sent out as well, and comes back.
+    """
+    try:
+        socket.inet_aton(name)
+    except OSError:
+        return name
+    return f"{name}*"
