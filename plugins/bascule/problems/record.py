@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from bascule.ledger import Ledger, journal, mailboxes
+from bascule.ledger import Ledger, journal, mailboxes, moves
 from bascule.problems import forms, rules, store
 from bascule.problems.model import Option, Problem, Proposal
 from bascule.text.harmless import harmless
@@ -73,8 +73,12 @@ def refusals_by_problem(ledger: Ledger, choices: Sequence[Choice]) -> list[tuple
     asked = {choice.problem.id for choice in choices}
     taken: dict[str, list[str]] = {}
     kept = {choice.problem.account for choice in choices if choice.option is Option.KEEP_ON_OLD}
+    gone = kept & moves.moved(ledger) if kept else set()
     for choice in choices:
         account = choice.problem.account
+        if account in gone:
+            reasons.append((choice.problem.id, _kept_and_gone(account)))
+            continue
         if account in kept and choice.option is not Option.KEEP_ON_OLD:
             reasons.append((choice.problem.id, _kept_and_more(choice)))
             continue
@@ -95,6 +99,13 @@ def _kept_and_more(choice: Choice) -> str:
     return (
         f"{harmless(choice.problem.subject)[:80]}: the mailbox of {choice.problem.account} is to be kept on the old "
         "server by another decision of this answer, which decides all of it: keep it, or decide each of its problems"
+    )
+
+
+def _kept_and_gone(account: str) -> str:
+    return (
+        f"the mailbox of {account} can't be kept on the old server: it has moved to new on its own. Accept the problem, "
+        f"or let the account move back (`move` with `to: old`)"
     )
 
 

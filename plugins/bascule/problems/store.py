@@ -275,6 +275,14 @@ def settle_kept(session: Session, account: str) -> None:
         row.state = "settled"
 
 
+def settle_moved(session: Session, account: str, rooms: Collection[Room]) -> int:
+    """The account has moved on its own: what was accepted of it since needs no pass. Returns how many are open still."""
+    of_rooms = (ProblemRow.account == account, ProblemRow.room.in_(rooms))
+    for row in session.scalars(sa.select(ProblemRow).where(*of_rooms, ProblemRow.state == "decided")):
+        row.state = "settled"
+    return session.scalar(sa.select(sa.func.count()).where(*of_rooms, ProblemRow.state == "open")) or 0
+
+
 def decisions(ledger: Ledger, account: str, room: Room) -> list[tuple[Problem, Decision]]:
     """The decisions in force for one account: the last one of each decided or settled problem, on today's facts."""
     return _with_decisions(ledger, _in_force().where(ProblemRow.account == account, ProblemRow.room == room))

@@ -3,6 +3,7 @@
 from bascule import changes
 from bascule.changes import base
 from bascule.hosts.postfix import queue
+from bascule.ledger import moves
 from bascule.problems import store
 from bascule.tasks import accounts
 from bascule.tasks.mailbox import leave_on_old
@@ -18,7 +19,7 @@ def send_mail_to_old(run: Run) -> list[str]:
     What the MX has queued for them on new is looked up again, so that it flows to old. Returns the accounts.
     Raises ChangeFailed and AccessError.
     """
-    kept = sorted(store.kept_on_old(run.ledger).keys() & set(accounts.names(run)))
+    kept = sorted(moves.not_moved(run.ledger, store.kept_on_old(run.ledger).keys() & {*accounts.names(run)}))
     if not kept:
         log.info("no mailbox is kept on the old server")
         return []

@@ -8,7 +8,7 @@ from typing import Any
 from bascule import changes, mailbox
 from bascule.changes import base
 from bascule.hosts.connections import AccessError
-from bascule.ledger import leases, mailboxes
+from bascule.ledger import leases, mailboxes, moves
 from bascule.ledger.base import now
 from bascule.mailbox import MailboxFailed, TransientError
 from bascule.mailbox.back import sync_back
@@ -38,7 +38,7 @@ def sync(run: Run, account: str, *, last_try: bool) -> dict[str, int]:
     Returns what goes into XCom: {"folders": n, "messages": n, "copied": n, "bytes": n, "problems": n}. Raises TryAgain
     when the connections keep breaking; at the last try of all that is a problem for a person instead.
     """
-    result = pass_over(run, account, last_try=last_try, progress=tell)
+    result = pass_over(run, account, last_try=last_try, progress=tell, of_move=False)
     return {name: getattr(result, name) for name in ("folders", "messages", "copied", "bytes", "problems")}
 
 
@@ -47,14 +47,19 @@ def tell(copied: int, bytes: int) -> None:
     log.info("progress", copied=copied, bytes=bytes)
 
 
-def pass_over(run: Run, account: str, *, last_try: bool, progress: Progress | None = None) -> PassResult:
+def pass_over(
+    run: Run, account: str, *, last_try: bool, progress: Progress | None = None, of_move: bool = True
+) -> PassResult:
     """Run the engine over one mailbox under its lease, once more when the site file or a person decides meanwhile.
 
-    A mailbox that is kept on old by decision is left alone. One that can't be reached becomes a problem, so that a
+    A mailbox that is kept on old by decision is left alone, and (unless it is a pass `of_move`) one that has moved on
+    its own: a folder that its user has renamed on new since would be carried again. One that can't be reached becomes a problem, so that a
     person is asked about it; at the last try also one over which the connections keep breaking. Raises LeaseHeld,
     TryAgain and NeedsPerson.
     """
     with leases.lease(run.ledger, account, run.owner, patience=run.patience):
+        if not of_move and account in moves.moved(run.ledger):
+            return leave_on_new(run, account)
         if account in store.kept_on_old(run.ledger, account):
             return leave_on_old(run, account)
         began = now()
@@ -107,6 +112,18 @@ def leave_on_old(run: Run, account: str) -> PassResult:
             mailboxes.set_mailbox(session, account, "kept on old", note=f"decided by {decision.decided_by}")
             store.settle_kept(session, account)
     log.info("the mailbox is kept on the old server", account=account, decided_by=decision.decided_by)
+    return PassResult(account, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, run.dry_run)
+
+
+def leave_on_new(run: Run, account: str) -> PassResult:
+    """It has moved on its own, and its user works there: nothing is copied, what was accepted since is settled."""
+    if not run.dry_run:
+        with run.ledger.session() as session:
+            left = store.settle_moved(session, account, ROOMS)
+            row = session.get(mailboxes.MailboxRow, account)
+            if row is not None and row.state == "problems":
+                mailboxes.set_mailbox(session, account, "problems" if left else "verified", problems=left)
+    log.info("the account has moved to new on its own: its mailbox is left alone", account=account)
     return PassResult(account, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, run.dry_run)
 
 

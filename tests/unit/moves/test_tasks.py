@@ -8,20 +8,22 @@ import pytest
 from bascule.checks.preflight import moves as preflight
 from bascule.checks.preflight.finding import Finding, ok
 from bascule.hosts.connections import AccessError
-from bascule.ledger import Ledger, journal, leases, moves, phases
+from bascule.ledger import Ledger, journal, leases, mailboxes, moves, phases
 from bascule.ledger.base import now
 from bascule.ledger.moves import State
 from bascule.moves import __main__ as command_line
 from bascule.moves.machine import CannotMove
 from bascule.problems import store
-from bascule.problems.model import Option, Problem
-from bascule.tasks import calendars, checks, mailbox, move, notify, phase
+from bascule.problems.model import Action, Option, Problem, Proposal
+from bascule.problems.record import AnswerRefused
+from bascule.tasks import calendars, checks, kept_on_old, mailbox, move, notify, phase
 from bascule.tasks.run import NeedsPerson, Run
 
 from tests.deciding import decide
 from tests.unit.changes.fakes import SITE, FakeAccess
 from tests.unit.moves.fake_site import FakeActs, FakeSite
 
+ACCEPT = Proposal(Action.ACCEPT)
 ORIGIN = journal.Origin("move", "run-1", "leave_nobody_held", "anna")
 
 
@@ -156,6 +158,42 @@ def test_who_has_moved_is_left_alone_by_the_day_until_it_is_back(ledger: Ledger)
     assert moves.not_moved(ledger, ["anna", "bert", "zoe"]) == ["anna", "bert"]
     moves.note(ledger, moves.begin(ledger, "zoe", "old", {}, "run-2"), State.DONE)
     assert moves.not_moved(ledger, ["anna", "bert", "zoe"]) == ["anna", "bert", "zoe"]
+
+
+def uids_changed(ledger: Ledger, account: str) -> None:
+    with ledger.session() as session:
+        store.report(session, Problem(account, "mailbox", "uids-changed", "INBOX", "other UIDs", proposal=ACCEPT))
+        mailboxes.set_mailbox(session, account, "problems", problems=1)
+
+
+def test_a_pass_that_comes_after_its_move_carries_nothing_and_what_was_accepted_is_settled(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a `prepare` that had listed the account before, or after the answer to what its move has met."""
+    monkeypatch.setattr(mailbox, "one_pass", lambda *_, **__: pytest.fail("its user works on new"))
+    moves.note(run.ledger, left(run.ledger, "zoe"), State.DONE)
+    uids_changed(run.ledger, "zoe")
+    mailbox.sync(run, "zoe", last_try=False)
+    assert [problem.state for problem in store.problems(run.ledger)] == ["open"]
+    decide(run.ledger)
+    assert mailbox.sync(run, "zoe", last_try=False)["copied"] == 0
+    assert [problem.state for problem in store.problems(run.ledger, states=("open", "decided", "settled"))] == ["settled"]
+    assert mailboxes.mailbox_states(run.ledger)["zoe"].state == "verified"
+
+
+def test_who_has_moved_is_not_kept_on_old_by_an_answer_that_comes_later(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day would send its mail back to old."""
+    uids_changed(run.ledger, "zoe")
+    uids_changed(run.ledger, "anna")
+    moves.note(run.ledger, left(run.ledger, "zoe"), State.DONE)
+    with pytest.raises(AnswerRefused, match="zoe can't be kept on the old server: it has moved to new on its own"):
+        decide(run.ledger, option=Option.KEEP_ON_OLD)
+    decide(run.ledger, *store.problems(run.ledger, account="anna"), option=Option.KEEP_ON_OLD)
+    moves.note(run.ledger, left(run.ledger, "anna"), State.DONE)
+    monkeypatch.setattr(kept_on_old.accounts, "names", lambda _: ["anna", "zoe"])
+    assert kept_on_old.send_mail_to_old(run) == []
 
 
 def test_accounts_move_after_prepare_and_not_during_the_day(ledger: Ledger) -> None:
