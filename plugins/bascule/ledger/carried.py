@@ -47,6 +47,15 @@ class CarriedRow(Base):
     ours: Mapped[bool]
 
 
+def others_may_write(ledger: Ledger) -> set[str]:
+    """The accounts into whose folders somebody else may put messages (RFC 4314: `i`, or by mail `p`), as old had it."""
+    grants = (CarriedRow.old.contains("i"), CarriedRow.old.contains("p"))
+    query = sa.select(CarriedRow.account, CarriedRow.name).where(CarriedRow.what == "acl", sa.or_(*grants)).distinct()
+    with ledger.reading() as session:
+        found = [(row.account, row.name) for row in session.execute(query)]
+    return {account for account, name in found if name.casefold() != account.casefold() and not name.startswith("-")}
+
+
 def carried(ledger: Ledger, account: str, what: What) -> dict[str, dict[str, Carried]]:
     """The entries of all folders of an account: folder -> name -> entry."""
     query = sa.select(CarriedRow).where(CarriedRow.account == account, CarriedRow.what == what)

@@ -17,7 +17,7 @@ from bascule.ledger.base import now
 from bascule.ledger.moves import Server
 from bascule.moves import plan_table
 from bascule.moves.plan_table import PlanRefused
-from bascule.tasks import checks, holds, letters, move, pop3, waves
+from bascule.tasks import behind, checks, holds, letters, move, pop3, waves
 from bascule.tasks.accounts import WAVE
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run, TryAgain, at_command_line
 from bascule.text.harmless import harmless
@@ -149,6 +149,7 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
             if word.startswith(WAVE):
                 waves.check_may_begin(replace(run, selection=word), asked.to, failed)
             failed += not _moved(run, account, asked.to)
+    behind.carry(run)
     return FAILED if failed else DONE
 
 

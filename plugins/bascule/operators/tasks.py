@@ -147,7 +147,7 @@ class MoveAccount(OfOneAccount):
 class EndBrokenMoves(BasculeOperator):
     """Undoes (or finishes, after its last pass) every move that broke off. Returns the accounts.
 
-    `overdue_only`: those whose hold has lasted too long.
+    `overdue_only`: those whose hold has lasted too long. Else also what came to old behind the moves is put on new.
     """
 
     ui_color = CHANGES
@@ -157,7 +157,10 @@ class EndBrokenMoves(BasculeOperator):
         self.overdue_only = overdue_only
 
     def act(self, run: "Run") -> Any:
-        return tasks.move.end_what_was_left(run, overdue_only=self.overdue_only)
+        ended = tasks.move.end_what_was_left(run, overdue_only=self.overdue_only)
+        if not self.overdue_only:
+            tasks.behind.carry(run)
+        return ended
 
 
 class OfManyAccounts(BasculeOperator):

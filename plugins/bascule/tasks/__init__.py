@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bascule.tasks import (  # noqa: F401
         accounts,
+        behind,
         calendars,
         change,
         checks,

@@ -1,0 +1,71 @@
+"""After moves: what came to old behind the last pass of those who have moved is put on new."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from bascule import mailbox
+from bascule.hosts.connections import AccessError
+from bascule.ledger import Ledger, journal, leases, moves
+from bascule.ledger.carried import others_may_write
+from bascule.mailbox import MailboxFailed, MailboxJob, TransientError
+from bascule.mailbox.behind import Behind, Seen, carry_behind
+from bascule.moves.machine import KIND
+from bascule.tasks.run import Run
+from bascule.text.harmless import harmless
+from bascule.text.logs import get_logger
+
+log = get_logger(__name__)
+
+CONNECTIONS = 4  # to each server, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
+WHAT = "behind"  # in the journal
+
+
+def carry(run: Run) -> int:
+    """Of those who have moved in this run, and of everybody who has moved and shares a folder with others for writing.
+
+    What can't be carried now is in the log, and is looked at again after the next moves. Returns how many messages.
+    """
+    of_this_run = moves.moved_by(run.ledger, run.origin.run) if run.origin.run else set[str]()
+    chosen = sorted(moves.moved(run.ledger) & (others_may_write(run.ledger) | of_this_run))
+    if run.dry_run or not chosen:
+        return 0
+    connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
+    jobs = {account: mailbox.job_for(run.access, account) for account in chosen}
+    with ThreadPoolExecutor(connections) as pool:
+        copied = sum(pool.map(lambda account: _of_one(run, account, jobs[account]), chosen))
+    log.info("looked at old behind the moves", accounts=len(chosen), carried=copied)
+    return copied
+
+
+def _of_one(run: Run, account: str, job: MailboxJob) -> int:
+    try:
+        with leases.lease(run.ledger, account, run.owner):
+            if moves.under_way(run.ledger, account) is not None or account not in moves.moved(run.ledger):
+                return 0
+            found = carry_behind(job, run.ledger, _seen(run.ledger, account), owner=run.owner)
+            _tell(run, account, found)
+            return found.copied
+    except (AccessError, MailboxFailed, TransientError, leases.LeaseHeld) as error:
+        log.error("what came to old behind its move was not looked at", account=account, reason=str(error))
+        return 0
+
+
+def _tell(run: Run, account: str, found: Behind) -> None:
+    for line in found.refused:
+        log.error("new does not take what came to old behind the move", account=account, message=harmless(line))
+    if not found.seen and not found.copied:
+        return
+    after = {"copied": found.copied, "seen": found.seen, "refused": len(found.refused)}
+    note = f"{found.copied} message(s) that came to old behind its move are on new"
+    parameters = {"what": WHAT}
+    journal.append(run.ledger, journal.Entry("note", KIND, account, run.origin, parameters, after=after, note=note))
+    log.warning(note, account=account)
+
+
+def _seen(ledger: Ledger, account: str) -> Seen:
+    """How far each folder was looked through, as the journal has it."""
+    seen: Seen = {}
+    for entry in journal.entries(ledger, kind=KIND, subject=account):
+        if entry.parameters.get("what") == WHAT:
+            seen |= (entry.after or {})["seen"]
+    return seen
