@@ -125,7 +125,11 @@ class ListAccountsToMove(BasculeOperator):
         self.to = to
 
     def act(self, run: "Run") -> Any:
-        return tasks.move.list_to_move(run, tasks.move.server(self.to))
+        to = tasks.move.server(self.to)
+        found = tasks.move.list_to_move(run, to)
+        if to == "new":
+            tasks.waves.tell_who_is_parted(run, found)
+        return found
 
 
 class MoveAccount(OfOneAccount):

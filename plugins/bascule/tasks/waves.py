@@ -75,6 +75,20 @@ def take(run: Run, data: bytes) -> Change:
     return _replace(run, planned, apart)
 
 
+def tell_who_is_parted(run: Run, moving: Collection[str]) -> list[tuple[str, str]]:
+    """Shares that were given since the plan was made: who moves now, and who shares something and stays on old.
+
+    Told, and obeyed: what the other one writes meanwhile comes to new after the moves.
+    """
+    known = {account.name for account in directory.accounts(run.access)}
+    staying = known - {*moving} - are_on(run.access, "new")
+    parted = [tie for tie in sorted(ties(run.ledger, known)) if len({*tie} & {*moving}) == 1 and {*tie} & staying]
+    for one, other in parted:
+        mover, left = (one, other) if one in moving else (other, one)
+        log.warning("they share folders or calendars, and one of them stays on old", moves=mover, stays=left)
+    return parted
+
+
 def planned(run: Run) -> list[Planned]:
     """The plan, by start."""
     return waves.plan(run.ledger)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from bascule.hosts.directory import Account
-from bascule.ledger import Ledger, journal, moves, task_log
+from bascule.ledger import Ledger, carried, journal, moves, task_log
 from bascule.ledger import waves as plan
 from bascule.ledger.base import now
+from bascule.ledger.carried import Carried
 from bascule.ledger.task_log import Try
 from bascule.ledger.waves import Planned
 from bascule.moves import __main__ as command_line
@@ -64,6 +65,17 @@ def test_a_wave_is_named_where_accounts_are_asked_for(run: Run) -> None:
     assert move.list_to_move(asked, "new") == ["anna", "bert"]
     assert accounts.start_of_wave(asked) == NINE
     assert accounts.start_of_wave(run) is None
+
+
+def test_who_shares_something_since_the_plan_was_made_and_stays_behind_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run.ledger.session() as session:
+        for owner, who in [("anna", "bert"), ("carl", "anna"), ("anna", "dora"), ("dora", "bert")]:
+            carried.remember(session, owner, "folder", "acl", Carried(who, "lrs", None, None, ours=True))
+    monkeypatch.setattr(waves, "are_on", lambda access, server: {"dora"})
+    assert waves.tell_who_is_parted(run, ["anna", "bert"]) == [("anna", "carl")]
+    assert waves.tell_who_is_parted(run, ["anna", "bert", "carl"]) == []
 
 
 @pytest.mark.parametrize("asked", ["wave:9", "wave:", "wave: ", "wave:*"])
