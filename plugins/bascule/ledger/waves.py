@@ -75,6 +75,12 @@ def plan(ledger: Ledger, wave: str | None = None) -> list[Planned]:
     return sorted(found, key=lambda each: (each.starts_at or datetime.max, each.wave, each.note, each.account))
 
 
+def wave_of(ledger: Ledger, account: str) -> str:
+    """The wave in which the account is planned; empty: in none."""
+    with ledger.reading() as session:
+        return session.scalar(sa.select(PlannedRow.wave).where(PlannedRow.account == account)) or ""
+
+
 def replace(ledger: Ledger, planned: Iterable[Planned]) -> None:
     """The plan is this one from now on, whole."""
     rows = [

@@ -13,7 +13,6 @@ from pathlib import Path
 from bascule import site
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, LedgerError
-from bascule.ledger.base import now
 from bascule.ledger.moves import Server
 from bascule.moves import plan_table
 from bascule.moves.plan_table import PlanRefused
@@ -138,14 +137,14 @@ def _letters(run: Run, asked: argparse.Namespace) -> int:
 
 def _move(run: Run, asked: argparse.Namespace) -> int:
     """All of them, also after some have failed; of a wave as many as the site file lets fail, in its hours."""
-    failed, began = 0, now()
+    failed = 0
     lists = [(word, _accounts_of(run, word, asked.to)) for word in asked.accounts]
     named = [word for word in asked.accounts if not word.startswith(WAVE)]
     if asked.to == "new" and named:
         pop3.tell_who_fetches_anew_after_a_move(run, named)
     for word, accounts in lists:
         for account in accounts:
-            waves.check_not_stopped(run, began)
+            waves.check_goes_on(run)
             if word.startswith(WAVE):
                 waves.check_may_begin(replace(run, selection=word), asked.to, failed)
             failed += not _moved(run, account, asked.to)

@@ -8,13 +8,13 @@ where it came from. So nobody stays held, and every act may be done again at any
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
 from bascule.hosts.connections import AccessError
-from bascule.ledger import Ledger, journal, moves
+from bascule.ledger import Ledger, journal, moves, waves
 from bascule.ledger.base import now
 from bascule.ledger.moves import ENDS, ORDER, Move, Server, State
 from bascule.text.logs import get_logger
@@ -121,7 +121,7 @@ class Mover:
         before = self.acts.before()
         prepare()
         move = moves.begin(self.ledger, account, to, before, self.origin.run)
-        self._journal(move, "intent", before=before)
+        self._journal(move, "intent", {"wave": waves.wave_of(self.ledger, account)}, before=before)
         self._through(self._held(move))
         return True
 
@@ -197,9 +197,11 @@ class Mover:
         self._journal(move, "failed", note=f"{move.state.number}. {move.state}: {words}")
         log.error("an act of the move failed", account=move.account, state=str(move.state), reason=words)
         if move.state is State.PROVING:
-            self._end(move, State.UNDONE if move.turned else State.DONE, f"not proven: {words}")
+            why = f"{move.note}; then " if move.turned else ""
+            self._end(move, State.UNDONE if move.turned else State.DONE, f"{why}not proven: {words}")
             raise NotProven(
                 f"{move.account} is on {move.heading} and its mail flows, but from outside it is not seen: {words}"
+                + (f". It was not moved: {move.note}" if move.turned else "")
             ) from error
         if move.turned or move.state is State.RELEASING:
             raise StillHeld(
@@ -243,7 +245,7 @@ class Mover:
         log.info("the move has ended", account=ended.account, **after)
         return ended
 
-    def _journal(self, move: Move, what: str, **states: Any) -> None:
+    def _journal(self, move: Move, what: str, more: Mapping[str, Any] | None = None, **states: Any) -> None:
         """A note, not an intent: `rollback` undoes the day's changes, and a move is undone by a move."""
-        parameters = {"what": what, "to": move.to, "turned": move.turned}
+        parameters = {"what": what, "to": move.to, "turned": move.turned} | dict(more or {})
         journal.append(self.ledger, journal.Entry("note", KIND, move.account, self.origin, parameters, **states))

@@ -4,6 +4,7 @@ import contextlib
 import getpass
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bascule import site
@@ -12,6 +13,7 @@ from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError, Connection, Connections, EnvironmentConnections
 from bascule.hosts.ssh import connect_ssh
 from bascule.ledger import Ledger, LedgerAway, LedgerError, phases, task_log
+from bascule.ledger.base import now
 from bascule.ledger.journal import Origin
 from bascule.ledger.leases import LEASE_SECONDS, LeaseHeld, of_this_process, this_process
 from bascule.ledger.task_log import TaskState, Try
@@ -52,7 +54,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Run:
-    """One task's view of the day. `selection` of accounts: as `bascule.hosts.directory.parse_selection` takes it."""
+    """One task's view of the day. `selection` of accounts: as `bascule.hosts.directory.parse_selection` takes it.
+
+    `began`: when a command line did (UTC); of a run of Airflow the ledger knows it.
+    """
 
     site: Site
     access: Access
@@ -61,6 +66,7 @@ class Run:
     dry_run: bool = False
     selection: str = "all"
     holder: str = ""  # who holds leases, where this is no task
+    began: datetime | None = None
     outcome: Outcome = field(default_factory=Outcome)
 
     @property
@@ -103,7 +109,7 @@ def at_command_line(
     access = Access(loaded, EnvironmentConnections(), connect_ssh)
     origin = Origin("command line", task=command, asked_by=getpass.getuser())
     try:
-        yield Run(loaded, access, ledger, origin, dry_run, selection, holder=this_process(command))
+        yield Run(loaded, access, ledger, origin, dry_run, selection, holder=this_process(command), began=now())
     finally:
         access.close()
 

@@ -50,7 +50,7 @@ def propose(run: Run, *, per_wave: int, largest: int, first: date, anew: bool) -
     starts = hours.openings(part.hours or HoursPart(), run.site.timezone, first)
     planned = [
         Planned(account, str(number), start)
-        for (number, wave), start in zip(enumerate(made.waves, 1), starts, strict=False)
+        for (number, wave), start in zip(enumerate(made.waves, _first_number(run)), starts, strict=False)
         for account in wave
     ]
     waiting, notes = list[Planned](), _what_is_not_known(run)
@@ -59,6 +59,12 @@ def propose(run: Run, *, per_wave: int, largest: int, first: date, anew: bool) -
         waiting += [Planned(account, note=note) for account in group]
         notes.append(f"not planned: {', '.join(group)}. {note}")
     return _replace(run, [*planned, *waiting], notes)
+
+
+def _first_number(run: Run) -> int:
+    """Behind the waves that have moved: in the record each is told by its name."""
+    named = (entry.parameters.get("wave", "") for entry in journal.entries(run.ledger, kind=KIND))
+    return 1 + max((int(name) for name in named if name.isdecimal()), default=0)
 
 
 def take(run: Run, data: bytes) -> Change:
@@ -169,9 +175,9 @@ def wait_for_turn(run: Run, account: str, to: Server) -> None:
         time.sleep(LOOK_EVERY)
 
 
-def check_not_stopped(run: Run, since: datetime) -> None:
-    """For whoever moves accounts without Airflow. Raises LeftForLater."""
-    said = waves.stopped(run.ledger, since)
+def check_goes_on(run: Run) -> None:
+    """Nobody has stopped it since it began. Raises LeftForLater."""
+    said = None if run.dry_run else waves.stopped(run.ledger, _began(run) or now())
     if said:
         raise LeftForLater(
             f"not moved: {said.by} stopped the moves at {plan_table.shown(said.at, run.site.timezone)}. Run `move` "
@@ -179,14 +185,8 @@ def check_not_stopped(run: Run, since: datetime) -> None:
         )
 
 
-def check_goes_on(run: Run) -> None:
-    """For a task of a run: nobody has stopped it. Raises LeftForLater."""
-    if not run.dry_run:
-        check_not_stopped(run, _began(run) or now())
-
-
 def _began(run: Run) -> datetime | None:
-    return task_log.began(run.ledger, run.origin.phase, "begin", run.origin.run)
+    return run.began or task_log.began(run.ledger, run.origin.phase, "begin", run.origin.run)
 
 
 def _check_failures(run: Run, most: int) -> None:

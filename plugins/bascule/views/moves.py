@@ -112,9 +112,10 @@ def lines(moves: Sequence[Moved]) -> list[str]:
 
 
 def _moved(row: MoveRow, wave: str, entries: Sequence[journal.Entry]) -> Moved:
-    """`entries`: the journal's of this move."""
+    """`entries`: the journal's of this move. `wave`: of today's plan, where they don't say in which it began."""
     what = {name: [each for each in entries if each.parameters.get("what") == name]
-            for name in ("flipped", "carried", "released", "failed")}  # fmt: skip
+            for name in ("intent", "flipped", "carried", "released", "failed")}  # fmt: skip
+    wave = next((each.parameters["wave"] for each in what["intent"] if "wave" in each.parameters), wave)
     held = [(each.after or {}).get("held") for each in what["released"]]
     return Moved(
         row.account, wave, row.to, _state(row), row.began_at, row.ended_at, held[-1] if held else None,

@@ -47,6 +47,13 @@ def moved(ledger: Ledger) -> Ledger:
     return ledger
 
 
+def test_a_move_is_told_with_the_wave_in_which_it_began_whatever_is_planned_since(moved: Ledger) -> None:
+    waves.replace(moved, [Planned("bert", "three", NINE)])
+    assert [(each.account, each.wave) for each in view.told(moved)] == [
+        ("anna", "one"), ("bert", "one"), ("anna", "one"), ("zoe", ""), ("carl", ""),
+    ]  # fmt: skip
+
+
 def test_every_move_is_told_with_its_wave_its_seconds_and_its_end(moved: Ledger) -> None:
     found = view.told(moved)
     assert [(each.account, each.wave, each.to, each.state) for each in found] == [

@@ -186,6 +186,13 @@ def test_a_proof_that_fails_is_told_and_the_account_has_moved(ledger: Ledger) ->
     assert_whole(ledger, acts.site, "new")
 
 
+def test_a_move_that_turned_and_is_not_proven_says_why_it_turned(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    acts.fail |= {"carry": AccessError("new is full"), "prove": AccessError("no answer in time")}
+    with pytest.raises(NotProven, match=r"is on old and.*no answer in time\. It was not moved: new is full"):
+        move(ledger, acts)
+
+
 def test_an_account_that_cannot_be_moved_is_not_held(ledger: Ledger) -> None:
     def refuse() -> None:
         raise CannotMove("2 problems wait")

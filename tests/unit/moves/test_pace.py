@@ -191,6 +191,19 @@ def test_a_task_that_is_left_for_later_ends_as_skipped_and_is_no_failure(
     assert task_log.count(run.ledger, ORIGIN, "account.move", "failed") == 0
 
 
+def test_the_word_stop_is_heard_by_the_command_line_before_an_account_is_held(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said while the passes without a lock went on."""
+    by_hand = replace(run, origin=journal.Origin("command line", task="moves move"), began=now())
+    acts = FakeActs(FakeSite())
+    monkeypatch.setattr(move, "SiteActs", lambda *_: acts)
+    monkeypatch.setattr(move, "_prepare", lambda *_: waves.signal(run, "stop"))
+    with pytest.raises(LeftForLater, match="anna stopped the moves"):
+        move.move(by_hand, "zoe", "new", 0)
+    assert acts.done == []
+
+
 def test_everybody_who_has_not_moved_is_planned_and_a_plan_is_not_overwritten(run: Run) -> None:
     moves.note(run.ledger, moves.begin(run.ledger, "dora", "new", {}, "run-0"), moves.State.DONE)
     change = waves.propose(run, per_wave=2, largest=0, first=NINE.date(), anew=False)
@@ -200,6 +213,15 @@ def test_everybody_who_has_not_moved_is_planned_and_a_plan_is_not_overwritten(ru
     with pytest.raises(NeedsPerson, match="there is a plan already"):
         waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=False)
     assert waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=True).planned == 3
+
+
+def test_a_plan_that_is_made_anew_counts_its_waves_behind_those_that_have_moved(run: Run) -> None:
+    """The record tells each by its name."""
+    begun = journal.Entry("note", "move", "dora", ORIGIN, {"what": "intent", "wave": "4"})
+    journal.append(run.ledger, begun)
+    moves.note(run.ledger, moves.begin(run.ledger, "dora", "new", {}, "run-0"), moves.State.DONE)
+    waves.propose(run, per_wave=2, largest=0, first=NINE.date(), anew=False)
+    assert [each.wave for each in waves.planned(run)] == ["5", "6", "6"]
 
 
 def test_who_is_on_new_already_is_not_planned(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
