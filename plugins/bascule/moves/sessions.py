@@ -54,7 +54,7 @@ class Sessions:
             time.sleep(LOOK_EVERY)
 
     def _names_on(self, server: Server) -> Counter[str]:
-        """The names under which the server has sessions of the account, and how many: in whatever case it keeps them."""
+        """The names under which the server has sessions of the account, and how many: in whatever case it has them."""
         said = self._remote(server).run(["doveadm", "-f", "tab", "who", "-1", f"{self.account}*"]).output
         names = Counter(line.split("\t")[0] for line in said.splitlines()[1:])
         own = {name.lower() for name in self.names}

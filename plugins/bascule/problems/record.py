@@ -104,8 +104,8 @@ def _kept_and_more(choice: Choice) -> str:
 
 def _kept_and_gone(account: str) -> str:
     return (
-        f"the mailbox of {account} can't be kept on the old server: it has moved to new on its own. Accept the problem, "
-        f"or let the account move back (`move` with `to: old`)"
+        f"the mailbox of {account} can't be kept on the old server: it has moved to new on its own. Accept the "
+        "problem, or let the account move back (`move` with `to: old`)"
     )
 
 

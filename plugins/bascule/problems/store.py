@@ -276,7 +276,7 @@ def settle_kept(session: Session, account: str) -> None:
 
 
 def settle_moved(session: Session, account: str, rooms: Collection[Room]) -> int:
-    """The account has moved on its own: what was accepted of it since needs no pass. Returns how many are open still."""
+    """The account has moved on its own: what was accepted since needs no pass. Returns how many are open still."""
     of_rooms = (ProblemRow.account == account, ProblemRow.room.in_(rooms))
     for row in session.scalars(sa.select(ProblemRow).where(*of_rooms, ProblemRow.state == "decided")):
         row.state = "settled"

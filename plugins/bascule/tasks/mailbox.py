@@ -53,9 +53,9 @@ def pass_over(
     """Run the engine over one mailbox under its lease, once more when the site file or a person decides meanwhile.
 
     A mailbox that is kept on old by decision is left alone, and (unless it is a pass `of_move`) one that has moved on
-    its own: a folder that its user has renamed on new since would be carried again. One that can't be reached becomes a problem, so that a
-    person is asked about it; at the last try also one over which the connections keep breaking. Raises LeaseHeld,
-    TryAgain and NeedsPerson.
+    its own: a folder that its user has renamed on new since would be carried again. One that can't be reached becomes
+    a problem, so that a person is asked about it; at the last try also one over which the connections keep breaking.
+    Raises LeaseHeld, TryAgain and NeedsPerson.
     """
     with leases.lease(run.ledger, account, run.owner, patience=run.patience):
         if not of_move and account in moves.moved(run.ledger):

@@ -191,9 +191,7 @@ def _see_that_it_may_leave(run: Run, account: str) -> None:
     """Its passes would carry nothing, and the last one, while it is held, the whole mailbox. Raises CannotMove."""
     kept = store.kept_on_old(run.ledger, account).get(account)
     if kept is not None:
-        raise CannotMove(
-            f"{account} was not moved: {kept.decided_by} has decided that its mailbox stays on old"
-        )
+        raise CannotMove(f"{account} was not moved: {kept.decided_by} has decided that its mailbox stays on old")
 
 
 def _tell(run: Run, acts: SiteActs, to: Server) -> str:

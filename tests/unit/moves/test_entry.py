@@ -1,4 +1,4 @@
-"""The account's entry, as a directory in memory has it: it is the one of that very name, and every hold is taken away."""
+"""The account's entry, in a directory in memory: it is the one of that very name, and each hold of it is taken away."""
 
 import contextlib
 from collections.abc import Iterator

@@ -227,7 +227,7 @@ def test_who_slept_while_another_run_ended_its_move_does_not_go_on(ledger: Ledge
         mover(ledger, FakeActs(site)).take_up(left, forward=False)
 
     sleeper.after[act] = sleep
-    with pytest.raises(moves.TakenUp, match="was taken up by another run, which has brought it to `(un)?done`"):
+    with pytest.raises(moves.TakenUp, match=r"was taken up by another run, which has brought it to `(un)?done`"):
         move(ledger, sleeper)
     finished = act in ("release", "prove")
     assert_whole_or_as_before(ledger, site, "new" if finished else "old", flipped=act not in BEFORE_THE_FLIP)

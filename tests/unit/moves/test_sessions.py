@@ -28,7 +28,7 @@ def log_in(access: FakeAccess, *names: str) -> None:
 
     def kick(command: Sequence[str]) -> str:
         mask = command[-1]
-        there[:] = [name for name in there if not (name == mask or mask.endswith("*") and name.startswith(mask[:-1]))]
+        there[:] = [name for name in there if not (name == mask or (mask.endswith("*") and name.startswith(mask[:-1])))]
         return ""
 
     old.answers |= {"doveadm -f tab who -1": who, "doveadm kick": kick}

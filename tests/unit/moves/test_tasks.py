@@ -177,7 +177,8 @@ def test_a_pass_that_comes_after_its_move_carries_nothing_and_what_was_accepted_
     assert [problem.state for problem in store.problems(run.ledger)] == ["open"]
     decide(run.ledger)
     assert mailbox.sync(run, "zoe", last_try=False)["copied"] == 0
-    assert [problem.state for problem in store.problems(run.ledger, states=("open", "decided", "settled"))] == ["settled"]
+    found = store.problems(run.ledger, states=("open", "decided", "settled"))
+    assert [problem.state for problem in found] == ["settled"]
     assert mailboxes.mailbox_states(run.ledger)["zoe"].state == "verified"
 
 
