@@ -109,3 +109,10 @@ def test_the_way_back_doubles_nothing_of_it(moved: Moved) -> None:
     stay_on_old(moved.ledger, job.account)
     moved.holds("old", "INBOX: a b; Projet: c d e")
     moved.holds("new", "INBOX: a b; Projet: c d e")
+
+
+def test_after_a_pass_of_a_way_back_that_was_not_gone_nothing_is_looked_for(moved: Moved) -> None:
+    job = moved.job()
+    engine.sync_mailbox(Job(job.account, job.new, job.old, Options(), source="new"), moved.ledger)
+    moved.append("old", "Projet", "e")
+    assert moved.look() == Behind()

@@ -39,11 +39,15 @@ class Behind:
 
 
 def carry_behind(job: MailboxJob, ledger: Ledger, seen: Mapping[str, int], *, owner: str) -> Behind:
-    """Look through what came to old since the last pass, and since it was `seen`. Needs the usual orientation of a job.
+    """Look through what came to old since the last pass, and since it was `seen`.
 
+    Nothing where the last pass went the other way (a way back that was not gone): its own end compares whole folders.
     Raises TransientError, MailboxFailed and LeaseHeld.
     """
     with leases.lease(ledger, job.account, owner):
+        with ledger.reading() as session:
+            if mailboxes.source_of(session, job.account) != "old":
+                return Behind()
         sessions = Sessions(job.old, job.new)
         try:
             sessions.open()

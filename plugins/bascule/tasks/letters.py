@@ -57,7 +57,7 @@ def tell_before_moves(run: Run) -> dict[str, int]:
         each
         for each in waves.plan(run.ledger)
         if each.starts_at and now() < each.starts_at <= now() + timedelta(days=days)
-        and each.account in chosen - staying and _slot(each) not in told
+        and each.account in chosen - staying and slot(each) not in told
     ]  # fmt: skip
     if run.dry_run:
         log.info("dry run: these would be told when they move", accounts=[each.account for each in soon])
@@ -83,15 +83,15 @@ def _announce(run: Run, planned: waves.Planned) -> None:
     when: dict[str, str] = {
         language: reader.moment(planned.starts_at, seconds=False) for language, reader in readers.items()
     }
-    identity = letters.message_id(site, _slot(planned))
+    identity = letters.message_id(site, slot(planned))
     letter = letters.announcement(site, planned.account, identity, when)
     with leases.lease(run.ledger, planned.account, run.owner):
         post.append_once(old.endpoint, old.login, identity, letter)
-        notices.claim(run.ledger, _slot(planned), BEFORE)
+        notices.claim(run.ledger, slot(planned), BEFORE)
     log.info("told when its mailbox moves", account=planned.account, starts=str(planned.starts_at))
 
 
-def _slot(planned: waves.Planned) -> str:
+def slot(planned: waves.Planned) -> str:
     return f"{planned.account} {planned.starts_at:%Y-%m-%d %H:%M}"
 
 

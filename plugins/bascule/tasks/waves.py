@@ -1,12 +1,12 @@
 """Waves: the plan of who moves when is proposed, taken from a table and shown; a run of moves keeps to its pace."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from bascule.hosts import directory
-from bascule.ledger import Ledger, journal, moves, task_log, waves
+from bascule.ledger import Ledger, journal, moves, notices, task_log, waves
 from bascule.ledger.base import now
 from bascule.ledger.moves import Server
 from bascule.ledger.waves import Planned
@@ -15,8 +15,9 @@ from bascule.moves.entry import Entry, are_on, part_of
 from bascule.moves.machine import KIND
 from bascule.moves.ties import ties
 from bascule.problems import store
+from bascule.problems.model import Room
 from bascule.site import HoursPart
-from bascule.tasks import accounts
+from bascule.tasks import accounts, letters
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run
 from bascule.text.logs import get_logger
 
@@ -25,6 +26,7 @@ log = get_logger(__name__)
 PER_WAVE = 20
 NAMED = 5  # accounts in a sentence
 LOOK_EVERY = 5.0  # seconds, while a move waits for its turn
+WAITS_FOR: tuple[Room, ...] = ("mailbox", "account", "sieve")  # a question about calendars holds no move up
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def _check_failures(run: Run, most: int) -> None:
     last, began = waves.last_signal(run.ledger, "go on"), _began(run)
     since = max((at for at in (last and last.at, began) if at), default=None)
     failed = task_log.failed(run.ledger, run.origin, "account.move", since)
-    failed -= {*store.accounts_with_open(run.ledger)}
+    failed -= {account for room in WAITS_FOR for account in store.accounts_with_open(run.ledger, room)}
     _check_few_failed(len(failed), most)
 
 
@@ -214,13 +216,23 @@ def _replace(run: Run, planned: Sequence[Planned], notes: Sequence[str]) -> Chan
         sum(not each.wave for each in planned),
         sum(_slot(before.get(account)) != _slot(each) for account, each in after.items()),
         len(before.keys() - after.keys()),
-        notes,
+        [*notes, *_told_in_vain(run, before, after)],
     )
     if not run.dry_run:
         waves.replace(run.ledger, planned)
         counts = {key: value for key, value in vars(change).items() if key != "notes"}
         journal.append(run.ledger, journal.Entry("note", KIND, "plan", run.origin, {"what": "plan"}, after=counts))
     return change
+
+
+def _told_in_vain(run: Run, before: Mapping[str, Planned], after: Mapping[str, Planned]) -> Iterator[str]:
+    """Who was written to that they move then, and now nobody says when: no letter takes that back."""
+    told = notices.told(run.ledger, letters.BEFORE)
+    for account, was in sorted(before.items()):
+        still = after.get(account)
+        if was.starts_at and was.starts_at > now() and letters.slot(was) in told and not (still and still.starts_at):
+            start = plan_table.shown(was.starts_at, run.site.timezone)
+            yield f"{account} was told by letter that it moves at {start}, and has no start any more: tell it yourself"
 
 
 def _slot(planned: Planned | None) -> tuple[str, datetime | None] | None:

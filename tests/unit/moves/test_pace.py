@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from bascule.hosts.directory import Account
-from bascule.ledger import Ledger, carried, journal, moves, task_log
+from bascule.ledger import Ledger, carried, journal, moves, notices, task_log
 from bascule.ledger import waves as plan
 from bascule.ledger.base import now
 from bascule.ledger.carried import Carried
@@ -19,7 +19,7 @@ from bascule.operators import base
 from bascule.problems import store
 from bascule.problems.model import Problem
 from bascule.site import HoursPart, Site
-from bascule.tasks import accounts, move, waves
+from bascule.tasks import accounts, letters, move, waves
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
@@ -129,9 +129,9 @@ def test_no_more_accounts_begin_in_an_hour_than_asked_for(run: Run, monkeypatch:
 def test_after_some_failures_the_rest_of_the_run_is_left_for_later_and_the_next_run_goes_on(run: Run) -> None:
     for number in range(3):
         failed(run, number)
-    problem = Problem("account 2", "mailbox", "folder-name", "a//b", "new refuses it")
     with run.ledger.session() as session:
-        store.report(session, problem)
+        store.report(session, Problem("account 2", "mailbox", "folder-name", "a//b", "new refuses it"))
+        store.report(session, Problem("account 1", "calendar", "uid", "x", "it holds no move up"))
     waves.wait_for_turn(run, "anna", "new")
     failed(run, 3)
     with pytest.raises(LeftForLater, match=r"3 accounts of this run have failed .*goes on with the rest"):
@@ -213,6 +213,17 @@ def test_everybody_who_has_not_moved_is_planned_and_a_plan_is_not_overwritten(ru
     with pytest.raises(NeedsPerson, match="there is a plan already"):
         waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=False)
     assert waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=True).planned == 3
+
+
+def test_who_was_told_a_start_and_has_none_any_more_is_named(run: Run) -> None:
+    soon, gone = now() + timedelta(days=1), now() - timedelta(days=1)
+    before = [*(Planned(name, "1", soon) for name in ("anna", "bert", "carl")), Planned("dora", "0", gone)]
+    plan.replace(run.ledger, before)
+    for told in (before[0], before[2], before[3]):
+        notices.claim(run.ledger, letters.slot(told), letters.BEFORE)
+    change = waves.take(run, b"account,wave,start\nanna,,\ncarl,2,2099-12-01 09:00\n")
+    (note,) = change.notes
+    assert note.startswith("anna was told by letter that it moves at ") and "tell it yourself" in note
 
 
 def test_a_plan_that_is_made_anew_counts_its_waves_behind_those_that_have_moved(run: Run) -> None:
