@@ -15,14 +15,16 @@ from bascule.dashboard import today
 from bascule.dashboard.links import Links
 from bascule.dashboard.mailboxes import Pages
 from bascule.dashboard.room import Room
-from bascule.dashboard.visitor import check_form, token
-from bascule.ledger import Ledger, journal, moves, task_log, waves
+from bascule.dashboard.visitor import Visitor, check_form, token
+from bascule.ledger import Ledger, journal, mailboxes, moves, task_log, waves
 from bascule.ledger.base import now
 from bascule.ledger.moves import ENDS, MoveRow
 from bascule.ledger.waves import Planned, Word
-from bascule.tasks.waves import tell_runs
+from bascule.moves.plan_table import PlanRefused
+from bascule.tasks.waves import Change, take_table, tell_runs
 from bascule.views.day import MOVES
 
+LARGEST_FILE = 8 * 1024 * 1024
 WORDS: Mapping[str, Word] = {"stop": "stop", "go on": "go on"}
 
 
@@ -36,7 +38,15 @@ class Wave:
     counts: Counter[str]
 
 
-def values(room: Room, request: Request, chosen: str | None, wanted: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Taken:
+    """What became of a table that was sent: the change of the plan and its notes, or why nothing was changed."""
+
+    change: Change | None = None
+    lines: Sequence[str] = ()
+
+
+def values(room: Room, request: Request, chosen: str | None, wanted: int, taken: Taken | None = None) -> dict[str, Any]:
     """What the page shows; of the chosen wave also its accounts, page by page."""
     visitor = room.door.visitor(request)
     plan = room.fresh.get("plan", lambda: waves.plan(room.ledger))
@@ -57,21 +67,45 @@ def values(room: Room, request: Request, chosen: str | None, wanted: int) -> dic
         "whom": lambda each: today.whom(room, each, room.reader(request)),
         "stopped": waves.stopped(room.ledger, task_log.began(room.ledger, "move", "begin")),
         "may_stop": visitor.may_edit,
+        "taken": taken,
         "token": token(room.door, visitor),
     }
 
 
 def tell(room: Room, request: Request, form: FormData) -> None:
     """Stop the runs that go on, or let them go on. Raises HTTPException (403, 422)."""
-    visitor = room.door.visitor(request)
-    check_form(room.door, visitor, request, str(form.get("token", "")))
-    if not visitor.may_edit:
-        raise HTTPException(403, "you may not stop the moves: Airflow's rights say who may")
+    visitor = _check(room, request, form, "you may not stop the moves: Airflow's rights say who may")
     word = WORDS.get(str(form.get("word", "")))
     if word is None:
         raise HTTPException(422)
     tell_runs(room.ledger, word, journal.Origin("control room", task="moves", asked_by=visitor.name))
     room.fresh.forget()
+
+
+def take(room: Room, request: Request, form: FormData, name: str, data: bytes) -> Taken:
+    """The table becomes the plan, whole, or nothing is changed. Raises HTTPException (403).
+
+    The accounts are those that `prepare` has found, and those of the plan: the directory is asked when they move.
+    """
+    visitor = _check(room, request, form, "you may not change the plan: Airflow's rights say who may")
+    if len(data) > LARGEST_FILE:
+        return Taken(lines=[f"{name}: the file is larger than {LARGEST_FILE:,} bytes"])
+    known = mailboxes.mailbox_states(room.ledger).keys() | {each.account for each in waves.plan(room.ledger)}
+    origin = journal.Origin("control room", task="moves", asked_by=visitor.name)
+    try:
+        change = take_table(room.ledger, room.site.timezone, known, data, origin)
+    except PlanRefused as refused:
+        return Taken(lines=refused.reasons)
+    room.fresh.forget()
+    return Taken(change, change.notes)
+
+
+def _check(room: Room, request: Request, form: FormData, refusal: str) -> Visitor:
+    visitor = room.door.visitor(request)
+    check_form(room.door, visitor, request, str(form.get("token", "")))
+    if not visitor.may_edit:
+        raise HTTPException(403, refusal)
+    return visitor
 
 
 def states_of(ledger: Ledger) -> dict[str, tuple[str, str]]:

@@ -105,7 +105,7 @@ def _propose(run: Run, asked: argparse.Namespace) -> int:
 
 
 def _write(run: Run, asked: argparse.Namespace) -> int:
-    asked.file.write_bytes(waves.write(run))
+    asked.file.write_bytes(waves.write(run.ledger, run.site.timezone))
     print(f"written to {asked.file}: `plan take` makes it the plan, with what you change in `wave` and `start`")
     return DONE
 
@@ -137,7 +137,7 @@ def _letters(run: Run, asked: argparse.Namespace) -> int:
 
 def _move(run: Run, asked: argparse.Namespace) -> int:
     """All of them, also after some have failed; of a wave as many as the site file lets fail, in its hours."""
-    failed = 0
+    failed = list[str]()
     lists = [(word, _accounts_of(run, word, asked.to)) for word in asked.accounts]
     named = [word for word in asked.accounts if not word.startswith(WAVE)]
     if asked.to == "new" and named:
@@ -147,7 +147,7 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
             waves.check_goes_on(run)
             if word.startswith(WAVE):
                 waves.check_may_begin(replace(run, selection=word), asked.to, failed)
-            failed += not _moved(run, account, asked.to)
+            failed += [] if _moved(run, account, asked.to) else [account]
     behind.carry(run)
     return FAILED if failed else DONE
 

@@ -84,7 +84,7 @@ def read(data: bytes, zone: str, known: Collection[str]) -> list[Planned]:
 
 def _why_wrong(row: _Row, zone: str, known: Collection[str]) -> str:
     if row.account not in known:
-        return "the directory has no such account"
+        return "no account of the site has this name"
     if bool(row.wave) != bool(row.start):
         return "it needs both a wave and a start, or neither: then it waits until somebody says when"
     if row.wave and not WAVE.fullmatch(row.wave):

@@ -60,7 +60,7 @@ def propose(run: Run, *, per_wave: int, largest: int, first: date, anew: bool) -
         note = _why_not_planned(group, groups.partners_of(group, shared), largest or part.largest_group)
         waiting += [Planned(account, note=note) for account in group]
         notes.append(f"not planned: {', '.join(group)}. {note}")
-    return _replace(run, [*planned, *waiting], notes)
+    return _replace(run.ledger, run.site.timezone, [*planned, *waiting], notes, run.origin, dry_run=run.dry_run)
 
 
 def _first_number(run: Run) -> int:
@@ -72,15 +72,22 @@ def _first_number(run: Run) -> int:
 def take(run: Run, data: bytes) -> Change:
     """The table becomes the plan, whole. Raises PlanRefused; nothing is changed then."""
     known = {account.name for account in directory.accounts(run.access)}
-    planned = plan_table.read(data, run.site.timezone, known)
+    return take_table(run.ledger, run.site.timezone, known, data, run.origin, dry_run=run.dry_run)
+
+
+def take_table(
+    ledger: Ledger, zone: str, known: Collection[str], data: bytes, origin: journal.Origin, *, dry_run: bool = False
+) -> Change:
+    """The same for whoever has no directory in hand. `known`: the accounts of the site."""
+    planned = plan_table.read(data, zone, known)
     wave_of = {each.account: each.wave for each in planned}
     apart = [
         f"{one} (wave {wave_of[one] or '-'}) and {other} (wave {wave_of[other] or '-'}) share folders or calendars, "
         "and do not move together"
-        for one, other in sorted(ties(run.ledger, wave_of))
+        for one, other in sorted(ties(ledger, wave_of))
         if wave_of[one] != wave_of[other]
     ]
-    return _replace(run, planned, apart)
+    return _replace(ledger, zone, planned, apart, origin, dry_run=dry_run)
 
 
 def tell_who_is_parted(run: Run, moving: Collection[str]) -> list[tuple[str, str]]:
@@ -102,11 +109,11 @@ def planned(run: Run) -> list[Planned]:
     return waves.plan(run.ledger)
 
 
-def write(run: Run) -> bytes:
-    """The plan as a table for a spreadsheet."""
-    plan = waves.plan(run.ledger)
+def write(ledger: Ledger, zone: str) -> bytes:
+    """The plan as a table for a spreadsheet, times on the clocks of this zone."""
+    plan = waves.plan(ledger)
     names = [each.account for each in plan]
-    return plan_table.as_csv(plan, groups.partners_of(names, ties(run.ledger, names)), run.site.timezone)
+    return plan_table.as_csv(plan, groups.partners_of(names, ties(ledger, names)), zone)
 
 
 def signal(run: Run, word: waves.Word) -> None:
@@ -142,14 +149,14 @@ def is_time(run: Run, to: Server) -> bool:
     return False
 
 
-def check_may_begin(run: Run, to: Server, failed: int) -> None:
+def check_may_begin(run: Run, to: Server, failed: Collection[str]) -> None:
     """For whoever moves a wave without Airflow, before each account. Raises LeftForLater; the rest is not moved then.
 
-    `failed`: how many of it were not moved so far.
+    `failed`: those of it that were not moved so far.
     """
     if not is_time(run, to):
         raise LeftForLater(f"not moved: {run.outcome.sentence}. Run it again then; accounts by their names move now")
-    _check_few_failed(failed, part_of(run.access).most_failures)
+    _check_few_failed(run, failed, part_of(run.access).most_failures)
 
 
 def wait_for_turn(run: Run, account: str, to: Server) -> None:
@@ -192,46 +199,56 @@ def _began(run: Run) -> datetime | None:
 
 
 def _check_failures(run: Run, most: int) -> None:
-    """Who waits for a person's decision is no failure; those before the run was let go on count no more."""
+    """Those before the run was let go on count no more."""
     last, began = waves.last_signal(run.ledger, "go on"), _began(run)
     since = max((at for at in (last and last.at, began) if at), default=None)
     failed = task_log.failed(run.ledger, run.origin, "account.move", since)
-    failed -= {account for room in WAITS_FOR for account in store.accounts_with_open(run.ledger, room)}
-    _check_few_failed(len(failed), most)
+    _check_few_failed(run, failed, most)
 
 
-def _check_few_failed(failed: int, most: int) -> None:
-    if failed >= most:
+def _check_few_failed(run: Run, accounts: Collection[str], most: int) -> None:
+    """Who waits for a person's decision is no failure."""
+    failed = {*accounts}.difference(*(store.accounts_with_open(run.ledger, room) for room in WAITS_FOR))
+    if len(failed) >= most:
         raise LeftForLater(
-            f"not moved: {failed} accounts of this run have failed (`moves.most_failures` in the site file is "
+            f"not moved: {len(failed)} accounts of this run have failed (`moves.most_failures` in the site file is "
             f"{most}). Look at those first; then run `move` again: it goes on with the rest"
         )
 
 
-def _replace(run: Run, planned: Sequence[Planned], notes: Sequence[str]) -> Change:
-    before = {each.account: each for each in waves.plan(run.ledger)}
+def _replace(
+    ledger: Ledger,
+    zone: str,
+    planned: Sequence[Planned],
+    notes: Sequence[str],
+    origin: journal.Origin,
+    *,
+    dry_run: bool,
+) -> Change:
+    before = {each.account: each for each in waves.plan(ledger)}
     after = {each.account: each for each in planned}
     change = Change(
         sum(bool(each.wave) for each in planned),
         sum(not each.wave for each in planned),
         sum(_slot(before.get(account)) != _slot(each) for account, each in after.items()),
         len(before.keys() - after.keys()),
-        [*notes, *_told_in_vain(run, before, after)],
+        [*notes, *_told_in_vain(notices.told(ledger, letters.BEFORE), zone, before, after)],
     )
-    if not run.dry_run:
-        waves.replace(run.ledger, planned)
+    if not dry_run:
+        waves.replace(ledger, planned)
         counts = {key: value for key, value in vars(change).items() if key != "notes"}
-        journal.append(run.ledger, journal.Entry("note", KIND, "plan", run.origin, {"what": "plan"}, after=counts))
+        journal.append(ledger, journal.Entry("note", KIND, "plan", origin, {"what": "plan"}, after=counts))
     return change
 
 
-def _told_in_vain(run: Run, before: Mapping[str, Planned], after: Mapping[str, Planned]) -> Iterator[str]:
+def _told_in_vain(
+    told: Collection[str], zone: str, before: Mapping[str, Planned], after: Mapping[str, Planned]
+) -> Iterator[str]:
     """Who was written to that they move then, and now nobody says when: no letter takes that back."""
-    told = notices.told(run.ledger, letters.BEFORE)
     for account, was in sorted(before.items()):
         still = after.get(account)
         if was.starts_at and was.starts_at > now() and letters.slot(was) in told and not (still and still.starts_at):
-            start = plan_table.shown(was.starts_at, run.site.timezone)
+            start = plan_table.shown(was.starts_at, zone)
             yield f"{account} was told by letter that it moves at {start}, and has no start any more: tell it yourself"
 
 

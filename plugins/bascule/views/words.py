@@ -124,6 +124,9 @@ WORDS = {
         "you may not decide: `gates.reviewers` of the site file and Airflow's rights say who may"
     ),
     "no decision was chosen": _("no decision was chosen"),
+    "you may not change the plan: Airflow's rights say who may": _(
+        "you may not change the plan: Airflow's rights say who may"
+    ),
     "you may not stop the moves: Airflow's rights say who may": _(
         "you may not stop the moves: Airflow's rights say who may"
     ),

@@ -5,10 +5,12 @@ from datetime import datetime
 from html import unescape
 
 import pytest
+from bascule.dashboard import moves as moves_page
 from bascule.dashboard.moves import states_of
 from bascule.dashboard.visitor import Visitor, token
-from bascule.ledger import Ledger, journal, moves, phases, task_log, waves
+from bascule.ledger import Ledger, carried, journal, moves, phases, task_log, waves
 from bascule.ledger.base import now
+from bascule.ledger.carried import Carried
 from bascule.ledger.mailboxes import set_mailbox
 from bascule.ledger.moves import Server, State
 from bascule.ledger.task_log import Try
@@ -100,6 +102,62 @@ def test_nobody_stops_them_who_may_not_or_by_a_foreign_form(
 def test_who_may_only_look_sees_no_button(ledger: Ledger, site: Site) -> None:
     with client_of(ledger, site, "helpdesk") as client:
         assert "<button" not in client.get("moves").text
+
+
+def send(client: TestClient, data: bytes | str, changed: dict[str, str] | None = None) -> Response:
+    found = re.search(r'name="token" value="([^"]+)"', client.get("moves").text)
+    form = {"token": unescape(found[1]) if found else ""} | (changed or {})
+    return client.post("moves.csv", data=form, files={"file": ("plan.csv", data)})
+
+
+def test_the_plan_is_edited_as_a_spreadsheet_of_the_page(client: TestClient, ledger: Ledger) -> None:
+    plan(ledger, "anna", "bert")
+    with ledger.session() as session:
+        set_mailbox(session, "carl", "verified")
+        carried.remember(session, "anna", "folder", "acl", Carried("carl", "lrs", None, None, ours=True))
+    table = client.get("moves.csv").content.decode("utf-8-sig").splitlines()
+    assert table[1:] == ["anna,1,'2026-12-01 09:00,,", "bert,1,'2026-12-01 09:00,,", "eve,,,,37 share"]
+
+    page = send(client, "\n".join([*table[:3], "carl,2,2026-12-02 09:00,,"]))
+    assert page.status_code == 200
+    text = Read(page.text).text
+    assert "The plan was taken: 3 accounts have a start, 0 have none, 1 were changed, 1 taken out." in text
+    assert "anna (wave 1) and carl (wave 2) share folders or calendars, and do not move together" in text
+    assert [(each.account, each.wave) for each in waves.plan(ledger)] == [("anna", "1"), ("bert", "1"), ("carl", "2")]
+    (noted,) = journal.entries(ledger, kind="move")
+    assert (noted.subject, noted.origin.asked_by) == ("plan", "postmaster")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("account,wave,start\n" + HOSTILE + ",1,2026-12-01 09:00", "no account of the site has this name"),
+        ("account,wave,start\nanna,1,tomorrow", "'tomorrow' is no start: write it as 2026-12-31 09:00"),
+        (b"\xff\x00", ""),
+        (b"", ""),
+        (b"x" * (moves_page.LARGEST_FILE + 1), "the file is larger than"),
+    ],
+)
+def test_a_file_that_makes_no_plan_changes_nothing(
+    client: TestClient, ledger: Ledger, data: bytes | str, told: str
+) -> None:
+    plan(ledger, "anna", "bert")
+    before = waves.plan(ledger)
+    page = send(client, data)
+    assert page.status_code == 422 and "<script>alert" not in page.text
+    text = Read(page.text).text
+    assert "The plan is as it was. The file can't be taken:" in text and told in text
+    assert (waves.plan(ledger), journal.entries(ledger)) == (before, [])
+
+
+@pytest.mark.parametrize(("visitor", "changed"), [("helpdesk", {}), ("postmaster", {"token": "x"})])
+def test_nobody_changes_the_plan_who_may_not_or_by_a_foreign_form(
+    ledger: Ledger, site: Site, visitor: str, changed: dict[str, str]
+) -> None:
+    plan(ledger, "anna")
+    with client_of(ledger, site, visitor) as client:
+        assert send(client, "account,wave,start\nanna,,", changed).status_code == 403
+    assert [each.wave for each in waves.plan(ledger)] == ["1", ""]
 
 
 def test_hostile_names_do_no_harm(client: TestClient, ledger: Ledger) -> None:

@@ -258,7 +258,7 @@ def test_a_group_that_is_too_large_is_named_and_not_planned_until_somebody_says_
         "not planned: anna, bert, carl. 3 accounts share folders or calendars with one another, more"
     )
     assert "above all bert (with 2), anna (with 1), carl (with 1)" in told
-    table = waves.write(run).decode("utf-8-sig").splitlines()
+    table = waves.write(run.ledger, run.site.timezone).decode("utf-8-sig").splitlines()
     assert table[2].startswith('anna,,,bert,"3 accounts share')
     edited = [table[0], *("anna,2,2026-12-02 09:00", "bert,2,2026-12-02 09:00", "carl,3,2026-12-03 09:00")]
     change = waves.take(run, "\n".join(edited).encode())
@@ -268,7 +268,7 @@ def test_a_group_that_is_too_large_is_named_and_not_planned_until_somebody_says_
 
 def test_a_table_with_a_bad_line_changes_nothing(run: Run) -> None:
     plan.replace(run.ledger, [Planned("anna", "7", NINE)])
-    with pytest.raises(PlanRefused, match=r"line 3 \(zoe\): the directory has no such account"):
+    with pytest.raises(PlanRefused, match=r"line 3 \(zoe\): no account of the site has this name"):
         waves.take(run, b"account,wave,start\nbert,1,2026-12-02 09:00\nzoe,1,2026-12-02 09:00\n")
     assert waves.planned(run) == [Planned("anna", "7", NINE)]
 

@@ -99,7 +99,7 @@ def test_the_plan_is_read_back_from_a_spreadsheet_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("rows", "reasons"),
     [
-        (["zoe,1,2026-12-01 09:00"], ["line 2 (zoe): the directory has no such account"]),
+        (["zoe,1,2026-12-01 09:00"], ["line 2 (zoe): no account of the site has this name"]),
         (
             ["anna,1,", "bert,,2026-12-01 09:00"],
             [
