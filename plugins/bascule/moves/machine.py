@@ -106,10 +106,13 @@ class Mover:
         }
         self.delayed_until = 0.0  # logins, in Unix time
 
-    def move(self, account: str, to: Server, prepare: Callable[[], None]) -> bool:
+    def move(
+        self, account: str, to: Server, prepare: Callable[[], None], may_begin: Callable[[], None] = lambda: None
+    ) -> bool:
         """Bring the account to `to`, first ending a move that was left; False when it is there already.
 
-        `prepare`: passes without a lock, until the last one is small. Raises MoveFailed.
+        `prepare`: passes without a lock, until the last one is small. `may_begin`: raises when it is not to be held any
+        more, asked as long as nothing is. Raises MoveFailed.
         """
         left = moves.under_way(self.ledger, account)
         ended = self.take_up(left, forward=left.to == to) if left is not None else None
@@ -120,9 +123,10 @@ class Mover:
             return False
         before = self.acts.before()
         prepare()
+        may_begin()
         move = moves.begin(self.ledger, account, to, before, self.origin.run)
         self._journal(move, "intent", {"wave": waves.wave_of(self.ledger, account)}, before=before)
-        self._through(self._held(move))
+        self._through(self._held(move, may_begin))
         return True
 
     def take_up(self, left: Move, *, forward: bool) -> Move:
@@ -139,10 +143,15 @@ class Mover:
             return self._through(moves.note(self.ledger, left, State.FLIPPING))
         return self._through(self._turned(left, f"it broke off ({left.state})"))
 
-    def _held(self, move: Move) -> Move:
+    def _held(self, move: Move, may_begin: Callable[[], None]) -> Move:
         """Wait for a place among those that are held at once."""
         deadline = time.monotonic() + PLACE_SECONDS
         while True:
+            try:
+                may_begin()
+            except Exception as error:
+                self._end(move, State.UNDONE, reason(error))
+                raise
             until = now() + timedelta(seconds=self.limits.longest_hold)
             held = moves.hold(self.ledger, move, at_once=self.limits.at_once, until=until)
             if held is not None:

@@ -1,7 +1,6 @@
 """Accounts move one by one, while everybody works; what a move has left is finished or undone."""
 
 import contextlib
-from collections.abc import Callable
 from functools import partial
 
 from bascule.ledger import leases, moves, phases
@@ -59,7 +58,7 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
             acts.let_go_of_stray_hold()
         mover = _mover(run, acts, account, at_once or part.at_once)
         try:
-            moved = mover.move(account, to, partial(_begin, run, partial(_prepare, run, acts, to)))
+            moved = mover.move(account, to, partial(_prepare, run, acts, to), partial(_check_may_begin, run))
         except (CannotMove, NotProven) as error:
             raise NeedsPerson(str(error)) from None
         except (MoveFailed, moves.TakenUp) as error:
@@ -153,12 +152,8 @@ def _mover(run: Run, acts: SiteActs, account: str, at_once: int) -> Mover:
     return Mover(acts, run.ledger, run.origin, limits, partial(leases.require, run.ledger, account, run.owner))
 
 
-def _begin(run: Run, prepare: Callable[[], None]) -> None:
-    """What comes before the hold; who was stopped meanwhile, or whom the day has overtaken, is not held any more.
-
-    Raises LeftForLater and PhaseRefused.
-    """
-    prepare()
+def _check_may_begin(run: Run) -> None:
+    """Who was stopped, or whom the day has overtaken, is not held any more. Raises LeftForLater and PhaseRefused."""
     waves.check_goes_on(run)
     phases.require_no_freeze(run.ledger)
 

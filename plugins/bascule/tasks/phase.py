@@ -19,6 +19,8 @@ def begin(run: Run) -> None:
     if run.origin.phase == "freeze":
         _see_that_nobody_moves(run)
     phases.mark(run.ledger, run.origin.phase, "started", run.origin)
+    if run.origin.phase == "freeze":
+        _see_that_nobody_moves(run)  # one that began between look and mark; the next one sees the mark
     if run.origin.phase in ("migrate", "freeze"):
         for line in forecast.lines(run.ledger):
             log.info(line)

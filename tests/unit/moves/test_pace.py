@@ -14,6 +14,7 @@ from bascule.ledger.carried import Carried
 from bascule.ledger.task_log import Try
 from bascule.ledger.waves import Planned
 from bascule.moves import __main__ as command_line
+from bascule.moves import machine
 from bascule.moves.plan_table import PlanRefused
 from bascule.operators import base
 from bascule.problems import store
@@ -202,6 +203,20 @@ def test_the_word_stop_is_heard_by_the_command_line_before_an_account_is_held(
     with pytest.raises(LeftForLater, match="anna stopped the moves"):
         move.move(by_hand, "zoe", "new", 0)
     assert acts.done == []
+
+
+def test_who_waits_for_a_place_among_those_that_are_held_hears_it_too(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts = FakeActs(FakeSite())
+    monkeypatch.setattr(move, "SiteActs", lambda *_: acts)
+    monkeypatch.setattr(move, "_prepare", lambda *_: None)
+    first = moves.begin(run.ledger, "carl", "new", {}, "run-1")
+    assert moves.hold(run.ledger, first, at_once=1, until=now() + timedelta(seconds=60))
+    monkeypatch.setattr(machine.time, "sleep", lambda seconds: waves.signal(run, "stop"))
+    with pytest.raises(LeftForLater, match="anna stopped the moves"):
+        move.move(run, "zoe", "new", 1)
+    assert (acts.done, [each.account for each in moves.all_under_way(run.ledger)]) == ([], ["carl"])
 
 
 def test_everybody_who_has_not_moved_is_planned_and_a_plan_is_not_overwritten(run: Run) -> None:

@@ -222,6 +222,15 @@ def test_the_freeze_does_not_come_into_a_move(run: Run) -> None:
     assert phases.marked(run.ledger, "freeze", "started")
 
 
+def test_a_move_that_begins_while_the_freeze_does_is_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    phases.mark(run.ledger, "prepare", "finished", ORIGIN)
+    freeze = replace(run, origin=replace(ORIGIN, phase="freeze", task="begin"))
+    looks = iter([[], [left(run.ledger, "zoe", State.HOLDING)]])
+    monkeypatch.setattr(moves, "all_under_way", lambda _: next(looks))
+    with pytest.raises(NeedsPerson, match="zoe"):
+        phase.begin(freeze)
+
+
 @pytest.mark.parametrize("origin", [ORIGIN, journal.Origin("command line", task="moves move")])
 def test_whom_the_freeze_overtakes_during_the_passes_before_is_not_held(
     run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch, origin: journal.Origin
