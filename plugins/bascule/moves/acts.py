@@ -58,6 +58,7 @@ class SiteActs:
     def before(self) -> dict[str, Any]:
         """Also opens what the acts need, so that none of them waits for a connection."""
         self.entry.check()
+        self.mail.open()
         for proxy in self.sessions.proxies:
             proxy.run(["true"])
         return self.entry.state()

@@ -44,6 +44,10 @@ class Mail:
         """The final address on each server. Raises DirectoryError."""
         return self.entry.addresses()
 
+    def open(self) -> None:
+        """Learn what the acts need to know, on connections that they find open. Raises AccessError."""
+        _ = self._delimiters
+
     @cached_property
     def _delimiters(self) -> dict[str, str]:
         """Of each host that may have mail for it."""
@@ -92,6 +96,8 @@ class Mail:
             self._release_at(mx, addresses)
 
     def _release_at(self, mx: RemoteHost, addresses: Collection[str]) -> None:
+        if not self._waiting(mx, addresses):
+            return
         probes.wait_for(lambda: not self._untried(mx, addresses), UNTRIED_SECONDS, LOOK_EVERY)
         held = self._held(mx, addresses)
         if not held:

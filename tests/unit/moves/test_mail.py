@@ -170,6 +170,16 @@ def test_mail_for_a_subaddress_is_on_its_way_too(access: FakeAccess, mail: Mail,
         again.wait_until_quiet("new")
 
 
+def test_nothing_is_asked_about_subaddresses_while_mail_is_held(access: FakeAccess, mail: Mail) -> None:
+    """What a look takes says how long logins are held back."""
+    mail.open()
+    hosts = [access.remote(host) for host in ("mx", "old", "new")]
+    assert [host.commands for host in hosts] == [["postconf -hx recipient_delimiter"]] * 3
+    mail.wait_until_quiet("new")
+    mail.release()
+    assert hosts[0].commands[1:] == ["postqueue -j", "postqueue -j"], "one look each, where nothing waits"
+
+
 def test_mail_for_a_subaddress_is_let_go(access: FakeAccess, mail: Mail) -> None:
     mx = access.remote("mx")
     mx.answers["postconf -hx recipient_delimiter"] = "+"
