@@ -148,7 +148,8 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
             if word.startswith(WAVE):
                 waves.check_may_begin(replace(run, selection=word), asked.to, failed)
             failed += [] if _moved(run, account, asked.to) else [account]
-    behind.carry(run)
+    if asked.to == "new":  # whoever moves others back at the same time would find their mailboxes taken
+        behind.carry(run)
     return FAILED if failed else DONE
 
 
