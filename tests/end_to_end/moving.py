@@ -54,8 +54,8 @@ def move_the_wave(day: Day, tell: Teller) -> None:
     day.look("move, before its start", "move", run)
     tell("moves: the wave's start is put forward")
     _planner(day).edit(lambda row: {**row, "start": start()} if row["wave"] else row)
-    _wait_until(lambda: moves.all_under_way(day.ledger), "no account of the wave is under way")
-    day.notes["under way at the stop"] = {move.account for move in moves.all_under_way(day.ledger)}
+    _wait_until(lambda: moves.holds(day.ledger), "no account of the wave is under way")
+    day.notes["under way at the stop"] = {move.account for move in moves.holds(day.ledger)}
     page.stop()
     tell("moves: stopped")
     day.notes["page after the stop"] = page.text()
