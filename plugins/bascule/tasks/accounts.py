@@ -43,6 +43,12 @@ def list_accounts(run: Run) -> list[str]:
     """The accounts of this run: what the mapped groups are made from."""
     found = names(run)
     log.info("accounts of this run", count=len(found), asked_for=run.selection)
+    gone = moves.moved(run.ledger).difference(found)
+    if gone and directory.parse_selection(run.selection) == "all":
+        log.warning(
+            "these have moved to new, and the directory knows them no more: one that was renamed since counts as "
+            "somebody who has not moved, and its mailbox on old is copied again", accounts=sorted(gone),
+        )  # fmt: skip
     return found
 
 

@@ -8,6 +8,7 @@ import pytest
 from bascule.checks.preflight import moves as preflight
 from bascule.checks.preflight.finding import Finding, ok
 from bascule.hosts.connections import AccessError
+from bascule.hosts.directory import Account
 from bascule.ledger import Ledger, journal, leases, mailboxes, moves, phases
 from bascule.ledger.base import now
 from bascule.ledger.moves import State
@@ -195,6 +196,19 @@ def test_who_has_moved_is_not_kept_on_old_by_an_answer_that_comes_later(
     moves.note(run.ledger, left(run.ledger, "anna"), State.DONE)
     monkeypatch.setattr(kept_on_old.accounts, "names", lambda _: ["anna", "zoe"])
     assert kept_on_old.send_mail_to_old(run) == []
+
+
+def test_who_has_moved_and_was_renamed_since_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moves.note(run.ledger, left(run.ledger, "zoe"), State.DONE)
+    found = [Account("anna", ""), Account("zoe.martin", "")]
+    monkeypatch.setattr(move.accounts.directory, "accounts", lambda *_: found)
+    assert move.accounts.list_accounts(run) == ["anna", "zoe.martin"]
+    said = capsys.readouterr().out
+    assert "one that was renamed since counts as somebody who has not moved" in said and "zoe" in said
+    move.accounts.list_accounts(replace(run, selection="anna"))
+    assert "renamed" not in capsys.readouterr().out
 
 
 def test_accounts_move_after_prepare_and_not_during_the_day(ledger: Ledger) -> None:
