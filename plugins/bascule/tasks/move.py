@@ -3,12 +3,12 @@
 import contextlib
 from functools import partial
 
-from bascule.ledger import leases, moves, phases
-from bascule.ledger.moves import Move, Server
+from bascule.ledger import journal, leases, moves, phases
+from bascule.ledger.moves import Move, Server, State
 from bascule.mailbox.back import stay_on_old
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import are_held, part_of
-from bascule.moves.machine import CannotMove, Limits, MoveFailed, Mover, NotProven
+from bascule.moves.machine import KIND, CannotMove, Limits, MoveFailed, Mover, NotProven
 from bascule.problems import standing, store
 from bascule.site import MovesPart
 from bascule.tasks import accounts, calendars, filters, mailbox, notify, pop3, waves
@@ -17,6 +17,7 @@ from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
 
+CALENDARS = "calendars"  # in the journal, when they were carried after a move
 PATIENCE = 0.25  # of the longest hold, in which an act that fails is tried again
 
 
@@ -65,9 +66,17 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
             raise TryAgain(str(error)) from None
         if to == "old":
             stay_on_old(run.ledger, account)
-    if to == "new" and part.calendars:
+    if to == "new" and part.calendars and _has_calendars_on_old(run, account):
         calendars.carry(run, [account])
+        journal.append(run.ledger, journal.Entry("note", KIND, account, run.origin, {"what": CALENDARS}))
     return "moved" if moved else "was there"
+
+
+def _has_calendars_on_old(run: Run, account: str) -> bool:
+    """Whether they were not carried since its last move: afterwards they are the owner's own on new."""
+    noted = [entry.parameters.get("what") for entry in journal.entries(run.ledger, kind=KIND, subject=account)]
+    after = noted[::-1].index(State.DONE) if State.DONE in noted else 0
+    return CALENDARS not in noted[len(noted) - after :] and account in moves.moved(run.ledger)
 
 
 def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:

@@ -318,8 +318,12 @@ def test_calendars_that_move_with_the_mail_are_carried_after_it_and_left_alone_b
         move.move(led, "zoe", "new", 0)
     assert move.move(led, "zoe", "new", 0) == "was there"
     assert carried == [["zoe"], ["zoe"]]
+    assert move.move(led, "zoe", "new", 0) == "was there"
+    assert carried == [["zoe"], ["zoe"]], "they are the owner's own on new by now"
     calendars.migrate(led, ["anna", "zoe"])
     assert carried[2:] == [["anna"]]
     move.move(led, "zoe", "old", 0)
     calendars.migrate(run, ["anna", "zoe"])
     assert carried[3:] == [["anna", "zoe"]]
+    assert move.move(led, "zoe", "new", 0) == "moved"
+    assert carried[4:] == [["zoe"]]
