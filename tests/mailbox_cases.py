@@ -98,6 +98,10 @@ class CutDoveadm:
         if self.faults.command():
             raise TransientError("the SSH connection broke")
 
+    @property
+    def takes_placeholders(self) -> bool:
+        return self.doveadm.takes_placeholders
+
     def close(self) -> None:
         self.doveadm.close()
 

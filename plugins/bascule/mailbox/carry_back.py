@@ -18,6 +18,7 @@ from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.job import MailboxJob
 from bascule.mailbox.messages.describe import describe
 from bascule.mailbox.messages.match import match
+from bascule.mailbox.messages.placeholders import may_be_left, remove_left
 from bascule.mailbox.messages.single_copy import SingleCopy
 from bascule.mailbox.state.folder import name_hash
 from bascule.mailbox.state.uidmap import UidMap
@@ -123,6 +124,8 @@ class _CarryBack:
         source = Side(self.sessions.source, pair.new.encoded)
         destination = Side(self.sessions.destination, pair.old_encoded)
         known = self._map(pair.row)
+        if pair.row is not None and may_be_left(pair.row) and not self.dry_run:
+            remove_left(source.session, source.name)
         came = [m for m in list_from(source.session, source.name, pair.new_from) if known.old_of(m.uid) is None]
         if not came:
             return

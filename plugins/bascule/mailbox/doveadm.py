@@ -17,6 +17,8 @@ from bascule.text import mutf7
 
 VERSION = "VERSION\tdoveadm-server\t1\t0"
 ESCAPED = {"\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
+# Plugins of IMAP that keep what was expunged, or do something else with what is appended.
+WATCHFUL = ("lazy_expunge", "imap_sieve", "push_notification", "mail_lua")
 PASSING = {"", "TEMPFAIL", "NOREPLICATE", "CLIENTERROR"}  # codes of failures that may pass by themselves
 
 
@@ -25,10 +27,15 @@ class CannotCommand(Exception):
 
 
 class Doveadm:
-    """Commands about the folders of one account. Not safe in threads."""
+    """Commands about the folders of one account. Not safe in threads.
 
-    def __init__(self, conversation: Conversation, host: str, user: str) -> None:
+    `imap_plugins`: what Dovecot says of those that this account has; None: it can't be told. `takes_placeholders`: what
+    is appended by IMAP and expunged at once leaves nothing behind.
+    """
+
+    def __init__(self, conversation: Conversation, host: str, user: str, imap_plugins: str | None) -> None:
         self._conversation, self._host, self._user = conversation, host, user
+        self.takes_placeholders = imap_plugins is not None and not any(name in imap_plugins for name in WATCHFUL)
         self._write(VERSION)
         while not (greeting := self._read()).startswith(("+", "-")):
             pass  # its own version, in Dovecot 2.4
@@ -68,17 +75,18 @@ class Doveadm:
 def opener(remote: RemoteHost, user: str, *, base_dir: str = "") -> Callable[[], Doveadm]:
     """What opens another channel to the Dovecot on this host; threads may call it at once.
 
-    `base_dir`: where Dovecot has its sockets, where it is not asked. It raises CannotCommand, TransientError.
+    `base_dir`: where Dovecot has its sockets, where its configuration is not asked. What is returned raises
+    CannotCommand, TransientError.
     """
     one_at_a_time = threading.Lock()
 
     def open_doveadm() -> Doveadm:
         with one_at_a_time, _transient():
             try:
-                conversation = converse(remote, "doveadm", {"base_dir": base_dir})
+                conversation, found = converse(remote, "doveadm", {"base_dir": base_dir, "user": user})
             except ProgramFailed as error:
                 raise CannotCommand(str(error)) from None
-        return Doveadm(conversation, remote.name, user)
+        return Doveadm(conversation, remote.name, user, found["imap_plugins"])
 
     return open_doveadm
 

@@ -14,16 +14,33 @@ import subprocess
 SOCKET = "doveadm-server"  # below Dovecot's base_dir
 
 
-def base_dir():
-    """Where Dovecot has its sockets."""
-    done = subprocess.run(["doveconf", "-h", "base_dir"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(done.returncode, done.stderr.strip() or "no word", "doveconf")
-    return done.stdout.strip()
+def started(base_dir, *words):
+    """A command of Dovecot's, by the configuration that is in use: it is linked where the sockets are."""
+    configuration = ["-c", os.path.join(base_dir, "dovecot.conf")] if base_dir else []
+    command = [words[0], *configuration, *words[1:]]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def open_socket(request):
-    path = os.path.join(request["base_dir"] or base_dir(), SOCKET)
+def settings(base_dir, user):
+    """Where Dovecot has its sockets, and what it says of the plugins of IMAP: for all, and for this user.
+
+    The latter is None where it can't be told. `base_dir`: where it has its sockets, if that is known.
+    """
+    for_all = started(base_dir, "doveconf", "-h", "-f", "service=imap", "base_dir", "mail_plugins")
+    for_user = started(base_dir, "doveadm", "user", user)
+    told, complaint = for_all.communicate()
+    of_user = for_user.communicate()[0]
+    if for_all.returncode and not base_dir:
+        raise OSError(for_all.returncode, complaint.strip() or "no word", "doveconf")
+    if for_all.returncode or for_user.returncode:
+        return base_dir or told.partition("\n")[0].strip(), None
+    sockets, _, plugins = told.partition("\n")
+    own = [line for line in of_user.splitlines() if "mail_plugins" in line]
+    return base_dir or sockets.strip(), "\n".join([plugins, *own])
+
+
+def open_socket(base_dir):
+    path = os.path.join(base_dir, SOCKET)
     server = socket.socket(socket.AF_UNIX)
     try:
         server.connect(path)
@@ -50,15 +67,16 @@ def pass_on(server):
 
 
 def serve(request):
-    """Say that the socket is open, {"done": {}}, or why it is not, {"failed": one sentence}; then pass on.
+    """Say that the socket is open, {"done": {"imap_plugins": text or None}}, or why it is not, {"failed": a sentence}.
 
-    A socket at which nobody listens is Dovecot's while it starts again: {"later": one sentence}.
+    Then pass on. A socket at which nobody listens is Dovecot's while it starts again: {"later": one sentence}.
     """
     try:
-        server = open_socket(request)
+        base_dir, plugins = settings(request["base_dir"], request["user"])
+        server = open_socket(base_dir)
     except OSError as error:
         outcome = "later" if error.errno == errno.ECONNREFUSED else "failed"
         print(ascii({outcome: f"{error.filename}: {error.strerror}"}), flush=True)
         return
-    print(ascii({"done": {}}), flush=True)
+    print(ascii({"done": {"imap_plugins": plugins}}), flush=True)
     pass_on(server)

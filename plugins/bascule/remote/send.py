@@ -46,20 +46,23 @@ def send(
     return _done(remote, output)
 
 
-def converse(remote: RemoteHost, program: Literal["doveadm"], request: Mapping[str, Any]) -> Conversation:
+def converse(
+    remote: RemoteHost, program: Literal["doveadm"], request: Mapping[str, Any]
+) -> tuple[Conversation, dict[str, Any]]:
     """Let the program's `serve` treat what is written to it from now on, as root, until the conversation is closed.
 
-    Raises ProgramFailed when it can't, or AccessError when the host can't be reached or what it needs there is not up.
+    Returns what it said first, too. Raises ProgramFailed when it can't, or AccessError when the host can't be reached
+    or what it needs there is not up.
     """
     text = f"{_source(program)}\n\nserve({dict(request)!a})\n".encode()
     conversation = remote.converse(["python3", "-c", FROM_INPUT, str(len(text))])
     try:
         conversation.write(text)
-        _done(remote, conversation.read_line().decode("ascii", "replace"))
+        found = _done(remote, conversation.read_line().decode("ascii", "replace"))
     except AccessError:
         conversation.close()
         raise
-    return conversation
+    return conversation, found
 
 
 def _done(remote: RemoteHost, output: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from bascule.mailbox.folders.uidvalidity import begin_anew_on_old, may_begin_ane
 from bascule.mailbox.imap.errors import FolderBusy, NotUnderstood, Refused, SourceBroke, TransientError, is_busy
 from bascule.mailbox.imap.folders import FolderStatus
 from bascule.mailbox.messages.changes import Changes, SideChanges, SideQuery, remember_interrupted
+from bascule.mailbox.messages.placeholders import may_be_left, remove_left
 from bascule.mailbox.messages.unlistable import set_unlistable_aside
 from bascule.mailbox.state.folder import FolderState
 from bascule.mailbox.workers import Sessions
@@ -25,6 +26,8 @@ def find_changes(context: PassContext, folder: FolderState, sessions: Sessions) 
     try:
         if context.counts.broken_listings["old", folder.name] and not context.dry_run:
             set_unlistable_aside(folder, sessions)
+        if may_be_left(folder.row) and not context.dry_run:
+            _remove_placeholders(context, folder, sessions)
         changes = _ask_both(context, folder, sessions)
     except Refused as error:
         sessions.close(cut=True)  # what was asked behind the refused command is still under way
@@ -44,6 +47,14 @@ def find_changes(context: PassContext, folder: FolderState, sessions: Sessions) 
         report_unlisted(context.problems, folder.name, _counted(changes.old))
     remember_interrupted(folder, changes)
     return changes
+
+
+def _remove_placeholders(context: PassContext, folder: FolderState, sessions: Sessions) -> None:
+    """What a copy has left that was interrupted: on the way back that may be on new, from which passes carry then."""
+    if folder.new is not None:
+        remove_left(sessions.destination, folder.new_encoded)
+    if context.job.source == "new":
+        remove_left(sessions.source, folder.old.encoded)
 
 
 def _ask_both(context: PassContext, folder: FolderState, sessions: Sessions) -> Changes | None:

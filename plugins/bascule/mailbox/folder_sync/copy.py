@@ -21,6 +21,7 @@ from bascule.mailbox.messages.bulk_copy import (
 )
 from bascule.mailbox.messages.in_order import InOrder
 from bascule.mailbox.messages.late_arrivals import note_unanswered
+from bascule.mailbox.messages.placeholders import Placeholders
 from bascule.mailbox.messages.refused import MessagesAside
 from bascule.mailbox.state.folder import FolderState
 from bascule.mailbox.workers import Sessions, Unit
@@ -82,7 +83,7 @@ class FolderCopy:
         limits = self.context.counts.in_smaller_batches
         copy = InOrder(
             self.folder,
-            partial(self._bulk, sessions),
+            partial(self._bulk, sessions, placeholders=Placeholders(self.folder, uids.takes_placeholders)),
             partial(self._copy_alone, copied, sessions),
             uids.leave_out,
             {uid: most for (folder_id, uid), most in limits.items() if folder_id == self.folder.row.id},
@@ -144,11 +145,17 @@ class FolderCopy:
                 self.folder.set_aside(message.uid, "bad")
             raise
 
-    def _bulk(self, sessions: Sessions, todo: list[list[Listed]], may_end: MayEnd | None = None) -> Outcome:
-        uidvalidity = self.folder.row.new_uidvalidity
-        copy = BulkCopy(*self.folder.sides(sessions), uidvalidity, self.context.pace, self._arrived, may_end)
+    def _bulk(
+        self, sessions: Sessions, todo: list[list[Listed]], may_end: MayEnd | None = None,
+        placeholders: Placeholders | None = None,
+    ) -> Outcome:  # fmt: skip
+        uidvalidity, pace = self.folder.row.new_uidvalidity, self.context.pace
+        copy = BulkCopy(*self.folder.sides(sessions), uidvalidity, pace, self._arrived, may_end, placeholders)
         try:
-            return copy.run(todo)
+            outcome = copy.run(todo)
+            if placeholders is not None:
+                placeholders.remove(sessions.destination)
+            return outcome
         except BatchNotUnderstood:
             raise
         except TransientError as error:

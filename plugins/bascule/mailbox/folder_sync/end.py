@@ -15,6 +15,7 @@ from bascule.mailbox.messages.changes import Changes
 from bascule.mailbox.messages.keywords import retry_keywords, set_late_keywords
 from bascule.mailbox.messages.late_arrivals import remove_late_arrivals
 from bascule.mailbox.messages.new_uids import find_new_uids
+from bascule.mailbox.messages.placeholders import may_be_left, remove_left
 from bascule.mailbox.messages.refused import MessagesAside
 from bascule.mailbox.state.folder import FolderState
 from bascule.mailbox.verify.after_copy import verify_after_copy
@@ -43,7 +44,10 @@ class FolderEnd:
         folder.map.settle()
         self._find_unsure(single)
         folder.memory.settle()
+        unanswered = folder.row.id in self.context.counts.unanswered
         remove_late_arrivals(self.context.counts, folder, *folder.sides(sessions))
+        if folder.placeholders or (unanswered and may_be_left(folder.row)):
+            remove_left(sessions.destination, folder.new_encoded)
         set_late_keywords(folder, sessions, problems, self.dropped)
         retry_keywords(folder, sessions, problems)
         if plan.bulk.listing.has_unsafe_dates:

@@ -152,6 +152,13 @@ class KeptUids:
             self._command(uidnext=uid)
             self.folder.uidnext, self.folder.touched = uid, True
 
+    def takes_placeholders(self) -> bool:
+        """Whether small gaps are left out by messages that are removed at once, and not by commands."""
+        try:
+            return self.sessions.doveadm.takes_placeholders
+        except CannotCommand as error:
+            raise self._not_commanded(error) from None
+
     def complete(self, changes: Changes) -> None:
         """Let new count on where old will: what was removed on old behind the last message is left out, too."""
         self.leave_out(max(self.folder.uidnext, changes.old.status.uidnext))

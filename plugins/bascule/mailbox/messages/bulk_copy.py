@@ -21,6 +21,7 @@ from bascule.mailbox.imap.fetch import begin_bodies
 from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.imap.session import Pending
 from bascule.mailbox.messages.as_listed import select_as_listed
+from bascule.mailbox.messages.placeholders import Placeholders
 from bascule.mailbox.throttle import Pace
 from bascule.mailbox.workers import Side
 
@@ -68,23 +69,24 @@ def batches(messages: Iterable[Listed], most: int | None = None) -> list[list[Li
 class BulkCopy:
     """Copies batches of messages from a folder to another; `uidvalidity` is the destination's.
 
-    `may_end` makes the copy one in order: an APPEND has messages of consecutive UIDs only, and ends when all before it
-    are answered and `may_end` says so. After a refusal nothing more is stored.
+    `may_end` makes the copy one in order: an APPEND has messages of consecutive UIDs only (`placeholders` stand for
+    some that are missing), and ends when all before it are answered and `may_end` says so. After a refusal nothing more
+    is stored.
     """
 
     def __init__(
         self, source: Side, destination: Side, uidvalidity: int, pace: Pace, arrived: Arrived,
-        may_end: MayEnd | None = None,
+        may_end: MayEnd | None = None, placeholders: Placeholders | None = None,
     ) -> None:  # fmt: skip
         self.source, self.destination, self.uidvalidity = source, destination, uidvalidity
-        self.pace, self.arrived, self.may_end = pace, arrived, may_end
+        self.pace, self.arrived, self.may_end, self.placeholders = pace, arrived, may_end, placeholders
         self.outcome = Outcome()
-        self._unanswered: deque[tuple[Append, list[Listed]]] = deque()
+        self._unanswered: deque[_Sent] = deque()
         self._relay: _Relay | None = None
 
     def in_flight(self) -> list[Listed]:
         """The messages that were sent, whole or in part, and not answered."""
-        sent = [message for _, messages in self._unanswered for message in messages]
+        sent = [message for sent in self._unanswered for message in sent.messages]
         return sent + (self._relay.being_sent() if self._relay else [])
 
     def run(self, todo: list[list[Listed]]) -> Outcome:
@@ -131,14 +133,14 @@ class BulkCopy:
                 raise SourceBroke(session.server, suspect) from None
             raise
 
-    def end(self, append: Append, messages: list[Listed]) -> None:
+    def end(self, sent: "_Sent") -> None:
         """One APPEND has got all of its messages."""
-        if self.may_end is not None and not self._may_end(self.may_end, messages[0].uid):
+        if self.may_end is not None and not self._may_end(self.may_end, sent.first_uid):
             self.outcome.stopped = True
             self.destination.session.wire.close()  # an APPEND without its end stores nothing
             return
-        append.end()
-        self._unanswered.append((append, messages))
+        sent.append.end()
+        self._unanswered.append(sent)
 
     def _may_end(self, may_end: MayEnd, uid: int) -> bool:
         while self._unanswered:
@@ -146,10 +148,11 @@ class BulkCopy:
         return not self.outcome.refused and may_end(uid)
 
     def _take_answer(self) -> None:
-        append, messages = self._unanswered[0]
+        sent = self._unanswered[0]
+        messages = sent.messages
         self.outcome.last_uid = messages[-1].uid
         try:
-            uids = append.finish(self.uidvalidity)
+            uids = sent.append.finish(self.uidvalidity)
             self._unanswered.popleft()
         except Refused as error:
             self._unanswered.popleft()
@@ -157,7 +160,30 @@ class BulkCopy:
         except NotUnderstood as error:
             raise BatchNotUnderstood(error, messages) from None
         else:
-            self.arrived(messages, uids)
+            self.arrived(messages, self._of_messages(sent, uids))
+
+    def _of_messages(self, sent: "_Sent", uids: list[int]) -> list[int]:
+        """The UIDs without those of placeholders."""
+        if self.placeholders is None or all(sent.places):
+            return uids
+        if len(uids) != len(sent.places):
+            return []
+        self.placeholders.told([uid for uid, is_message in zip(uids, sent.places, strict=True) if not is_message])
+        return [uid for uid, is_message in zip(uids, sent.places, strict=True) if is_message]
+
+
+@dataclass
+class _Sent:
+    """One APPEND and its messages. `places`: in the order of what was sent; False is a placeholder."""
+
+    append: Append
+    messages: list[Listed] = field(default_factory=list)
+    places: list[bool] = field(default_factory=list)
+
+    @property
+    def first_uid(self) -> int:
+        """The UID on the source of the first message, or in whose place the first placeholder is."""
+        return self.messages[0].uid - self.places.index(True)
 
 
 class _Relay:
@@ -172,8 +198,8 @@ class _Relay:
         self._expected = {message.uid: (number, message) for number, batch in enumerate(todo) for message in batch}
         self._batch = -1
         self._next_uid = 0  # behind the last message that came
-        self._append: Append | None = None
-        self._sent: list[Listed] = []  # by this APPEND
+        self._sent: _Sent | None = None  # the APPEND that is open
+        self._missing = 0  # UIDs before this message, for which placeholders go
         self._message: Listed | None = None  # the one that is being received, with the size that it has
         self._wanted = False  # the destination takes it
         self._suspect = False
@@ -192,33 +218,44 @@ class _Relay:
             self._message = replace(message, size=size)
         if self._pace is not None:
             self._pace.wait(messages=1)
-        if self._append is None:
-            self._append = Append(self._session, self._name)
-        self._wanted = self._append.begin_message(message.flags, message.date, size)
+        if self._sent is None:
+            self._sent = _Sent(Append(self._session, self._name))
+        if self._missing and self._copy.placeholders is not None:
+            self._copy.placeholders.put(self._sent.append, self._missing)
+            self._sent.places += [False] * self._missing
+        self._wanted = self._sent.append.begin_message(message.flags, message.date, size)
 
     def _expect(self, uid: int) -> Listed | None:
         """The message, if it was asked for and has not come yet; another batch than before begins a new APPEND."""
         number, message = self._expected.pop(uid, (0, None))
         if message is None or (self._in_order and uid < self._next_uid):
             return None
-        if number != self._batch or (self._in_order and uid != self._next_uid):
+        self._missing = self._to_fill(uid)
+        if number != self._batch or (self._in_order and uid != self._next_uid + self._missing):
             self.end_append()
             self._batch = number
         self._next_uid = uid + 1
         return None if self._copy.outcome.stopped else message
 
+    def _to_fill(self, uid: int) -> int:
+        """How many placeholders go before this message."""
+        missing = uid - self._next_uid if self._next_uid else 0
+        fillers = self._copy.placeholders
+        return missing if self._multi and fillers is not None and fillers.may_fill(missing) else 0
+
     def data(self, chunk: bytes) -> None:
         self._suspect = self._suspect or b"\0" in chunk
-        if self._wanted and self._append is not None:
+        if self._wanted and self._sent is not None:
             if self._pace is not None:
                 self._pace.wait(octets=len(chunk))
-            self._append.write(chunk)
+            self._sent.append.write(chunk)
 
     def end(self, uid: int) -> None:
         message, self._message = self._message, None
-        if message is None:
+        if message is None or self._sent is None:
             return
-        self._sent.append(message)
+        self._sent.messages.append(message)
+        self._sent.places.append(True)
         if self._suspect:
             self._copy.outcome.suspects.add(message.uid)
         if not self._wanted or not self._multi:
@@ -226,7 +263,7 @@ class _Relay:
 
     def being_sent(self) -> list[Listed]:
         """The messages of the APPEND that is open."""
-        return [*self._sent, *([self._message] if self._message else [])]
+        return [*(self._sent.messages if self._sent else []), *([self._message] if self._message else [])]
 
     def awaited(self) -> int | None:
         """The message at which the source stands: the one that is being read, or the next one asked for."""
@@ -234,6 +271,6 @@ class _Relay:
 
     def end_append(self) -> None:
         """The APPEND that is open ends here."""
-        if self._append is not None:
-            self._copy.end(self._append, self._sent)
-            self._append, self._sent = None, []
+        if self._sent is not None:
+            self._copy.end(self._sent)
+            self._sent = None

@@ -1,4 +1,4 @@
-"""The copy by which messages get on new the UIDs that they have on old: in their order, each gap left out by a command.
+"""The copy by which messages get on new the UIDs that they have on old: in their order, gaps left out.
 
 UIDs only go up: what is refused or has to be treated alone has its turn before anything behind it is stored.
 """

@@ -80,6 +80,7 @@ class FolderState:
         self.distrusted = False  # a number that only may rise has not: every message is verified again
         self.uidnext = 0  # what new gives next, as far as is known; looked at where UIDs are kept only
         self.misplaced = False  # new has given a message another UID than it has on old
+        self.placeholders = 0  # sent to new in the place of missing UIDs, and not known to be gone
         self._unsaved: list[tuple[int, int, int, str]] = []
         self._fresh: list[tuple[int, Flags, Flags]] = []  # flags of what arrived and is not saved
         self._fresh_rows = 0  # in the ledger
