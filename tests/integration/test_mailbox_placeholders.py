@@ -185,7 +185,8 @@ def test_new_is_asked_for_the_plugins_of_imap(user: str) -> None:
 
 
 def _assert_plugins_are_seen(server: Dovecot, user: str) -> None:
-    assert server.doveadm(user)().takes_placeholders
+    opened = server.doveadm(user)
+    assert [opened().takes_placeholders, opened().takes_placeholders] == [True, True]
     assert not server.doveadm("watched")().takes_placeholders
     with (server.home / "dovecot.conf").open("a") as file:
         file.write("protocol imap {\n  mail_plugins = $mail_plugins quota lazy_expunge\n}\n")

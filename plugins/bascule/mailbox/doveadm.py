@@ -79,14 +79,18 @@ def opener(remote: RemoteHost, user: str, *, base_dir: str = "") -> Callable[[],
     CannotCommand, TransientError.
     """
     one_at_a_time = threading.Lock()
+    known: dict[str, str | None] = {}  # what the first one was told
 
     def open_doveadm() -> Doveadm:
         with one_at_a_time, _transient():
+            request = {"base_dir": known["base_dir"], "user": ""} if known else {"base_dir": base_dir, "user": user}
             try:
-                conversation, found = converse(remote, "doveadm", {"base_dir": base_dir, "user": user})
+                conversation, found = converse(remote, "doveadm", request)
             except ProgramFailed as error:
                 raise CannotCommand(str(error)) from None
-        return Doveadm(conversation, remote.name, user, found["imap_plugins"])
+            if not known:
+                known.update(found)
+        return Doveadm(conversation, remote.name, user, known["imap_plugins"])
 
     return open_doveadm
 

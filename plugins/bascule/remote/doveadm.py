@@ -67,16 +67,19 @@ def pass_on(server):
 
 
 def serve(request):
-    """Say that the socket is open, {"done": {"imap_plugins": text or None}}, or why it is not, {"failed": a sentence}.
+    """Say that the socket is open, {"done": what `settings` tells}, or why it is not, {"failed": a sentence}; pass on.
 
-    Then pass on. A socket at which nobody listens is Dovecot's while it starts again: {"later": one sentence}.
+    A socket at which nobody listens is Dovecot's while it starts again: {"later": a sentence}. Settings are not asked
+    for, which takes two processes, where the request has no "user".
     """
     try:
-        base_dir, plugins = settings(request["base_dir"], request["user"])
+        base_dir, plugins = request["base_dir"], None
+        if request["user"]:
+            base_dir, plugins = settings(base_dir, request["user"])
         server = open_socket(base_dir)
     except OSError as error:
         outcome = "later" if error.errno == errno.ECONNREFUSED else "failed"
         print(ascii({outcome: f"{error.filename}: {error.strerror}"}), flush=True)
         return
-    print(ascii({"done": {"imap_plugins": plugins}}), flush=True)
+    print(ascii({"done": {"base_dir": base_dir, "imap_plugins": plugins}}), flush=True)
     pass_on(server)

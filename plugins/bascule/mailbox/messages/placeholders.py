@@ -13,7 +13,6 @@ from bascule.mailbox.imap.append import Append
 from bascule.mailbox.imap.flags import Flags
 from bascule.mailbox.imap.session import Session
 from bascule.mailbox.imap.store import expunge, search
-from bascule.mailbox.imap.syntax import string
 from bascule.mailbox.state.folder import FolderState
 
 MOST = 8  # missing UIDs between two messages; more are left out by a command
@@ -65,7 +64,7 @@ def remove_left(session: Session, name: bytes, first: int = 1) -> int:
     """Expunge all that are in this folder from this UID on, and nothing else. How many there were."""
     session.ensure_selected(name, write=True)
     octets = b"LARGER %d SMALLER %d" % (len(TEXT) - 1, len(TEXT) + 1)
-    left = search(session, b"UID %d:*" % first, b"DELETED SEEN", octets, b"HEADER", string(HEADER), string(VALUE))
+    left = search(session, b"UID %d:*" % first, b"DELETED SEEN", octets, b"HEADER", HEADER, b'"%s"' % VALUE)
     if left:
         expunge(session, name, left)
     return len(left)
