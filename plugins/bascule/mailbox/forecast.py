@@ -20,8 +20,8 @@ from bascule.mailbox.state.folder import last_on_old, name_hash
 class Forecast:
     """What the next pass over one mailbox has to do. `looks`: folders in which something has changed.
 
-    `gaps`: how often UIDs are left out between new messages, where they are kept. `changed_uids`: folders of which a pass
-    has found that they can't be kept -> why.
+    `gaps`: how often UIDs are left out between new messages, where they are kept. `changed_uids`: folders of which a
+    pass has found that they can't be kept -> why.
     """
 
     account: str
