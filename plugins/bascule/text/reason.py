@@ -3,7 +3,6 @@
 import re
 import traceback
 from pathlib import Path
-from smtplib import SMTPRecipientsRefused, SMTPResponseException
 
 # What Python, OpenSSL and imaplib put around the words of others.
 AROUND = re.compile(r"\[(Errno -?\d+|(SSL|X509)(: \w+)?)\] ?| \(_ssl\.c:\d+\)")
@@ -17,10 +16,11 @@ def reason(error: BaseException) -> str:
         return f"the certificate can't be trusted: {message}"
     if isinstance(error, OSError) and error.strerror:
         return AROUND.sub("", error.strerror).strip()
-    if isinstance(error, SMTPRecipientsRefused):
-        return "; ".join(f"{to}: {_of_smtp(code, words)}" for to, (code, words) in error.recipients.items())
-    if isinstance(error, SMTPResponseException):
-        return _of_smtp(error.smtp_code, error.smtp_error)
+    # By smtplib, whose import each process of the engine would pay for: SMTPRecipientsRefused, SMTPResponseException.
+    if recipients := getattr(error, "recipients", None):
+        return "; ".join(f"{to}: {_of_smtp(code, words)}" for to, (code, words) in recipients.items())
+    if code := getattr(error, "smtp_code", 0):
+        return _of_smtp(code, getattr(error, "smtp_error", b""))
     text = str(error).strip()
     if found := BYTES.match(text):
         text = found[2]
