@@ -224,14 +224,17 @@ def test_a_dry_run_changes_nothing(run: Run, traveller: str) -> None:
 
 
 def test_the_preflight_says_what_it_looked_at_and_leaves_nobody_held(run: Run) -> None:
+    probe = Entry(run.access, run.site.functional_tests.account)
+    before = probe.delays()
     findings = preflight_of_moves(run.access)
     assert [each for each in findings if each.level == "failure"] == []
     assert {each.subject for each in findings} == {
         "proxy: logins", "proxy: clock", "proxy: protocols", "UIDLs", "calendars", "old: logins", "imap.obs.test",
-        "pop.obs.test", "mx: hold", "login through the proxy",
+        "pop.obs.test", "mx: hold", "login through the proxy", "logins held back",
+        *(f"{host}: final addresses" for host in ("mx", "old", "new")),
     }  # fmt: skip
-    probe = Entry(run.access, run.site.functional_tests.account)
     assert probe.state()["mailHold"] == []
+    assert probe.delays() == before
 
 
 def test_what_a_preflight_that_was_killed_has_left_held_is_let_go_by_the_next_one(run: Run) -> None:

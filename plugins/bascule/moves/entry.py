@@ -155,9 +155,18 @@ class Entry:
 
     def delay(self, until: int) -> None:
         """Hold logins back until another instant. Raises DirectoryError."""
+        self.put_delays([str(until)])
+
+    def delays(self) -> list[str]:
+        """The instant until which logins are held back, if one was ever written. Raises DirectoryError."""
+        with directory.connected(self.access) as connection:
+            return self._read(connection).values(self.part.delay_attribute)
+
+    def put_delays(self, values: list[str]) -> None:
+        """As they were found. Raises DirectoryError."""
         with directory.connected(self.access) as connection:
             found = self._read(connection)
-            self._modify(connection, found, {self.part.delay_attribute: [(ldap3.MODIFY_REPLACE, [str(until)])]})
+            self._modify(connection, found, {self.part.delay_attribute: [(ldap3.MODIFY_REPLACE, values)]})
 
     def _read(self, connection: ldap3.Connection) -> Account:
         site = self.access.site

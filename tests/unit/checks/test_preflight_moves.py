@@ -132,3 +132,51 @@ def test_calendars_that_no_proxy_leads_are_told(led: bool, told: str) -> None:
     (found,) = moves.calendars(FakeAccess(site))
     assert found.level == "warning" and told in found.sentence
     assert "https://web.obs.test:5232/" in found.sentence
+
+
+class Probe:
+    """The entry of the probe, which is on old; `waits`: whether the proxies do what it says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.present, self.written, self.waits, self.clock = ["1"], list[list[str]](), True, 100.0
+        monkeypatch.setattr(moves.Entry, "is_at", lambda entry, server: server == "old")
+        monkeypatch.setattr(moves.Entry, "addresses", lambda entry: {"old": "probe@old.test", "new": "probe@new.test"})
+        monkeypatch.setattr(moves.Entry, "delays", lambda entry: [*self.present])
+        monkeypatch.setattr(moves.Entry, "put_delays", lambda entry, values: self.put(values))
+        monkeypatch.setattr(moves.Sessions, "prove", lambda sessions, server: self.log_in())
+        monkeypatch.setattr(moves.time, "time", lambda: self.clock)
+        monkeypatch.setattr(moves.time, "monotonic", lambda: self.clock)
+
+    def put(self, values: list[str]) -> None:
+        self.present = values
+        self.written.append(values)
+
+    def log_in(self) -> None:
+        self.clock = max(self.clock + 0.1, float(self.present[0]) if self.waits else 0.0)
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
+    return Probe(monkeypatch)
+
+
+def test_a_final_address_that_leads_nowhere_is_told(access: FakeAccess, probe: Probe) -> None:
+    for host in ("mx", "old", "new"):
+        access.remote(host).answers["postconf -hx virtual_alias_maps"] = "proxy:ldap:/etc/postfix/moved.cf"
+    for host in ("mx", "new"):
+        access.remote(host).answers["postmap -q probe@new.test proxy:ldap:/etc/postfix/moved.cf"] = "Probe@old.test\n"
+    found = {each.subject: each.level for each in moves.final_addresses(access)}
+    assert found == {
+        "mx: final addresses": "ok", "old: final addresses": "failure", "new: final addresses": "ok"
+    }  # fmt: skip
+    assert probe.written == [["100"], ["1"]], "the entry is as it was"
+
+
+@pytest.mark.parametrize(("waits", "level"), [(True, "ok"), (False, "failure")])
+def test_proxies_that_do_not_hold_logins_back_are_told(
+    access: FakeAccess, probe: Probe, waits: bool, level: str
+) -> None:
+    probe.waits = waits
+    (found,) = moves.held_back(access)
+    assert found.level == level, found.sentence
+    assert probe.written == [["104"], ["1"]]

@@ -6,12 +6,14 @@ The hold is tried with the probe's account, for a second: this is asked before a
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bascule.checks.preflight import uids
 from bascule.checks.preflight.finding import Finding, failure, ok, some, warning
 from bascule.hosts.access import Access
+from bascule.hosts.postfix import queue
 from bascule.hosts.ssh import RemoteHost
-from bascule.ledger.moves import Server
+from bascule.ledger.moves import Server, other
 from bascule.moves.entry import Entry, part_of
 from bascule.moves.machine import CannotMove
 from bascule.moves.mail import Mail
@@ -27,6 +29,7 @@ LOGIN = re.compile(
 LED_BY_A_PROXY = re.compile(r"-login: [^\n]*[Ss]tarted proxying to [^\n]*\bsession=<([^>]+)>")
 PORT = re.compile(r"^\s*port\s*:\s*(\d+)\s*$", re.MULTILINE)  # in what `doveadm auth lookup` says
 CLOCK_SECONDS = 1.0  # by which a proxy's clock may differ from ours: the delay of logins goes by it
+DELAY = 4  # seconds for which a login of the probe is to wait
 SERVERS: tuple[Server, Server] = ("old", "new")
 
 
@@ -191,6 +194,60 @@ def hold(access: Access) -> Iterator[Finding]:
         )
 
 
+def final_addresses(access: Access) -> Iterator[Finding]:
+    """A final address that was the right one leads on: what the MX had expanded before the flip comes to old else."""
+    account = access.site.functional_tests.account
+    entry = Entry(access, account)
+    mail = Mail(access, account, entry)
+    server = next((server for server in SERVERS if entry.is_at(server)), None)
+    if server is None:
+        return  # `login` tells it
+    now_at, was_at = mail.addresses[server], mail.addresses[other(server)]
+    with _delayed(entry, round(time.time())):  # by which `moved.cf` knows who moves on their own
+        for remote in {each.name: each for each in (*mail.exchangers, *mail.remotes.values())}.values():
+            said = queue.looked_up(remote, "virtual_alias_maps", was_at)
+            if now_at.lower() in said.lower():
+                yield ok(f"{remote.name}: final addresses", f"{was_at} leads on to {now_at} while {account} is there")
+            else:
+                yield failure(
+                    f"{remote.name}: final addresses",
+                    f"{was_at} does not lead on to {now_at} (virtual_alias_maps say {said!r}): mail that waited for a "
+                    "move, or is given to the server that was left, stays there. `moved.cf` of docs/moves.md does it",
+                )
+
+
+def held_back(access: Access) -> Iterator[Finding]:
+    """The proxies hold logins back until the instant that the entry names: else a user comes into half a mailbox."""
+    account = access.site.functional_tests.account
+    entry, sessions = Entry(access, account), Sessions(access, account)
+    server = next((server for server in SERVERS if entry.is_at(server)), None)
+    if server is None:
+        return  # `login` tells it
+    sessions.prove(server)  # connections are open from here on, and what a login takes by itself is known
+    began = time.monotonic()
+    with _delayed(entry, round(time.time()) + DELAY):
+        sessions.prove(server)
+    took = time.monotonic() - began
+    if took >= DELAY - 2 * CLOCK_SECONDS:
+        yield ok("logins held back", f"a login of {account} that was to wait {DELAY} s came in after {took:.1f} s")
+    else:
+        yield failure(
+            "logins held back",
+            f"a login of {account} that was to wait {DELAY} s came in after {took:.1f} s: the proxies' pass_attrs must "
+            f"make `delay_until` of `{entry.part.delay_attribute}`",
+        )
+
+
+@contextmanager
+def _delayed(entry: Entry, until: int) -> Iterator[None]:
+    before = entry.delays()
+    entry.delay(until)
+    try:
+        yield
+    finally:
+        entry.put_delays(before)
+
+
 def login(access: Access) -> Iterator[Finding]:
     """A login of the probe through the proxy ends where the directory says."""
     account = access.site.functional_tests.account
@@ -230,4 +287,6 @@ def _addresses(remote: RemoteHost) -> list[str]:
     return remote.run(["hostname", "-I"], sudo=False).output.split()
 
 
-CHECKS = (no_cache, clocks, protocols, uidls, calendars, round_the_proxies, names, hold, login)
+CHECKS = (
+    no_cache, clocks, protocols, uidls, calendars, round_the_proxies, names, hold, final_addresses, login, held_back,
+)  # fmt: skip
