@@ -10,7 +10,8 @@ from bascule.ledger.carried import Carried
 from bascule.ledger.moves import State
 from bascule.mailbox import TransientError
 from bascule.mailbox.behind import Behind
-from bascule.tasks import behind
+from bascule.operators.tasks import EndBrokenMoves
+from bascule.tasks import behind, move
 from bascule.tasks.run import Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
@@ -82,3 +83,14 @@ def test_who_is_worked_on_or_is_moved_back_is_left_alone(run: Run, looked: dict[
     with leases.lease(run.ledger, "anna", "another task"):
         assert behind.carry(run) == 0
     assert looked == {}
+
+
+@pytest.mark.parametrize(("overdue_only", "looks"), [(False, [True]), (True, [])])
+def test_the_last_task_of_a_run_looks_and_no_watch_of_holds_does(
+    run: Run, monkeypatch: pytest.MonkeyPatch, overdue_only: bool, looks: list[bool]
+) -> None:
+    found: list[bool] = []
+    monkeypatch.setattr(move, "end_what_was_left", lambda *_, **__: ["zoe"])
+    monkeypatch.setattr(behind, "carry", lambda _: found.append(True))
+    assert EndBrokenMoves(task_id="x", overdue_only=overdue_only).act(run) == ["zoe"]
+    assert found == looks
