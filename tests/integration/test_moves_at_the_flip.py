@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from bascule.ledger.moves import Server
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import Entry
 from bascule.problems.model import Option
-from bascule.tasks import move
+from bascule.tasks import behind, move
 from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from imapclient import IMAPClient
 
@@ -231,6 +232,25 @@ def test_two_people_who_share_a_folder_move_together_and_back(
                 words = owner._imap.getacl(folder)[1][0].split()
             rights = dict(zip(words[1::2], words[2::2], strict=False))
             assert {*rights[NEIGHBOUR.encode()].decode()} == {*"lrswi"}, to
+
+
+def test_what_comes_to_old_into_a_shared_folder_of_who_has_moved_is_on_new_after_the_next_moves(
+    lab: Lab, run: Run, traveller: str
+) -> None:
+    """As whoever is still there may write it; the practice site's servers show nobody the folders of others."""
+    with on_old(lab, NEIGHBOUR, "Vera.Voisine@obs.test"):
+        with Stores(lab.instance).reader("old", traveller) as owner:
+            owner.create_folder("INBOX.Projet")
+            owner._imap.setacl("INBOX.Projet", NEIGHBOUR, "lrswi")
+        assert move.move(run, traveller, "new", 0) == "moved"
+        by_hand = replace(run, origin=journal.Origin("command line", task="moves move"))
+        assert behind.carry(by_hand) == 0
+        with Stores(lab.instance).reader("old", traveller) as writer:
+            writer.append("INBOX.Projet", b"Message-ID: <behind@test>\r\nSubject: behind\r\n\r\nx\r\n")
+        assert (behind.carry(by_hand), behind.carry(by_hand)) == (1, 0)
+        with Stores(lab.instance).reader("new", traveller) as owner:
+            owner.select_folder("Projet", readonly=True)
+            assert len(owner.search(["SUBJECT", "behind"])) == 1
 
 
 def moved(lab: Lab, ledger: Ledger, account: str, to: str) -> str:
