@@ -3,6 +3,7 @@
 import imaplib
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from bascule.ledger import Ledger, mailboxes
@@ -16,6 +17,8 @@ from bascule.mailbox.imap.login import log_in
 from bascule.mailbox.messages.placeholders import MOST, TEXT, Placeholders, remove_left
 from bascule.mailbox.state.turn import turn
 
+from tests.imap_relay import relayed
+from tests.integration.test_mailbox_odd_answers import without_body
 from tests.kept_uids import deliver, lay_out, shown
 from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
 
@@ -142,6 +145,17 @@ def test_mail_that_comes_between_them_ends_the_uids_and_is_kept(
     assert delivered
     assert sorted(shown(sdbox, user).messages.values()) == sorted([*map(str, range(2, 801, 2)), "between"])
     assert (inbox(ledger, user).uids, shown(sdbox, user).uidvalidity == 77) == (CHANGED, False)
+
+
+@pytest.mark.parametrize("place", [3, 5, 400], ids=["in a row", "behind a small gap", "behind a large gap"])
+def test_a_message_that_old_does_not_give_leaves_its_place_empty(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, place: int
+) -> None:
+    lay_out(old, user, "", [1, 2, place, place + 1, place + 2], uidvalidity=77)
+    with relayed(old.port, whole=without_body(place, b"BODY[] {0}\r\n")) as port:
+        assert sync_mailbox(job(replace(old, port=port), sdbox, user), ledger).problems == 1
+    assert shown(sdbox, user).messages == {uid: str(uid) for uid in (1, 2, place + 1, place + 2)}
+    assert inbox(ledger, user).uids == KEPT
 
 
 def test_a_server_that_tells_wrong_uids_loses_no_message(

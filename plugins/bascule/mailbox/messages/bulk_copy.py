@@ -197,7 +197,7 @@ class _Relay:
         self._pace = copy.pace if copy.pace.is_limited else None  # a call for each message costs more than it seems
         self._expected = {message.uid: (number, message) for number, batch in enumerate(todo) for message in batch}
         self._batch = -1
-        self._next_uid = 0  # behind the last message that came
+        self._next_uid = 0  # of what would come next without a gap
         self._sent: _Sent | None = None  # the APPEND that is open
         self._missing = 0  # UIDs before this message, for which placeholders go
         self._message: Listed | None = None  # the one that is being received, with the size that it has
@@ -213,6 +213,7 @@ class _Relay:
             return  # not asked for, or come before: it is read and not relayed
         if not size and message.size:
             self._message = None  # it is listed with a text, and given without: it is tried alone
+            self._next_uid = uid - self._missing  # nothing was sent in its place
             return
         if message.size != size:
             self._message = replace(message, size=size)
