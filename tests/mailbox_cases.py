@@ -102,6 +102,10 @@ class CutDoveadm:
     def takes_placeholders(self) -> bool:
         return self.doveadm.takes_placeholders
 
+    @property
+    def limits_rights(self) -> bool:
+        return self.doveadm.limits_rights
+
     def close(self) -> None:
         self.doveadm.close()
 

@@ -30,12 +30,14 @@ class Doveadm:
     """Commands about the folders of one account. Not safe in threads.
 
     `imap_plugins`: what Dovecot says of those that this account has; None: it can't be told. `takes_placeholders`: what
-    is appended by IMAP and expunged at once leaves nothing behind.
+    is appended by IMAP and expunged at once leaves nothing behind, if the account may do both in that folder.
+    `limits_rights`: it may not do everything in each of its folders.
     """
 
     def __init__(self, conversation: Conversation, host: str, user: str, imap_plugins: str | None) -> None:
         self._conversation, self._host, self._user = conversation, host, user
         self.takes_placeholders = imap_plugins is not None and not any(name in imap_plugins for name in WATCHFUL)
+        self.limits_rights = imap_plugins is None or "acl" in imap_plugins
         self._write(VERSION)
         while not (greeting := self._read()).startswith(("+", "-")):
             pass  # its own version, in Dovecot 2.4

@@ -29,6 +29,7 @@ from bascule.mailbox.imap.quota import Quota, get_quota
 from bascule.mailbox.imap.session import Session
 from bascule.mailbox.job import MailboxJob
 from bascule.mailbox.messages.own_date import report_dates
+from bascule.mailbox.messages.placeholders import fit
 from bascule.mailbox.messages.problems import dropped_keywords, open_keywords
 from bascule.mailbox.problems import NobodyIsAsked, PassProblems
 from bascule.mailbox.quota import HeldCopies, Shortage, carry_out_decision, report_full, report_shortage
@@ -180,6 +181,9 @@ class MailboxPass:
         try:
             return self._work_off(workers, busy)
         except QuotaReached as error:
+            if any(state.placeholders for state in busy):
+                self.counts.placeholders_fit = False
+                raise TransientError(f"the quota on new is full, with messages that go again: {error}") from None
             report_full(self.problems, str(error), get_quota(sessions.destination))
             return False
         finally:
@@ -189,8 +193,8 @@ class MailboxPass:
     def _work_off(self, workers: list[Sessions], busy: list[FolderState]) -> bool:
         """Compare the folders and copy; False when the copies wait because new has no space for all of them."""
         new = get_quota(workers[0].destination) if busy else Quota()
-        if new.is_limited and not self._surely_fits(workers[0].source, busy, new):
-            self.context.held = HeldCopies()
+        if new.is_limited:
+            self._look_at_quota(workers, busy, new)
         work_off(self.context.queue, workers)
         held = self.context.held
         messages, octets = (held.messages, held.octets) if held else (0, 0)
@@ -200,6 +204,7 @@ class MailboxPass:
             report_shortage(self.problems, Shortage(octets, messages, get_quota(workers[0].source), new))
             return False
         if held is not None:
+            self._leave_room(new, octets, messages, workers)
             held.release()
             work_off(self.context.queue, workers)
         if self.context.put_off:
@@ -207,10 +212,18 @@ class MailboxPass:
         carry_out_decision(self.problems)
         return True
 
-    def _surely_fits(self, old: Session, busy: list[FolderState], new: Quota) -> bool:
-        """Whether there is space for all that these folders hold on old, copied already or not."""
-        octets = sizes_together(old, [state.old for state in busy])
-        return octets is not None and new.fits(octets, sum(_messages(state) for state in busy))
+    def _look_at_quota(self, workers: list[Sessions], busy: list[FolderState], new: Quota) -> None:
+        """Hold the copies unless there is space for all that these folders hold on old, copied already or not."""
+        octets = sizes_together(workers[0].source, [state.old for state in busy])
+        messages = sum(_messages(state) for state in busy)
+        if octets is None or not new.fits(octets, messages):
+            self.context.held = HeldCopies()
+        else:
+            self._leave_room(new, octets, messages, workers)
+
+    def _leave_room(self, new: Quota, octets: int, messages: int, workers: list[Sessions]) -> None:
+        if not fit(new, octets, messages, len(workers)):
+            self.counts.placeholders_fit = False
 
     def _at_rest(self, state: FolderState) -> bool:
         asked = open_keywords(self.problems, state.name) or was_incomplete(self.problems, state.name)

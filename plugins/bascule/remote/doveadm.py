@@ -27,7 +27,7 @@ def settings(base_dir, user):
     The latter is None where it can't be told. `base_dir`: where it has its sockets, if that is known.
     """
     for_all = started(base_dir, "doveconf", "-h", "-f", "service=imap", "base_dir", "mail_plugins")
-    for_user = started(base_dir, "doveadm", "user", user)
+    for_user = started(base_dir, "doveadm", "user", "-x", "service=imap", user)
     told, complaint = for_all.communicate()
     of_user = for_user.communicate()[0]
     if for_all.returncode and not base_dir:

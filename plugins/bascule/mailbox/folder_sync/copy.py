@@ -21,7 +21,7 @@ from bascule.mailbox.messages.bulk_copy import (
 )
 from bascule.mailbox.messages.in_order import InOrder
 from bascule.mailbox.messages.late_arrivals import note_unanswered
-from bascule.mailbox.messages.placeholders import Placeholders
+from bascule.mailbox.messages.placeholders import Placeholders, are_needed
 from bascule.mailbox.messages.refused import MessagesAside
 from bascule.mailbox.state.folder import FolderState
 from bascule.mailbox.workers import Sessions, Unit
@@ -81,17 +81,20 @@ class FolderCopy:
         """One session copies all of the folder, so that each message gets the UID that it has on old."""
         uids, copied = KeptUids(self.context, self.folder, sessions), Copied(plan, 0)
         limits = self.context.counts.in_smaller_batches
+        late = {message.uid for message in plan.single if message.uid < self.folder.uidnext}
+        todo = plan.all.without(late).by_uid()
+        # Asked now: while an APPEND is under way, its session can't ask for anything else.
+        allowed = are_needed(todo.uids()) and uids.takes_placeholders()
         copy = InOrder(
             self.folder,
-            partial(self._bulk, sessions, placeholders=Placeholders(self.folder, uids.takes_placeholders)),
+            partial(self._bulk, sessions, placeholders=Placeholders(self.folder, allowed)),
             partial(self._copy_alone, copied, sessions),
             uids.leave_out,
             {uid: most for (folder_id, uid), most in limits.items() if folder_id == self.folder.row.id},
         )
-        late = {message.uid for message in plan.single if message.uid < self.folder.uidnext}
         alone = frozenset(message.uid for message in plan.single) - late
         with self._setting_aside():
-            in_order = copy.run(plan.all.without(late).by_uid(), alone)
+            in_order = copy.run(todo, alone)
         if in_order:
             uids.complete(plan.changes)
             self._finish(copied)
@@ -99,6 +102,8 @@ class FolderCopy:
         self.folder.save_runs()
         self.folder.map.settle()
         uids.end(plan.changes, PUT_INTO)
+        if self.folder.unsure:  # what has arrived is found by content before anything is sent twice
+            raise TransientError(f"new has not told the UIDs of messages that it took into {self.folder.name}")
         done = copied.alone | {message.uid for message in plan.all if message.uid in self.folder.map}
         rest = [message for message in plan.single if message.uid not in done]
         self._begin_units(Plan(plan.changes, plan.all, plan.bulk.without(done), rest))

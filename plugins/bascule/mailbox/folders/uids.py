@@ -13,6 +13,7 @@ from bascule.ledger.base import now
 from bascule.ledger.mailboxes import CHANGED, KEPT
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.doveadm import CannotCommand
+from bascule.mailbox.imap.acl import my_rights
 from bascule.mailbox.imap.errors import TransientError
 from bascule.mailbox.imap.folders import FolderStatus
 from bascule.mailbox.imap.listing import Selection
@@ -155,9 +156,17 @@ class KeptUids:
     def takes_placeholders(self) -> bool:
         """Whether small gaps are left out by messages that are removed at once, and not by commands."""
         try:
-            return self.sessions.doveadm.takes_placeholders
+            doveadm = self.sessions.doveadm
         except CannotCommand as error:
             raise self._not_commanded(error) from None
+        if not (doveadm.takes_placeholders and self.context.counts.placeholders_fit):
+            return False
+        return not doveadm.limits_rights or self._may_remove()
+
+    def _may_remove(self) -> bool:
+        """Whether new's access rights let the account flag and expunge here: Dovecot drops in silence what it may not."""
+        new = self.sessions.destination
+        return new.has("ACL") and set("ste") <= my_rights(new, self.folder.new_encoded)
 
     def complete(self, changes: Changes) -> None:
         """Let new count on where old will: what was removed on old behind the last message is left out, too."""

@@ -1,4 +1,4 @@
-"""GETACL, SETACL, DELETEACL (RFC 4314), and the letters of servers that know RFC 2086 only."""
+"""GETACL, SETACL, DELETEACL, MYRIGHTS (RFC 4314), and the letters of servers that know RFC 2086 only."""
 
 from typing import Any
 
@@ -20,6 +20,13 @@ def entries(pending: Pending, session: Session) -> list[tuple[str, set[str]]]:
         for response in pending.named(b"ACL")
         for identifier, letters in _pairs(response[3:])
     ]
+
+
+def my_rights(session: Session, name: bytes) -> set[str]:
+    """What the server lets this account do in a folder. Raises Refused."""
+    told = session.run(b"MYRIGHTS", string(name)).named(b"MYRIGHTS", 4)
+    letters = b"".join(response[3] for response in told if isinstance(response[3], bytes))
+    return rights_meant(letters.decode("latin-1"), session)
 
 
 def begin_set_acl(session: Session, name: bytes, identifier: str, rights: str) -> Pending:

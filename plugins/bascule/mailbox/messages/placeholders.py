@@ -5,12 +5,14 @@ new a millisecond in a small folder and twenty in one of 40,000 messages. They b
 crash leaves of them is known by its header, its size and its flags, and goes before anything else is done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from bascule.ledger.mailboxes import KEPT, FolderRow
 from bascule.mailbox.imap import internaldate
 from bascule.mailbox.imap.append import Append
 from bascule.mailbox.imap.flags import Flags
+from bascule.mailbox.imap.quota import Quota
 from bascule.mailbox.imap.session import Session
 from bascule.mailbox.imap.store import expunge, search
 from bascule.mailbox.state.folder import FolderState
@@ -18,24 +20,25 @@ from bascule.mailbox.state.folder import FolderState
 MOST = 8  # missing UIDs between two messages; more are left out by a command
 HEADER, VALUE = b"X-Bascule-Placeholder", b"for a UID that the old server has no more"
 TEXT = HEADER + b": " + VALUE + b"\r\nSubject: placeholder\r\n\r\n"
+AT_ONCE = 800 * MOST  # of one session, before they are expunged
 FLAGS: Flags = frozenset((b"\\Seen", b"\\Deleted"))
 
 
-class Placeholders:
-    """Those of one copy in order. `allowed`: whether new may be given any, asked when the first one is needed."""
+def are_needed(uids: Iterable[int]) -> bool:
+    """Whether UIDs are missing between these, which ascend, that placeholders may stand for."""
+    return any(1 < other - one <= MOST + 1 for one, other in pairwise(uids))
 
-    def __init__(self, folder: FolderState, allowed: Callable[[], bool]) -> None:
+
+class Placeholders:
+    """Those of one copy in order. `allowed`: whether new may be given any."""
+
+    def __init__(self, folder: FolderState, allowed: bool) -> None:
         self._folder, self._allowed = folder, allowed
-        self._answer: bool | None = None
         self._first = 0  # the lowest UID of those that new has told of
 
     def may_fill(self, missing: int) -> bool:
         """Whether so many UIDs are left out by them."""
-        if not 0 < missing <= MOST:
-            return False
-        if self._answer is None:
-            self._answer = self._allowed()
-        return self._answer
+        return self._allowed and 0 < missing <= MOST
 
     def put(self, append: Append, number: int) -> None:
         """So many into an APPEND that goes on."""
@@ -55,16 +58,29 @@ class Placeholders:
             self._first = 0
 
 
+def fit(quota: Quota, octets: int, messages: int, sessions: int) -> bool:
+    """Whether so many sessions may put them into an account beside so much mail: nothing of it comes near its quota."""
+    number = sessions * AT_ONCE
+    return quota.fits(octets + number * len(TEXT), messages + number)
+
+
 def may_be_left(row: FolderRow) -> bool:
     """Whether a copy that kept UIDs was interrupted in this folder."""
     return not row.finished and (row.uids == KEPT or row.uids_ended_at is not None)
 
 
+def find_left(session: Session, name: bytes, first: int = 1) -> list[int]:
+    """The UIDs of all that are in this folder from this UID on."""
+    if not session.has("UIDPLUS"):
+        return []  # none were ever sent there
+    session.ensure_selected(name)
+    octets = b"LARGER %d SMALLER %d" % (len(TEXT) - 1, len(TEXT) + 1)
+    return search(session, b"UID %d:*" % first, b"DELETED SEEN", octets, b"HEADER", HEADER, b'"%s"' % VALUE)
+
+
 def remove_left(session: Session, name: bytes, first: int = 1) -> int:
     """Expunge all that are in this folder from this UID on, and nothing else. How many there were."""
-    session.ensure_selected(name, write=True)
-    octets = b"LARGER %d SMALLER %d" % (len(TEXT) - 1, len(TEXT) + 1)
-    left = search(session, b"UID %d:*" % first, b"DELETED SEEN", octets, b"HEADER", HEADER, b'"%s"' % VALUE)
+    left = find_left(session, name, first)
     if left:
         expunge(session, name, left)
     return len(left)

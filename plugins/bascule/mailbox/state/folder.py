@@ -43,6 +43,7 @@ class Counts:
     busy: Counter[str] = field(default_factory=Counter)  # folder -> attempts in which a server did nothing with it
     # (side, folder) -> connections lost while it was listed
     broken_listings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    placeholders_fit: bool = True  # beside what is to be copied, into new's quota
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, **amounts: int) -> None:
