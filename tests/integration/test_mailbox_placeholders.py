@@ -1,6 +1,7 @@
 """Small gaps between UIDs are left out by messages that are appended with the others and expunged at once."""
 
 import imaplib
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from bascule.mailbox.state.turn import turn
 
 from tests.imap_relay import relayed
 from tests.integration.test_mailbox_odd_answers import without_body
-from tests.kept_uids import deliver, lay_out, shown
+from tests.kept_uids import deliver, lay_out, remove, shown
 from tests.mail_servers import PASSWORD, Dovecot, dovecot, mail_directory
 
 FORMATS = ["sdbox:~/sdbox", "mdbox:~/mdbox", "maildir:~/Maildir"]
@@ -172,7 +173,7 @@ def test_a_server_that_tells_wrong_uids_loses_no_message(
         patched.setattr(Append, "finish", backwards)
         sync_mailbox(job(old, sdbox, user), ledger)
     sync_mailbox(job(old, sdbox, user), ledger)
-    assert {*map(str, range(2, 101, 2))} <= set(shown(sdbox, user).messages.values())
+    assert sorted(map(str, range(2, 101, 2))) == sorted(shown(sdbox, user).messages.values())
     assert not any(text.startswith(TEXT[:20]) for text in texts(sdbox, user))
 
 
@@ -234,6 +235,92 @@ def test_they_do_not_go_along_when_a_moved_account_comes_back(
     )
     assert sorted(shown(old, user).messages.values()) == ["1", "2", "5", "7"]
     assert sorted(shown(sdbox, user).messages.values()) == ["1", "2", "5", "7"]
+
+
+def test_those_of_a_way_back_that_was_given_up_do_not_go_to_new(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(old, user, "", [1], uidvalidity=77)
+    work = job(old, sdbox, user)
+    sync_mailbox(work, ledger)
+    turn(ledger, user, "new")
+    for subject in "2345":
+        deliver(sdbox, user, subject)
+    remove(sdbox, user, "3,4")
+    way_back = MailboxJob(user, sdbox.server(user), old.server(user), Options(), old.doveadm(user), source="new")
+    killed_before_they_are_removed(way_back, ledger, monkeypatch)
+    assert any(text.startswith(TEXT[:20]) for text in texts(old, user))
+    sync_mailbox(work, ledger)
+    assert sorted(shown(old, user).messages.values()) == ["1", "2", "5"]
+    assert shown(sdbox, user).messages == shown(old, user).messages
+
+
+def test_a_folder_that_was_removed_on_old_meanwhile_goes_with_them(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(old, user, "Box", GAPS, uidvalidity=77)
+    work = job(old, sdbox, user)
+    killed_before_they_are_removed(work, ledger, monkeypatch)
+    with imaplib.IMAP4("127.0.0.1", old.port) as client:
+        client.login(user, PASSWORD)
+        client.delete("Box")
+    assert sync_mailbox(work, ledger).problems == 0
+    with imaplib.IMAP4("127.0.0.1", sdbox.port) as client:
+        client.login(user, PASSWORD)
+        assert client.select("Box")[0] == "NO"
+
+
+def test_a_folder_that_was_renamed_on_old_meanwhile_is_without_them(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(old, user, "Box", GAPS, uidvalidity=77)
+    work = job(old, sdbox, user)
+    killed_before_they_are_removed(work, ledger, monkeypatch)
+    with imaplib.IMAP4("127.0.0.1", old.port) as client:
+        client.login(user, PASSWORD)
+        client.rename("Box", "Chest")
+    assert sync_mailbox(work, ledger).problems == 0
+    assert shown(sdbox, user, "Chest") == shown(old, user, "Chest")
+
+
+def test_they_are_not_carried_back_from_a_folder_that_passes_do_not_know(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str
+) -> None:
+    lay_out(old, user, "", [1], uidvalidity=77)
+    with imaplib.IMAP4("127.0.0.1", sdbox.port) as client:
+        client.login(user, PASSWORD)
+        client.append("INBOX", "(\\Seen \\Deleted)", "", TEXT)
+    deliver(sdbox, user, "on new")
+    assert carry_back(job(old, sdbox, user), ledger).copied == 1
+    assert sorted(shown(old, user).messages.values()) == ["1", "on new"]
+
+
+def test_nothing_is_doubled_where_new_does_not_tell_the_uids(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(old, user, "", GAPS, uidvalidity=77)
+    finish = Append.finish
+    monkeypatch.setattr(Append, "finish", lambda self, uidvalidity: finish(self, uidvalidity)[:0])
+    assert sync_mailbox(job(old, sdbox, user), ledger).problems == 0
+    assert sorted(shown(sdbox, user).messages.values()) == sorted(map(str, GAPS))
+    assert (inbox(ledger, user).uids, shown(sdbox, user).uidvalidity == 77) == (CHANGED, False)
+
+
+@pytest.mark.parametrize("uids", [[1, 2, 3, 4], [1, 2, 4, 6, 7], [1, 4, 5], [1, 30, 31]])
+def test_a_message_that_old_gives_without_its_text_leaves_its_uid_free(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str, uids: list[int]
+) -> None:
+    lay_out(old, user, "", uids, uidvalidity=77)
+    bare = uids[-2]
+
+    def without_text(response: bytes) -> bytes:
+        return re.sub(rb"(UID %d .*BODY\[\]) \{\d+\}\r\n.*(\)\r\n)" % bare, rb'\1 ""\2', response, flags=re.DOTALL)
+
+    with relayed(old.port, whole=without_text) as port:
+        sync_mailbox(replace(job(old, sdbox, user), old=replace(old, port=port).server(user)), ledger)
+    assert inbox(ledger, user).uids == KEPT
+    kept = {uid: str(uid) for uid in uids if uid != bare}
+    assert kept.items() <= shown(sdbox, user).messages.items()
 
 
 def test_only_they_are_removed(sdbox: Dovecot, user: str) -> None:

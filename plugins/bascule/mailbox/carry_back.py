@@ -18,7 +18,7 @@ from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.job import MailboxJob
 from bascule.mailbox.messages.describe import describe
 from bascule.mailbox.messages.match import match
-from bascule.mailbox.messages.placeholders import may_be_left, remove_left
+from bascule.mailbox.messages.placeholders import find_left
 from bascule.mailbox.messages.single_copy import SingleCopy
 from bascule.mailbox.state.folder import name_hash
 from bascule.mailbox.state.uidmap import UidMap
@@ -124,9 +124,11 @@ class _CarryBack:
         source = Side(self.sessions.source, pair.new.encoded)
         destination = Side(self.sessions.destination, pair.old_encoded)
         known = self._map(pair.row)
-        if pair.row is not None and may_be_left(pair.row) and not self.dry_run:
-            remove_left(source.session, source.name)
-        came = [m for m in list_from(source.session, source.name, pair.new_from) if known.old_of(m.uid) is None]
+        left = set(find_left(source.session, source.name, pair.new_from))
+        came = [
+            message for message in list_from(source.session, source.name, pair.new_from)
+            if known.old_of(message.uid) is None and message.uid not in left
+        ]  # fmt: skip
         if not came:
             return
         if is_there:

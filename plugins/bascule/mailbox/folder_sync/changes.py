@@ -1,5 +1,7 @@
 """What has changed in one folder on both sides; what becomes of a folder that a server does not list."""
 
+import contextlib
+
 from bascule.mailbox.context import PassContext
 from bascule.mailbox.folders.problems import (
     report_closed_on_new,
@@ -27,7 +29,7 @@ def find_changes(context: PassContext, folder: FolderState, sessions: Sessions) 
         if context.counts.broken_listings["old", folder.name] and not context.dry_run:
             set_unlistable_aside(folder, sessions)
         if may_be_left(folder.row) and not context.dry_run:
-            _remove_placeholders(context, folder, sessions)
+            _remove_placeholders(folder, sessions)
         changes = _ask_both(context, folder, sessions)
     except Refused as error:
         sessions.close(cut=True)  # what was asked behind the refused command is still under way
@@ -49,11 +51,11 @@ def find_changes(context: PassContext, folder: FolderState, sessions: Sessions) 
     return changes
 
 
-def _remove_placeholders(context: PassContext, folder: FolderState, sessions: Sessions) -> None:
-    """What a copy has left that was interrupted: on the way back that may be on new, from which passes carry then."""
+def _remove_placeholders(folder: FolderState, sessions: Sessions) -> None:
+    """What a copy has left that was interrupted: of an account that has moved, it may have gone the other way."""
     if folder.new is not None:
         remove_left(sessions.destination, folder.new_encoded)
-    if context.job.source == "new":
+    with contextlib.suppress(Refused):
         remove_left(sessions.source, folder.old.encoded)
 
 

@@ -15,6 +15,7 @@ from bascule.mailbox.imap.flags import DELETED
 from bascule.mailbox.imap.folders import Folder, FolderList, FolderStatus, delete, get_status
 from bascule.mailbox.messages.apply import ChangesOfUsers
 from bascule.mailbox.messages.changes import Changes, SideChanges, SideQuery
+from bascule.mailbox.messages.placeholders import may_be_left, remove_left
 from bascule.mailbox.state.folder import FolderState
 from bascule.mailbox.workers import Sessions
 from bascule.problems.model import Action, Option, Proposal
@@ -98,6 +99,8 @@ def _tried(context: PassContext, sessions: Sessions, state: FolderState, kept: K
 
 def _settled(context: PassContext, sessions: Sessions, state: FolderState, kept: Kept) -> bool:
     """Take away on new what Bascule put there; False while a person has to decide, since new was changed as well."""
+    if may_be_left(state.row):
+        remove_left(sessions.destination, state.new_encoded)
     on_new = _compare(sessions, state)
     if on_new is None:
         _remove_folder(sessions, state, kept)
