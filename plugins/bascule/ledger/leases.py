@@ -23,6 +23,7 @@ from bascule.ledger.base import Base, Ledger, LedgerError, now
 
 LEASE_SECONDS = 40  # shorter than Airflow takes to give a lost task out again
 ASK_AGAIN_SECONDS = 1
+STILL_STORED_SECONDS = 2.0  # for so long a server may go on with what it had got from a process that was killed
 
 
 class LeaseHeld(LedgerError):
@@ -97,7 +98,7 @@ def _taken(ledger: Ledger, account: str, owner: str, seconds: int, what: str, pa
     deadline = time.monotonic() + patience
     while True:
         try:
-            _take(ledger, account, owner, seconds, what)
+            after_one_killed = _take(ledger, account, owner, seconds, what)
             break
         except sa.exc.IntegrityError:  # on PostgreSQL another one wrote the account's first row at the same moment
             continue
@@ -109,6 +110,8 @@ def _taken(ledger: Ledger, account: str, owner: str, seconds: int, what: str, pa
     keeper = threading.Thread(target=_keep, args=(ledger, account, owner, seconds, done), daemon=True)
     keeper.start()
     try:
+        if after_one_killed:
+            time.sleep(STILL_STORED_SECONDS)  # it would be looked for too soon, and sent twice
         yield
     finally:
         done.set()
@@ -117,18 +120,22 @@ def _taken(ledger: Ledger, account: str, owner: str, seconds: int, what: str, pa
             session.execute(sa.delete(LeaseRow).where(LeaseRow.account == account, LeaseRow.owner == owner))
 
 
-def _take(ledger: Ledger, account: str, owner: str, seconds: int, what: str) -> None:
+def _take(ledger: Ledger, account: str, owner: str, seconds: int, what: str) -> bool:
+    """Returns whether it was held until just now by a process that was killed. Raises LeaseHeld."""
     with ledger.session() as session:
         row = session.get(LeaseRow, account, with_for_update=True)
+        until = now() + timedelta(seconds=seconds)
         if row is None:
-            session.add(LeaseRow(account=account, owner=owner, expires_at=now() + timedelta(seconds=seconds)))
-        elif row.owner == owner or row.expires_at < now() or _is_gone(row.owner):
-            row.owner, row.expires_at = owner, now() + timedelta(seconds=seconds)
-        else:
+            session.add(LeaseRow(account=account, owner=owner, expires_at=until))
+            return False
+        just_held = row.owner != owner and row.expires_at >= now()
+        if just_held and not _is_gone(row.owner):
             raise LeaseHeld(
                 f"{what} is being worked on by {row.owner}. If that task no longer runs, its hold ends by itself at "
                 f"{row.expires_at:%H:%M:%S} UTC: run this one again then"
             )
+        row.owner, row.expires_at = owner, until
+        return just_held
 
 
 def _is_gone(owner: str) -> bool:
