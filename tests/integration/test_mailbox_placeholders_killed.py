@@ -15,7 +15,7 @@ from bascule.ledger.mailboxes import KEPT
 from bascule.mailbox import sync_mailbox
 
 from tests.imap_relay import relayed
-from tests.integration.test_mailbox_placeholders import inbox, job, texts
+from tests.integration.test_mailbox_placeholders import inbox, job
 from tests.kept_uids import lay_out, shown
 from tests.mail_servers import Dovecot, dovecot, mail_directory
 

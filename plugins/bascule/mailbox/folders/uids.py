@@ -164,7 +164,7 @@ class KeptUids:
         return not doveadm.limits_rights or self._may_remove()
 
     def _may_remove(self) -> bool:
-        """Whether new's access rights let the account flag and expunge here: Dovecot drops in silence what it may not."""
+        """Whether new lets the account flag and expunge here. Dovecot passes over in silence what it may not."""
         new = self.sessions.destination
         return new.has("ACL") and set("ste") <= my_rights(new, self.folder.new_encoded)
 
