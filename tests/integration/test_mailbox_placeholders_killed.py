@@ -2,17 +2,21 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from bascule.ledger import Ledger
 from bascule.ledger.mailboxes import KEPT
 from bascule.mailbox import sync_mailbox
+from bascule.mailbox.imap.server import Server
+from bascule.mailbox.imap.session import Session
 
 from tests.imap_relay import relayed
 from tests.integration.test_mailbox_placeholders import inbox, job
@@ -119,3 +123,32 @@ def test_what_new_stores_only_a_second_after_the_process_was_killed(
         sync_mailbox(job(old, new, user), ledger)
         assert given.wait(30)
         assert_as_on_old(old, new, ledger, user)
+
+
+def test_what_new_stores_only_after_both_connections_are_lost(
+    old: Dovecot, new: Dovecot, ledger: Ledger, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(old, user, "", UIDS, uidvalidity=77, uidnext=1300)
+    sessions: list[Session] = []
+    begun, seen, lost = Session.__init__, [0], threading.Event()
+
+    def noted(self: Session, server: Server) -> None:
+        begun(self, server)
+        sessions.append(self)
+
+    def late(octets: bytes) -> bytes:
+        seen[0] += 1
+        if seen[0] == 250:
+            time.sleep(0.5)  # all of the APPEND is sent
+            lost.set()
+            for session in sessions:
+                session.wire._socket.shutdown(socket.SHUT_RDWR)
+            time.sleep(1.0)
+        return octets
+
+    monkeypatch.setattr(Session, "__init__", noted)
+    with relayed(new.port, literals=late) as port:
+        work = job(old, new, user)
+        assert sync_mailbox(replace(work, new=replace(new, port=port).server(user)), ledger).problems == 0
+    assert lost.is_set()
+    assert sorted(shown(new, user).messages.values()) == sorted(map(str, UIDS))
