@@ -36,6 +36,7 @@ AROUND_IT = (
     "lab", "benchmarks", "--requirements-files", "requirements.in,requirements-dev.in", "--ignore", "DEP002,DEP004",
 )  # fmt: skip
 SHORT_CLUSTER = "tests/cluster/test_cluster.py"
+KEEPING = (SHORT_CLUSTER, "tests/cluster/test_moves.py", "tests/cluster/test_keeping.py")
 SECOND_NIGHT = "tests/end_to_end/test_everybody_had_moved.py"  # on a site of its own
 DEEP = (
     "unit", "integration", "end-to-end", "end-to-end-second-night", "test-cluster-keeping",
@@ -231,7 +232,9 @@ PARTS: dict[str, Callable[..., None]] = {
     "end-to-end": end_to_end,
     "end-to-end-second-night": partial(end_to_end, SECOND_NIGHT),
     "test-cluster": cluster,
-    "test-cluster-keeping": partial(cluster, SHORT_CLUSTER, "tests/cluster/test_keeping.py"),
+    "test-cluster-keeping": partial(
+        cluster, SHORT_CLUSTER, "tests/cluster/test_moves.py", "tests/cluster/test_keeping.py"
+    ),
     "test-cluster-day": partial(cluster, "tests/cluster/test_day.py"),
     "inside": inside,
     **{name: partial(in_turn, parts) for name, parts in LANES.items()},
