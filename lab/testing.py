@@ -232,9 +232,7 @@ PARTS: dict[str, Callable[..., None]] = {
     "end-to-end": end_to_end,
     "end-to-end-second-night": partial(end_to_end, SECOND_NIGHT),
     "test-cluster": cluster,
-    "test-cluster-keeping": partial(
-        cluster, SHORT_CLUSTER, "tests/cluster/test_moves.py", "tests/cluster/test_keeping.py"
-    ),
+    "test-cluster-keeping": partial(cluster, *KEEPING),
     "test-cluster-day": partial(cluster, "tests/cluster/test_day.py"),
     "inside": inside,
     **{name: partial(in_turn, parts) for name, parts in LANES.items()},
