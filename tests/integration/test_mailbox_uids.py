@@ -13,6 +13,7 @@ from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.mailboxes import CHANGED, KEPT, FolderRow
 from bascule.mailbox import MailboxJob, Options, TransientError, sync, sync_mailbox
 from bascule.mailbox.carry_back import carry_back
+from bascule.mailbox.doveadm import Doveadm
 from bascule.mailbox.folders import uids as kept_uids
 from bascule.mailbox.folders.uids import KeptUids
 from bascule.mailbox.state.folder import FolderState
@@ -151,6 +152,25 @@ def test_programs_that_ask_for_changes_only_are_told_all_of_them(
     sync_mailbox(job(old, new, user), ledger)
     flag(new, user, "9", "\\Flagged")  # by another program, after the go
     assert {5, 7, 9} <= changed_since(new, user, 77, seen, "3,5,7,9")
+
+
+def test_a_pass_over_a_few_changes_gives_new_no_command(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
+    """Each channel for one is a login on new's host."""
+    lay_out(old, user, "", [3, 5, 7, 9], uidvalidity=77)
+    sync_mailbox(job(old, new, user), ledger)
+    for _ in range(20):
+        flag(old, user, "3", "\\Flagged")
+        flag(old, user, "3", "-\\Flagged")
+    deliver(old, user, "10")
+    seen = highest_modseq(old, user)
+    flag(old, user, "7", "\\Answered")
+
+    def refused() -> Doveadm:
+        raise AssertionError("a channel was opened")
+
+    assert sync_mailbox(replace(job(old, new, user), doveadm=refused), ledger).copied == 1
+    assert rows(ledger, user)["INBOX"].uids == KEPT
+    assert {7} <= changed_since(new, user, 77, seen, "3,5,7,9")
 
 
 def test_they_end_when_new_has_given_one_that_old_gives_to_another_message(

@@ -28,6 +28,9 @@ MOST = 2**32 - 1  # UIDs and UIDVALIDITY are numbers of 32 bits
 # Seconds between tries: on a Maildir, a session that was cut a moment ago may write down once more what it had read.
 PAUSES = 0.0, 0.1, 0.3, 1.0
 ROOM = 100_000  # UIDs that must be left for new mail: Dovecot breaks off when there is none
+# Changes on old by which new's MODSEQ is raised beforehand: else nearly every later pass opens a channel to say it.
+AHEAD = 10_000
+HIGHEST_MODSEQ = 2**63 - 1  # RFC 7162 section 7
 
 NOT_WANTED = "the site file wants new ones (`mailboxes.uids: new`)"
 COPIED_BEFORE = "it was copied before UIDs were kept"
@@ -129,7 +132,7 @@ class KeptUids:
         old, new = changes.old.status, changes.new.status
         # A new Maildir tells no MODSEQ until somebody has asked for one.
         if new.modseq < old.modseq and self.sessions.destination.capabilities.modseq:
-            self._command(modseq=old.modseq)
+            self._command(modseq=min(old.modseq + AHEAD, HIGHEST_MODSEQ))
             self.folder.touched = True
 
     def end(self, changes: Changes, reason: str) -> None:
