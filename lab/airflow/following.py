@@ -10,6 +10,7 @@ from lab.airflow.answering import Answerer
 from lab.airflow.processes import AirflowNotReady, Rest
 
 POLL_SECONDS = 2.0
+SHARE = 4  # the pause is so many times what a look took: looks cost Airflow little, however busy or large it is
 STILL_LOOKING_SECONDS = 15  # a line of progress at least so often
 LONGEST_SECONDS = 3 * 3600  # a load test's day
 PHASES = ("freeze", "transfer", "cutover", "drain")
@@ -54,9 +55,10 @@ def follow(
     """Answer and tell until the first of `runs` ends; `each` is called at every look. Raises RunFailed."""
     last, told_at, began = "", 0.0, time.monotonic()
     while (state := rest.run_state(*runs[0])) not in ENDED:
+        looked = time.monotonic()
         answerer.look()
         each()
-        line = progress(rest, ledger, runs)
+        line = progress(rest, ledger, runs) if state else ""
         if line and (line != last or time.monotonic() - told_at > STILL_LOOKING_SECONDS):
             tell(line)
             last, told_at = line, time.monotonic()
@@ -64,7 +66,7 @@ def follow(
             raise RunFailed(
                 f"{runs[0][0]} has not ended after {LONGEST_SECONDS / 60:.0f} minutes: {line or 'it waits'}"
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(max(POLL_SECONDS, SHARE * (time.monotonic() - looked)))
     if state == "failed":
         raise RunFailed(
             f"{runs[0][0]} failed in {', '.join(failed_tasks(rest, runs))}: look at the log of these tasks in the UI"
@@ -77,7 +79,7 @@ def progress(rest: Rest, ledger: Ledger, runs: Runs) -> str:
     A mailbox in which a look has found no change is done without a task.
     """
     for dag, run in reversed(runs):
-        if rest.run_state(dag, run) not in ("running", "queued"):
+        if (dag, run) != runs[0] and rest.run_state(dag, run) not in ("running", "queued"):
             continue
         busy = rest.tasks(dag, run, "running", "queued", "awaiting_input")  # "scheduled" may be thousands
         now = sorted({task["task_id"] for task in busy if task["state"] != "awaiting_input"})
