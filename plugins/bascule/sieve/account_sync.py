@@ -29,7 +29,10 @@ log = get_logger(__name__)
 
 @dataclass
 class AccountResult:
-    """Counts of one account's pass; `problems` are those that wait for a person."""
+    """Counts of one account's pass; `problems` are those that wait for a person.
+
+    `folders`: fingerprint of what was known of the account's folders.
+    """
 
     account: str
     scripts: int = 0
@@ -38,6 +41,7 @@ class AccountResult:
     activated: int = 0
     unchanged: int = 0
     problems: int = 0
+    folders: str = ""
 
 
 @dataclass

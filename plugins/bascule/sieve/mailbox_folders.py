@@ -1,6 +1,9 @@
 """What the ledger and the site file know of the folders of an account's mailbox, as its filters need it."""
 
+import json
+
 from bascule.ledger import Ledger, mailboxes
+from bascule.ledger.filters import digest
 from bascule.problems import rules, store
 from bascule.sieve.foldermap import FolderMap
 from bascule.site.accounts import FoldersPart
@@ -26,6 +29,15 @@ def folder_map(ledger: Ledger, account: str, old: Namespace, new: Namespace, sit
 def left_out(ledger: Ledger, account: str, site: FoldersPart) -> frozenset[str]:
     """The old folders that are not carried: by a person's decision, or by the site file's."""
     return store.folders_left_out(ledger, account) | {*site.exclude}
+
+
+def fingerprint(folders: FolderMap, left_out: frozenset[str]) -> str:
+    """The same for the same knowledge of an account's folders: its filters need no other look while it stays so."""
+    parts = [
+        sorted(folders.names.items()), folders.old_separator, folders.new_separator, folders.old_prefix,
+        folders.new_prefix, sorted(folders.replace.items()), folders.shared, sorted(folders.asked), sorted(left_out),
+    ]  # fmt: skip
+    return digest(json.dumps(parts).encode())[:32]
 
 
 def _decided_names(ledger: Ledger, account: str) -> dict[str, str]:

@@ -63,7 +63,7 @@ class Job:
 @dataclass
 class FilterCounts:
     """What a pass did. `waiting`: accounts for which a person is asked; `failed`: account -> why nothing could be
-    done."""
+    done; `folders`: account -> fingerprint of what was known of its folders."""
 
     accounts: int = 0
     scripts: int = 0
@@ -74,9 +74,11 @@ class FilterCounts:
     problems: int = 0
     waiting: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)
 
     def add(self, result: AccountResult) -> None:
         self.accounts += 1
+        self.folders[result.account] = result.folders
         self.scripts += result.scripts
         self.converted += result.converted
         self.put += result.put
@@ -111,6 +113,18 @@ def sync_filters(
             f"the filters of {len(counts.failed)} of {len(accounts)} account(s) could not be done: {reasons}"
         )
     return counts
+
+
+def folders_known_now(access: Access, ledger: Ledger, accounts: Sequence[str]) -> dict[str, str]:
+    """As `FilterCounts.folders`, for a pass that would begin now. Raises AccessError."""
+    if not accounts:
+        return {}
+    job = job_for(access, ledger, accounts)
+    return {account: _fingerprint(job, account) for account in accounts}
+
+
+def _fingerprint(job: Job, account: str) -> str:
+    return mailbox_folders.fingerprint(job.folder_maps(account), job.left_out(account))
 
 
 def changed_on_old(access: Access, ledger: Ledger, account: str) -> bool:
@@ -165,7 +179,8 @@ def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
         job.old.source(account) as old,
         job.new.connected(account) as new,
     ):
-        return AccountPass(
+        known = _fingerprint(job, account)  # before the pass: what changes meanwhile is found by the next one
+        done = AccountPass(
             account=account,
             old=old,
             new=new,
@@ -182,6 +197,7 @@ def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
             active_files=job.active_files,
             dry_run=dry_run,
         ).run()
+        return replace(done, folders=known)
 
 
 def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:

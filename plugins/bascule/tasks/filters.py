@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bascule.ledger import mailboxes, moves, phases
+from bascule.ledger import journal, mailboxes, moves, phases
 from bascule.problems import store
 from bascule.sieve import sync
 from bascule.tasks.run import NeedsPerson, Run
@@ -11,13 +11,16 @@ from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
 
+KIND = "filters"  # in the journal
+SETTLED_IN = "transfer"  # the phase that converts, and once more what has changed meanwhile
+
 
 def convert(run: Run, accounts: Sequence[str], *, only_look: bool = False, all_settled: bool = False) -> list[str]:
     """Fetch, convert, check and put the filters of the accounts. Returns the accounts for which a person is asked.
 
-    `only_look`: nothing is put on the new server. `all_settled`: once more, for those whose folders or decisions this
-    phase may have changed; raises NeedsPerson when problems are left. The filters of a mailbox that can't be reached
-    wait until what was found about it is settled. Raises FiltersFailed.
+    `only_look`: nothing is put on the new server. `all_settled`: once more, for those whose folders or decisions have
+    changed since this run converted them; raises NeedsPerson when problems are left. The filters of a mailbox that
+    can't be reached wait until what was found about it is settled. Raises FiltersFailed.
     """
     accounts = moves.not_moved(run.ledger, accounts)
     reached = _reached(run, _may_differ(run, accounts) if all_settled else accounts)
@@ -27,6 +30,8 @@ def convert(run: Run, accounts: Sequence[str], *, only_look: bool = False, all_s
         sync.sync_filters(run.access, run.ledger, decided, owner=run.owner, dry_run=False)
     if run.dry_run:
         return []
+    if run.origin.phase == SETTLED_IN:
+        _note(run, result.folders)
     still_open = set(store.accounts_with_open(run.ledger, "sieve"))
     waiting = [account for account in result.waiting if account in still_open]
     if all_settled and waiting:
@@ -36,17 +41,39 @@ def convert(run: Run, accounts: Sequence[str], *, only_look: bool = False, all_s
     return waiting
 
 
+def _note(run: Run, folders: dict[str, str]) -> None:
+    """By what knowledge of their folders the filters of these accounts were converted."""
+    note = f"the filters of {len(folders)} account(s) were converted"
+    journal.append(run.ledger, journal.Entry("note", KIND, "filters", run.origin, after=folders, note=note))
+
+
 def _may_differ(run: Run, accounts: Sequence[str]) -> list[str]:
-    """Those whose mailbox had a pass since the phase began, or about whose filters a person is or was asked."""
+    """Those whose folders are not as they were when this run converted their filters, or about whom a person is asked.
+
+    Old is frozen: nothing else can change what becomes of a filter. Without a pass since then nobody's folders differ.
+    """
     began = phases.marked_at(run.ledger, run.origin.phase, "started")
     states = mailboxes.mailbox_states(run.ledger)
     about = {problem.account for problem in store.problems(run.ledger, room="sieve", states=("open", "decided"))}
+    converted = _converted(run)
 
     def unchanged(account: str) -> bool:
         passed = states[account].last_pass_at if account in states else None
-        return began is not None and account not in about and passed is not None and passed < began
+        return began is not None and passed is not None and passed < began
 
-    return [account for account in accounts if not unchanged(account)]
+    passed = [account for account in accounts if account in converted and not unchanged(account)]
+    now = sync.folders_known_now(run.access, run.ledger, passed)
+    differ = {account for account in passed if converted[account] != now[account]}
+    return [account for account in accounts if account in about or account in differ or account not in converted]
+
+
+def _converted(run: Run) -> dict[str, str]:
+    """Account -> fingerprint of its folders when its filters were converted last in this run."""
+    found: dict[str, str] = {}
+    for entry in journal.entries(run.ledger, kind=KIND):
+        if entry.origin.run == run.origin.run:
+            found |= entry.after or {}
+    return found
 
 
 def _reached(run: Run, accounts: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Standing decisions of the site file, as the tasks of filters and calendars take them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.unit.problems.conftest import ORIGIN
 
 Report = Callable[..., Problem]
 SITE = site.load(Path(__file__).parents[3] / "lab" / "site.yaml")
+TRANSFER = replace(ORIGIN, phase="transfer")
 EVERYBODY = ["anna", "bert", "carl"]
 FILTER = {"room": "sieve", "kind": "filter never ran", "proposal": {"action": "repair", "text": "keep;"}}
 EVENT = {"room": "calendar", "kind": "journal", "proposal": {"action": "journal_to_task"}}
@@ -29,8 +31,24 @@ def run_with(ledger: Ledger, decisions: dict[str, str], *, dry_run: bool = False
     return Run(decided, None, ledger, ORIGIN, dry_run=dry_run, selection="all")  # type: ignore[arg-type]
 
 
+def in_transfer(ledger: Ledger) -> Run:
+    return replace(run_with(ledger, {}), origin=TRANSFER)
+
+
+def passed_now(ledger: Ledger, *accounts: str) -> None:
+    with ledger.session() as session:
+        for account in accounts:
+            mailboxes.set_mailbox(session, account, "verified", last_pass_at=now())
+
+
 @pytest.fixture
-def passes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def folders() -> dict[str, str]:
+    """Account -> fingerprint of its folders, where it is not empty."""
+    return {}
+
+
+@pytest.fixture
+def passes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, folders: dict[str, str]) -> list[list[str]]:
     """Puts these in the place of the passes over filters and calendars; the accounts of each call."""
     called: list[list[str]] = []
 
@@ -44,14 +62,20 @@ def passes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         called.append([*accounts])
         settle_decided(accounts, "sieve")
         waiting = [name for name in accounts if store.problems(ledger, account=name, room="sieve")]
-        return FilterCounts(problems=len(waiting), waiting=waiting)
+        return FilterCounts(
+            problems=len(waiting), waiting=waiting, folders={name: folders.get(name, "") for name in accounts}
+        )
 
     def events(access: Any, ledger: Ledger, accounts: Sequence[str], **_: Any) -> dict[str, Any]:
         called.append([*accounts])
         settle_decided(accounts, "calendar")
         return {}
 
+    def folders_known_now(access: Any, ledger: Ledger, accounts: Sequence[str]) -> dict[str, str]:
+        return {name: folders.get(name, "") for name in accounts}
+
     monkeypatch.setattr(sync, "sync_filters", sync_filters)
+    monkeypatch.setattr(sync, "folders_known_now", folders_known_now)
     monkeypatch.setattr(calendars, "sync_accounts", events)
     return called
 
@@ -131,33 +155,53 @@ def test_what_a_standing_decision_did_not_settle_is_asked_of_a_person(
     assert len(journal.entries(ledger, event="decision")) == 1
 
 
-def test_filters_are_settled_for_those_alone_whose_folders_or_decisions_may_have_changed(
-    ledger: Ledger, report: Report, passes: list[list[str]]
+def test_filters_are_settled_for_those_alone_whose_folders_or_decisions_have_changed(
+    ledger: Ledger, report: Report, passes: list[list[str]], folders: dict[str, str]
 ) -> None:
-    run = run_with(ledger, {})
-
-    def passed(*accounts: str) -> None:
-        with ledger.session() as session:
-            for account in accounts:
-                mailboxes.set_mailbox(session, account, "verified", last_pass_at=now())
-
-    passed("anna", "carl")
+    run = in_transfer(ledger)
+    passed_now(ledger, *EVERYBODY)
     convert(run, all_settled=True)
-    assert passes.pop() == EVERYBODY, "the phase has never begun"
-    phases.mark(ledger, ORIGIN.phase, "started", ORIGIN)
+    assert passes.pop() == EVERYBODY, "this run has not converted them"
+    passed_now(ledger, *EVERYBODY)
     convert(run, all_settled=True)
-    assert passes.pop() == ["bert"], "whose mailbox no pass has looked at"
-    passed("anna", "bert")
+    assert passes.pop() == [], "their folders are as they were"
+    folders["bert"] = "renamed"
+    convert(run, all_settled=True)
+    assert passes.pop() == ["bert"]
     problem = report(account="carl", **FILTER)
     with pytest.raises(NeedsPerson):
         convert(run, all_settled=True)
-    assert passes.pop() == EVERYBODY
+    assert passes.pop() == ["carl"]
     record.record(ledger, [record.Choice(problem, Option.APPLY)], record.Author("postmaster", "page", ORIGIN))
     convert(run, all_settled=True)
-    assert passes.pop() == EVERYBODY
-    phases.mark(ledger, ORIGIN.phase, "started", ORIGIN)
+    assert passes.pop() == ["carl"]
+    convert(replace(run, origin=replace(TRANSFER, run="the next one")), all_settled=True)
+    assert passes.pop() == EVERYBODY, "another run has converted them"
+
+
+def test_folders_are_compared_for_those_alone_whose_mailbox_had_a_pass(
+    ledger: Ledger, passes: list[list[str]], folders: dict[str, str]
+) -> None:
+    run = in_transfer(ledger)
+    convert(run)
+    passed_now(ledger, "anna", "carl")
+    phases.mark(ledger, "transfer", "started", TRANSFER)
+    passed_now(ledger, "carl")
+    folders.update(anna="not asked for", carl="renamed")
     convert(run, all_settled=True)
-    assert passes.pop() == []
+    assert passes[1:] == [["carl"]]
+
+
+def test_filters_that_waited_for_their_mailbox_are_converted_when_all_is_settled(
+    ledger: Ledger, report: Report, passes: list[list[str]], folders: dict[str, str]
+) -> None:
+    run = in_transfer(ledger)
+    report(account="bert", room="account", kind="no-mailbox", proposal={"action": "leave out"})
+    convert(run)
+    with ledger.session() as session:
+        store.withdraw_unseen(session, "bert", "account", seen=())
+    convert(run, all_settled=True)
+    assert passes == [["anna", "carl"], ["bert"]]
 
 
 def test_an_event_that_the_site_file_decides_about_is_carried_again_at_once(
