@@ -1,8 +1,14 @@
 """What `sieve-test` says, read; and what counts as a difference."""
 
+import os
+import shlex
+import subprocess
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
 import pytest
 from bascule.hosts.connections import AccessError
-from bascule.hosts.ssh import Finished
+from bascule.hosts.ssh import CommandFailed, Finished
 from bascule.sieve.actions import Action, as_on_new, read_actions
 from bascule.sieve.differential_test import Proof
 from bascule.sieve.foldermap import FolderMap
@@ -60,12 +66,11 @@ class Host:
 
     def run(self, command: list[str], **_: object) -> Finished:
         self.commands.append(command)
-        if command[0] == "mktemp":
-            return Finished(0, "/tmp/x\n", "", 0.0)
-        if command[0] != "find":
+        if command[0] != "sh":
             return Finished(0, "plugin/sieve_extensions=+vnd.x\nplugin/sieve_plugins=sieve_extprograms\n", "", 0.0)
         told = {"old": "INBOX.A", "new": self.new, "repaired": "C"}
-        markers = [command[at + 1].split()[:2] for at, word in enumerate(command) if word == "-printf"]
+        words = shlex.split(command[2])
+        markers = [words[at + 1].split()[:2] for at, word in enumerate(words) if word == "-printf"]
         return Finished(0, "".join(f"{m} {v} 0.eml\n{_told(told[v])}" for m, v in markers), "", 0.0)
 
     new = "A"
@@ -78,7 +83,28 @@ def _ok(folder: str) -> str:
 _told = _ok
 
 
-def compared(host: Host, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
+class LocalHost:
+    """A host whose shell is the one here. `found`: what is tried on it as `sieve-test`, a shell's text."""
+
+    name = "new"
+
+    def __init__(self, tools: Path, sieve_test: str) -> None:
+        self._tools = tools
+        doveconf = 'while [ "$1" != -e ]; do shift; done; shift; exec "$@"'
+        for name, text in (("doveconf", doveconf), ("sieve-test", sieve_test)):
+            (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tools / name).chmod(0o755)
+
+    def run(self, command: list[str], *, input: bytes = b"", check: bool = True, **_: object) -> Finished:
+        path = {"PATH": f"{self._tools}:{os.environ['PATH']}"}
+        done = subprocess.run(command, input=input, env=path, capture_output=True, check=False)
+        finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode(), 0.0)
+        if check and done.returncode:
+            raise CommandFailed(self.name, command, finished)
+        return finished
+
+
+def compared(host: Host | LocalHost, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
     message = Message(b"Subject: x\r\n\r\n", "<1@x> | x")
     monkeypatch.setattr("bascule.sieve.differential_test.recent_messages", lambda *_: [message])
     folders = FolderMap({}, ".", "/", "INBOX.", "")
@@ -110,11 +136,27 @@ def test_what_the_repair_would_do_is_told_apart(monkeypatch: pytest.MonkeyPatch)
     assert plan.repaired_behaviour[0]["after"] == ["store message in folder: C"]
 
 
-def test_the_directory_is_removed_and_no_program_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host()
-    compared(host, Plan("a", b"old", faithful=b"new"), monkeypatch)
-    assert host.commands[-1] == ["rm", "-rf", "--", "/tmp/x"]
-    assert Proof(host, None)._settings_of_new() == "  sieve_extensions = +vnd.x\n"  # type: ignore[arg-type]
+def test_no_program_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Proof(Host(), None)._settings_of_new() == "  sieve_extensions = +vnd.x\n"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sieve_test", "outcome"),
+    [
+        (f"cat << 'END'\n{_ok('A')}END", nullcontext()),
+        ("kill -TERM $PPID", pytest.raises(AccessError, match="sieve-test")),  # find
+        ('kill -TERM "$(ps -o ppid= "$PPID")"', pytest.raises(AccessError, match="status 1")),  # the shell
+    ],
+)
+def test_the_directory_is_removed(
+    sieve_test: str, outcome: AbstractContextManager, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bascule.sieve.differential_test.TEMPORARY", str(tmp_path))
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    with outcome:
+        compared(LocalHost(tools, sieve_test), Plan("a", b"new", faithful=b"new", repaired=b"mended"), monkeypatch)
+    assert list(tmp_path.iterdir()) == [tools]
 
 
 def test_an_unchanged_filter_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
