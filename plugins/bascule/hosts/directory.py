@@ -11,11 +11,13 @@ import ldap3
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from ldap3.core.exceptions import LDAPAttributeError, LDAPException
+from ldap3.protocol.rfc4512 import SchemaInfo
 from ldap3.utils.conv import escape_filter_chars
 
 from bascule.hosts import tls
 from bascule.hosts.access import Access
-from bascule.hosts.connections import AccessError
+from bascule.hosts.connections import AccessError, Connection
+from bascule.hosts.remembered import Remembered
 from bascule.site import Site
 from bascule.text.harmless import harmless
 from bascule.text.reason import reason as reason_of
@@ -66,6 +68,30 @@ ACCOUNT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")
 def connected(access: Access) -> Iterator[ldap3.Connection]:
     """A bound LDAP connection, as the site's `directory.connection` says. Raises DirectoryError."""
     connection = access.connections.get(access.site.directory.connection)
+    bound = _bound(connection, _schemas.of(access, lambda: _schema(connection)))
+    try:
+        yield bound
+    finally:
+        bound.unbind()
+
+
+def _schema(connection: Connection) -> SchemaInfo | None:
+    """By which ldap3 checks the names of attributes. To read it takes longer than all else of an act."""
+    bound = _bound(connection, None)
+    try:
+        bound.refresh_server_info()
+    except LDAPException as error:
+        raise DirectoryError(f"the schema of {connection.host} can't be read: {_reason(error)}") from None
+    finally:
+        bound.unbind()
+    return bound.server.schema
+
+
+_schemas: Remembered[SchemaInfo | None] = Remembered()
+
+
+def _bound(connection: Connection, schema: SchemaInfo | None) -> ldap3.Connection:
+    """A new connection, whose ldap3 knows this schema. Raises DirectoryError."""
     security = connection.extra.get("security", "ldaps")
     server = ldap3.Server(
         connection.host,
@@ -74,6 +100,7 @@ def connected(access: Access) -> Iterator[ldap3.Connection]:
         tls=ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=tls.ca_file(connection)),
         connect_timeout=TIMEOUT,
     )
+    server.attach_schema_info(schema)
     bound = ldap3.Connection(
         server,
         user=connection.login,
@@ -84,20 +111,17 @@ def connected(access: Access) -> Iterator[ldap3.Connection]:
         raise_exceptions=False,
     )
     try:
-        bound.open()
-        if security == "starttls" and not bound.start_tls():
+        bound.open(read_server_info=False)
+        if security == "starttls" and not bound.start_tls(read_server_info=False):
             raise DirectoryError(f"the directory {connection.host} refuses STARTTLS: {reason(bound)}")
-        if not bound.bind():
+        if not bound.bind(read_server_info=False):
             raise DirectoryError(
                 f"the directory {connection.host} refuses the login of {connection.login!r} "
                 f"(connection `{connection.conn_id}`): {reason(bound)}"
             )
     except LDAPException as error:
         raise DirectoryError(f"the directory {connection.host} can't be reached: {_reason(error)}") from None
-    try:
-        yield bound
-    finally:
-        bound.unbind()
+    return bound
 
 
 def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Account]:
