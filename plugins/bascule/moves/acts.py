@@ -57,11 +57,10 @@ class SiteActs:
 
     def before(self) -> dict[str, Any]:
         """Also opens what the acts need, so that none of them waits for a connection."""
-        self.entry.check()
+        state = self.entry.check()
         self.mail.open()
-        for proxy in self.sessions.proxies:
-            proxy.run(["true"])
-        return self.entry.state()
+        self.sessions.open()
+        return state
 
     def let_go_of_stray_hold(self) -> bool:
         """Take a hold away that no move has: of a preflight that was killed, or of a process that slept too long.

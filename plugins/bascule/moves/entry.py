@@ -88,18 +88,19 @@ class Entry:
 
     def __init__(self, access: Access, account: str) -> None:
         self.access, self.account, self.part = access, account, part_of(access)
+        self._addresses: dict[Server, str] | None = None
 
     def state(self) -> dict[str, Any]:
         """The attributes of a move as they are, for the journal."""
-        with directory.connected(self.access) as connection:
-            found = self._read(connection)
+        return self._state(self._found())
+
+    def _state(self, found: Account) -> dict[str, Any]:
         names = [values.attribute for values in self._both(found)]
         return {name: found.values(name) for name in [*names, self.part.delay_attribute, self.part.hold_attribute]}
 
-    def check(self) -> None:
-        """Raises CannotMove when the entry can't be moved as it is."""
-        with directory.connected(self.access) as connection:
-            found = self._read(connection)
+    def check(self) -> dict[str, Any]:
+        """Raises CannotMove when the entry can't be moved as it is. Returns its `state`."""
+        found = self._found()
         for values in self._both(found):
             values.steps("new")
         if held := found.values(self.part.hold_attribute):
@@ -107,26 +108,27 @@ class Entry:
                 f"{self.account} has a `{self.part.hold_attribute}` already ({held[0]!r}), which no move of this "
                 "ledger has put there: see whose it is, and take it away"
             )
+        return self._state(found)
 
     def is_held(self) -> bool:
         """Whether it has the hold of a move. Raises DirectoryError."""
-        with directory.connected(self.access) as connection:
-            return self.part.hold_value in self._read(connection).values(self.part.hold_attribute)
+        return self.part.hold_value in self._found().values(self.part.hold_attribute)
 
     def is_at(self, server: Server) -> bool:
-        with directory.connected(self.access) as connection:
-            return all(values.is_at(server) for values in self._both(self._read(connection)))
+        return all(values.is_at(server) for values in self._both(self._found()))
 
     def addresses(self) -> dict[Server, str]:
-        """The final address on each server. Raises DirectoryError."""
-        with directory.connected(self.access) as connection:
-            return _destination(self.access, self._read(connection)).on
+        """The final address on each server, as it was when the hold came. Raises DirectoryError."""
+        if self._addresses is None:
+            self._addresses = _destination(self.access, self._found()).on
+        return self._addresses
 
     def hold(self) -> None:
         """Raises DirectoryError."""
         attribute, value = self.part.hold_attribute, self.part.hold_value
         with directory.connected(self.access) as connection:
             found = self._read(connection)
+            self._addresses = _destination(self.access, found).on
             if value not in found.values(attribute):
                 self._modify(connection, found, {attribute: [(ldap3.MODIFY_ADD, [value])]})
 
@@ -159,14 +161,17 @@ class Entry:
 
     def delays(self) -> list[str]:
         """The instant until which logins are held back, if one was ever written. Raises DirectoryError."""
-        with directory.connected(self.access) as connection:
-            return self._read(connection).values(self.part.delay_attribute)
+        return self._found().values(self.part.delay_attribute)
 
     def put_delays(self, values: list[str]) -> None:
         """As they were found. Raises DirectoryError."""
         with directory.connected(self.access) as connection:
             found = self._read(connection)
             self._modify(connection, found, {self.part.delay_attribute: [(ldap3.MODIFY_REPLACE, values)]})
+
+    def _found(self) -> Account:
+        with directory.connected(self.access) as connection:
+            return self._read(connection)
 
     def _read(self, connection: ldap3.Connection) -> Account:
         site = self.access.site

@@ -2,14 +2,15 @@
 
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 
 from bascule.changes import probes
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
-from bascule.hosts.postfix import queue
+from bascule.hosts.postfix import queue, settings
 from bascule.hosts.postfix.queue import Waiting
+from bascule.hosts.side_by_side import on_each
 from bascule.hosts.ssh import RemoteHost
 from bascule.ledger.moves import Server, other
 from bascule.moves.entry import Entry, part_of
@@ -39,7 +40,7 @@ class Mail:
         self.short = f"{account}@{site.domain}"
         self.words = {_words(self.part.hold_value)}
 
-    @cached_property
+    @property
     def addresses(self) -> dict[Server, str]:
         """The final address on each server. Raises DirectoryError."""
         return self.entry.addresses()
@@ -51,25 +52,29 @@ class Mail:
     @cached_property
     def _delimiters(self) -> dict[str, str]:
         """Of each host that may have mail for it."""
-        return {remote.name: queue.delimiters(remote) for remote in [*self.exchangers, *self.remotes.values()]}
+        found = on_each([*self.exchangers, *self.remotes.values()], settings.of)
+        return {host: said.get("recipient_delimiter", "") for host, said in found.items()}
 
     def hold(self) -> None:
         """Put the hold into the directory and see that every MX knows it for both final addresses."""
         self.entry.hold()
-        for mx in self.exchangers:
-            for address in self.addresses.values():
-                self._see_held(mx, address)
-            queue.forget_route(mx)  # else the next message of the same sender goes the way of the last one
+        on_each(self.exchangers, self._see_held)
 
-    def _see_held(self, mx: RemoteHost, address: str) -> None:
-        def is_held() -> bool:
-            return queue.looked_up(mx, "transport_maps", address) == self.part.hold_value
+    def _see_held(self, mx: RemoteHost) -> None:
+        deadline = time.monotonic() + SEEN_SECONDS
+        while missing := self._not_held(mx):
+            if time.monotonic() > deadline:
+                raise AccessError(
+                    f"{mx.name} does not hold mail for {missing[0]}: `postmap -q` finds no {self.part.hold_value!r} "
+                    "in its transport_maps. See docs/moves.md, and whether it asks the same directory"
+                )
+            time.sleep(LOOK_EVERY)
+        queue.forget_route(mx)  # else the next message of the same sender goes the way of the last one
 
-        if not probes.wait_for(is_held, SEEN_SECONDS, LOOK_EVERY):
-            raise AccessError(
-                f"{mx.name} does not hold mail for {address}: `postmap -q` finds no {self.part.hold_value!r} "
-                "in its transport_maps. See docs/moves.md, and whether it asks the same directory"
-            )
+    def _not_held(self, mx: RemoteHost) -> list[str]:
+        addresses = self.addresses.values()
+        said = queue.looked_up(mx, "transport_maps", addresses)
+        return [address for address in addresses if said.get(address) != self.part.hold_value]
 
     def wait_until_quiet(self, to: Server) -> float:
         """Wait until nothing is on its way to the server that the account leaves. Returns what the last look took.
@@ -78,7 +83,7 @@ class Mail:
         """
         addresses = {*self.addresses.values(), self.short}
         deadline, began = time.monotonic() + self.part.longest_hold / 2, time.monotonic()
-        while left := [*self._at_exchangers(addresses), *self._at_server(other(to), addresses)]:
+        while left := self._on_its_way(other(to), addresses):
             if time.monotonic() > deadline:
                 raise NotQuiet(
                     f"after {self.part.longest_hold / 2:.0f} s mail is still on its way to the server that "
@@ -92,14 +97,10 @@ class Mail:
         """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held."""
         addresses = {*self.addresses.values()}
         self.words |= {*map(_words, self.entry.release())}
-        for mx in self.exchangers:
-            self._release_at(mx, addresses)
+        on_each(self.exchangers, lambda mx: self._release_at(mx, addresses))
 
     def _release_at(self, mx: RemoteHost, addresses: Collection[str]) -> None:
-        if not self._waiting(mx, addresses):
-            return
-        probes.wait_for(lambda: not self._untried(mx, addresses), UNTRIED_SECONDS, LOOK_EVERY)
-        held = self._held(mx, addresses)
+        held = self._held(self._once_tried(mx, addresses))
         if not held:
             return
         log.info("mail has waited for the move", account=self.account, messages=len(held), host=mx.name)
@@ -110,38 +111,49 @@ class Mail:
 
     def _let_go(self, mx: RemoteHost, addresses: Collection[str]) -> bool:
         """What is still held was just being delivered to others, or has met the hold once more."""
-        left = self._held(mx, addresses)
+        left = self._held(self._waiting(mx, addresses))
         queue.requeue(mx, left)
         return not left
 
-    def _held(self, mx: RemoteHost, addresses: Collection[str]) -> set[str]:
+    def _held(self, waiting: Iterable[Waiting]) -> set[str]:
         """The queue ids of what waits for the end of the hold."""
-        return {each.queue_id for each in self._waiting(mx, addresses) if self._meets_hold(each)}
+        return {each.queue_id for each in waiting if self._meets_hold(each)}
 
     def _meets_hold(self, waiting: Waiting) -> bool:
         return any(words in waiting.reason for words in self.words)
 
-    def _untried(self, mx: RemoteHost, addresses: Collection[str]) -> bool:
-        """Whether something may be about to meet the hold: nobody would try it again for minutes."""
-        return any(each.queue != queue.HOLD and not each.reason for each in self._waiting(mx, addresses))
+    def _once_tried(self, mx: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
+        """What waits once nothing is about to meet the hold any more: nobody would try it again for minutes."""
+        deadline = time.monotonic() + UNTRIED_SECONDS
+        while True:
+            waiting = self._waiting(mx, addresses)
+            if not any(map(_is_untried, waiting)) or time.monotonic() > deadline:
+                return waiting
+            time.sleep(LOOK_EVERY)
 
-    def _at_exchangers(self, addresses: Collection[str]) -> Iterator[str]:
-        """What an MX may still deliver. What it deferred for another reason is tried, so that it meets the hold."""
-        for mx in self.exchangers:
-            for each in self._waiting(mx, addresses):
-                if each.queue == queue.HOLD or (each.queue == "deferred" and self._meets_hold(each)):
-                    continue
-                if each.queue == "deferred":
-                    queue.try_now(mx, [each.queue_id])
-                yield _sentence(mx.name, each)
+    def _on_its_way(self, server: Server, addresses: Collection[str]) -> list[str]:
+        """What an MX may still deliver, and only then whatever waits on this server: mail goes from there to here."""
+        found = on_each(self.exchangers, lambda mx: [*self._at_exchanger(mx, addresses)])
+        at_exchangers = [line for lines in found.values() for line in lines]
+        if not (remote := self.remotes.get(server)):
+            return at_exchangers
+        return at_exchangers + [_sentence(remote.name, each) for each in self._waiting(remote, addresses)]
 
-    def _at_server(self, server: Server, addresses: Collection[str]) -> Iterator[str]:
-        remote = self.remotes.get(server)
-        for each in self._waiting(remote, addresses) if remote else ():
-            yield _sentence(remote.name if remote else "", each)
+    def _at_exchanger(self, mx: RemoteHost, addresses: Collection[str]) -> Iterator[str]:
+        """What was deferred for another reason than the hold is tried, so that it meets it."""
+        for each in self._waiting(mx, addresses):
+            if each.queue == queue.HOLD or (each.queue == "deferred" and self._meets_hold(each)):
+                continue
+            if each.queue == "deferred":
+                queue.try_now(mx, [each.queue_id])
+            yield _sentence(mx.name, each)
 
     def _waiting(self, remote: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
         return queue.waiting_for(remote, addresses, self._delimiters[remote.name])
+
+
+def _is_untried(waiting: Waiting) -> bool:
+    return waiting.queue != queue.HOLD and not waiting.reason
 
 
 def _words(hold_value: str) -> str:

@@ -8,6 +8,7 @@ from bascule.hosts import imap, tls
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.hosts.login import Endpoint, login_for
+from bascule.hosts.side_by_side import on_each
 from bascule.hosts.ssh import RemoteHost
 from bascule.ledger.moves import Server, other
 from bascule.moves.entry import part_of
@@ -30,6 +31,10 @@ class Sessions:
         self.servers = {"old": servers.old, "new": servers.new}
         self.proxies = [access.remote(host) for host in self.part.proxies]
         self.names = [account, f"{account}@{access.site.domain}"]  # as whom people log in
+
+    def open(self) -> None:
+        """Open the connections to the proxies. Raises AccessError."""
+        on_each(self.proxies, lambda proxy: proxy.run(["true"], sudo=False))
 
     def on(self, server: Server) -> int:
         """How many sessions the server has. Raises AccessError."""
@@ -62,8 +67,7 @@ class Sessions:
 
     def send_out(self) -> None:
         """End them at the proxies. Raises AccessError."""
-        for proxy in self.proxies:
-            proxy.run(["doveadm", "proxy", "kick", *self.names])
+        on_each(self.proxies, lambda proxy: proxy.run(["doveadm", "proxy", "kick", *self.names]))
 
     def prove(self, to: Server) -> None:
         """Log in by the service name, and see on which server that is. Raises AccessError."""

@@ -24,6 +24,7 @@ class FakeHost(RemoteHost):
         self.commands: list[str] = []
         self.files: dict[str, bytes] = {}
         self.answers: dict[str, Answer] = {}
+        self.asked: list[str] = []  # what commands were given to read, where it was anything
 
     def run(
         self,
@@ -37,6 +38,7 @@ class FakeHost(RemoteHost):
     ) -> Finished:
         line = shlex.join(command)
         self.commands.append(line)
+        self.asked += [input.decode(errors="replace")] * bool(input)
         finished = self._answer(command, line)
         if check and finished.status != 0:
             raise CommandFailed(self.name, command, finished)

@@ -162,9 +162,9 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
 
 def test_a_final_address_that_leads_nowhere_is_told(access: FakeAccess, probe: Probe) -> None:
     for host in ("mx", "old", "new"):
-        access.remote(host).answers["postconf -hx virtual_alias_maps"] = "proxy:ldap:/etc/postfix/moved.cf"
+        access.remote(host).answers["postconf"] = "virtual_alias_maps = proxy:ldap:/etc/postfix/moved.cf"
     for host in ("mx", "new"):
-        access.remote(host).answers["postmap -q probe@new.test proxy:ldap:/etc/postfix/moved.cf"] = "Probe@old.test\n"
+        access.remote(host).answers["postmap -q - proxy:ldap"] = "probe@new.test\tProbe@old.test\n"
     found = {each.subject: each.level for each in moves.final_addresses(access)}
     assert found == {
         "mx: final addresses": "ok", "old: final addresses": "failure", "new: final addresses": "ok"

@@ -58,6 +58,21 @@ def test_a_hold_is_put_there_once_and_taken_away(entry: dict[str, list[bytes]]) 
     assert Entry(FakeAccess(), "zoe").release() == []
 
 
+def test_the_final_addresses_are_those_of_the_moment_of_the_hold(
+    entry: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The MX is asked about them, and nothing else of the move reads the entry once more for that."""
+    found = Entry(FakeAccess(), "zoe")
+    assert found.addresses() == {"old": "zoe@old.obs.test", "new": "zoe@new.obs.test"}
+    monkeypatch.setattr(directory, "render", lambda template, account: f"{template[-8:]} {account.entry['uid']}")
+    assert found.addresses()["new"] == "zoe@new.obs.test"
+    found.hold()
+    asked = found.addresses()
+    assert asked["new"] != "zoe@new.obs.test"
+    monkeypatch.setattr(directory, "search", lambda *_: pytest.fail("the directory was asked once more"))
+    assert found.addresses() == asked
+
+
 def test_a_hold_in_the_words_of_an_earlier_site_file_is_taken_away(entry: dict[str, list[bytes]]) -> None:
     entry[HOLD] = [b"retry:4.3.0 umzug"]
     assert Entry(FakeAccess(), "zoe").release() == ["retry:4.3.0 umzug"]

@@ -1,10 +1,11 @@
 """What counts as on its way, and how what has waited is let go, over hosts in memory."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from bascule.hosts.connections import AccessError
-from bascule.hosts.postfix import queue
+from bascule.hosts.postfix import queue, settings
 from bascule.ledger.moves import Server
 from bascule.moves import mail as mail_module
 from bascule.moves.entry import Values
@@ -98,20 +99,34 @@ def test_mail_in_the_queue_of_the_server_that_it_leaves_is_on_its_way(
     mail.wait_until_quiet("old" if to == "new" else "new")
 
 
+def test_the_server_is_looked_at_after_the_mx(access: FakeAccess, mail: Mail) -> None:
+    """What goes from the one's queue into the other's between two looks would be in neither."""
+    mx, old = access.remote("mx"), access.remote("old")
+
+    def gone_on(command: Sequence[str]) -> str:
+        put(old, ("B", "active", OLD, ""))
+        return ""
+
+    mx.answers["postqueue -j"] = gone_on
+    with pytest.raises(NotQuiet, match=f"B to {OLD} is active on old"):
+        mail.wait_until_quiet("new")
+
+
 def test_a_hold_that_the_mx_does_not_know_is_told(access: FakeAccess, mail: Mail) -> None:
-    access.remote("mx").answers["postconf -hx transport_maps"] = "proxy:ldap:/etc/postfix/hold.cf, hash:/etc/transport"
+    access.remote("mx").answers["postconf"] = "transport_maps = proxy:ldap:/etc/postfix/hold.cf, hash:/etc/transport"
     with pytest.raises(AccessError, match=r"mx does not hold mail for zoe@old.obs.test: .* the same directory"):
         mail.hold()
 
 
 def test_a_hold_is_seen_under_both_final_addresses(access: FakeAccess, mail: Mail) -> None:
     mx = access.remote("mx")
-    mx.answers["postconf -hx transport_maps"] = "proxy:ldap:/etc/postfix/hold.cf, hash:/etc/transport"
-    mx.answers["postmap -q"] = "retry:4.2.1 mailbox is being moved\n"
+    mx.answers["postconf"] = "transport_maps = proxy:ldap:/etc/postfix/hold.cf, hash:/etc/transport"
+    mx.answers["postmap -q"] = "".join(f"{address}\tretry:4.2.1 mailbox is being moved\n" for address in (OLD, NEW))
     mail.hold()
     assert [line for line in mx.commands if line.startswith("postmap")] == [
-        f"postmap -q {address} proxy:ldap:/etc/postfix/hold.cf" for address in (OLD, NEW)
-    ]
+        "postmap -q - proxy:ldap:/etc/postfix/hold.cf"
+    ], "one question for both"
+    assert mx.asked[0] == f"{OLD}\n{NEW}\n"
     assert mx.commands[-1].startswith("sendmail -f '<>'"), "else Postfix remembers its last route for 30 s"
 
 
@@ -165,7 +180,7 @@ def test_mail_for_a_subaddress_is_on_its_way_too(access: FakeAccess, mail: Mail,
     put(access.remote(host), ("A", "active", SUBADDRESS, ""))
     mail.wait_until_quiet("new")
     again = Mail(access, "zoe", FakeEntry())  # type: ignore[arg-type]
-    access.remote(host).answers["postconf -hx recipient_delimiter"] = "-+"
+    access.remote(host).answers["postconf"] = "recipient_delimiter = -+\ntransport_maps ="
     with pytest.raises(NotQuiet, match=f"A to ZOE.* is active on {host}"):
         again.wait_until_quiet("new")
 
@@ -174,7 +189,7 @@ def test_nothing_is_asked_about_subaddresses_while_mail_is_held(access: FakeAcce
     """What a look takes says how long logins are held back."""
     mail.open()
     hosts = [access.remote(host) for host in ("mx", "old", "new")]
-    assert [host.commands for host in hosts] == [["postconf -hx recipient_delimiter"]] * 3
+    assert [host.commands for host in hosts] == [[f"postconf -x {' '.join(settings.ASKED)}"]] * 3
     mail.wait_until_quiet("new")
     mail.release()
     assert hosts[0].commands[1:] == ["postqueue -j", "postqueue -j"], "one look each, where nothing waits"
@@ -182,7 +197,7 @@ def test_nothing_is_asked_about_subaddresses_while_mail_is_held(access: FakeAcce
 
 def test_mail_for_a_subaddress_is_let_go(access: FakeAccess, mail: Mail) -> None:
     mx = access.remote("mx")
-    mx.answers["postconf -hx recipient_delimiter"] = "+"
+    mx.answers["postconf"] = "recipient_delimiter = +\n"
     put(mx, ("A", "deferred", SUBADDRESS, HELD), ("B", "deferred", "zoe2+x@old.obs.test", HELD))
     mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
     mail.release()
@@ -194,8 +209,8 @@ def at_two(access: FakeAccess, mail: Mail) -> Mail:
     """With `mx`, and `web` as a second one."""
     mail.exchangers = [access.remote("mx"), access.remote("web")]
     for host in mail.exchangers:
-        host.answers["postconf -hx transport_maps"] = "proxy:ldap:/etc/postfix/hold.cf"
-        host.answers["postmap -q"] = "retry:4.2.1 mailbox is being moved\n"
+        host.answers["postconf"] = "transport_maps = proxy:ldap:/etc/postfix/hold.cf"
+        host.answers["postmap -q"] = "".join(f"{each}\tretry:4.2.1 mailbox is being moved\n" for each in (OLD, NEW))
     return mail
 
 
@@ -229,9 +244,13 @@ def test_the_exchangers_are_those_of_the_site_file(access: FakeAccess, mail: Mai
 
 def test_a_map_that_says_nothing_leads_to_the_next_one() -> None:
     mx = FakeHost("mx")
-    mx.answers["postconf -hx transport_maps"] = "proxy:ldap:/one hash:/two"
-    mx.answers["postmap -q key hash:/two"] = "smtp:[there]\n"
-    assert queue.looked_up(mx, "transport_maps", "key") == "smtp:[there]"
+    mx.answers["postconf"] = "transport_maps = proxy:ldap:/one hash:/two"
+    mx.answers["postmap -q - proxy:ldap:/one"] = "other\tsmtp:[here]\n"
+    mx.answers["postmap -q - hash:/two"] = "key\tsmtp:[there]\n"
+    assert queue.looked_up(mx, "transport_maps", ["key", "other", "third"]) == {
+        "other": "smtp:[here]", "key": "smtp:[there]",
+    }  # fmt: skip
+    assert mx.asked == ["key\nother\nthird\n", "key\nthird\n"]
 
 
 def values(*present: str) -> Values:

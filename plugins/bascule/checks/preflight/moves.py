@@ -205,7 +205,7 @@ def final_addresses(access: Access) -> Iterator[Finding]:
     now_at, was_at = mail.addresses[server], mail.addresses[other(server)]
     with _delayed(entry, round(time.time())):  # by which `moved.cf` knows who moves on their own
         for remote in {each.name: each for each in (*mail.exchangers, *mail.remotes.values())}.values():
-            said = queue.looked_up(remote, "virtual_alias_maps", was_at)
+            said = queue.looked_up(remote, "virtual_alias_maps", [was_at]).get(was_at, "")
             if now_at.lower() in said.lower():
                 yield ok(f"{remote.name}: final addresses", f"{was_at} leads on to {now_at} while {account} is there")
             else:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bascule.hosts.connections import AccessError
-from bascule.hosts.postfix import maillog
+from bascule.hosts.postfix import maillog, settings
 from bascule.hosts.ssh import RemoteHost
 from bascule.text.logs import get_logger
 
@@ -133,14 +133,10 @@ class Waiting:
     reason: str
 
 
-def delimiters(remote: RemoteHost) -> str:
-    """The characters after which Postfix takes the rest of a user's name for an extension; empty: it knows none."""
-    return remote.run(["postconf", "-hx", "recipient_delimiter"]).output.strip()
-
-
 def waiting_for(remote: RemoteHost, addresses: Collection[str], delimiters: str) -> list[Waiting]:
     """What waits for these addresses, with or without an extension, in whichever queue.
 
+    `delimiters`: the characters after which Postfix takes the rest of a user's name for one; empty: it knows none.
     An alias's extension goes on to what the alias means. A message that is still coming in is not seen.
     """
     wanted = {address.lower() for address in addresses}
@@ -187,16 +183,19 @@ def forget_route(remote: RemoteHost) -> None:
 
     It remembers the one that it looked up last. This one is of a message that it throws away itself (double bounce).
     """
-    sender = remote.run(["postconf", "-hx", "double_bounce_sender"]).output.strip() or "double-bounce"
+    sender = settings.of(remote).get("double_bounce_sender") or "double-bounce"
     remote.run(["sendmail", "-f", "<>", f"{sender}@localhost"], input=b"Subject: forget the last route\n\n")
 
 
-def looked_up(remote: RemoteHost, maps: str, key: str) -> str:
-    """What the maps of one parameter (`transport_maps`) say of a key, in their order; empty: none says anything."""
-    for name in re.split(r"[\s,]+", remote.run(["postconf", "-hx", maps]).output.strip()):
-        if name and (said := remote.run(["postmap", "-q", key, name], check=False).output.strip()):
-            return said
-    return ""
+def looked_up(remote: RemoteHost, maps: str, keys: Collection[str]) -> dict[str, str]:
+    """What the maps of one parameter (`transport_maps`) say of keys, in their order, where one says anything."""
+    found: dict[str, str] = {}
+    for name in filter(None, re.split(r"[\s,]+", settings.of(remote).get(maps, ""))):
+        if asked := [key for key in keys if key not in found]:
+            lines = "".join(f"{key}\n" for key in asked).encode()
+            said = remote.run(["postmap", "-q", "-", name], input=lines, check=False).output
+            found |= {key: value.strip() for key, _, value in (line.partition("\t") for line in said.splitlines())}
+    return found
 
 
 def _messages(remote: RemoteHost) -> list[dict[str, Any]]:
