@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 from bascule.hosts.connections import AccessError
+from bascule.hosts.remembered import Remembered
 from bascule.sieve.old_scripts import ActiveFile
 from bascule.sieve.shared import SharedHost
 
@@ -14,6 +15,8 @@ SETTING = re.compile(r"^plugin/sieve=(?P<value>.*)$", re.MULTILINE)
 DEFAULT = "~/.dovecot.sieve"
 LARGEST = 1 << 20  # bytes, as Pigeonhole's own limit
 OTHERS_MAY_READ = 0o004
+
+_settings: Remembered[str] = Remembered()
 
 
 @dataclass
@@ -51,7 +54,7 @@ class DovecotActiveFiles:
         """Where the active script is, as Dovecot's `sieve` says (Pigeonhole's documentation, "Script Location")."""
         with self._lock:
             if self._place is None:
-                told = self.host.run(["doveconf", "-S", "-n"]).output
+                told = self.host.lately(_settings, lambda: self.host.run(["doveconf", "-S", "-n"]).output)
                 found = SETTING.search(told)
                 place, *options = (found["value"] if found else DEFAULT).removeprefix("file:").split(";")
                 named = [option.removeprefix("active=") for option in options if option.startswith("active=")]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bascule.hosts.connections import AccessError
+from bascule.hosts.remembered import Remembered
 from bascule.sieve.plan import read
 from bascule.sieve.shared import SharedHost
 from bascule.text.logs import get_logger
@@ -19,6 +20,8 @@ ANY_SETTING = re.compile(r"^plugin/sieve_global(_dir)?=.", re.MULTILINE)
 # How 2.4 names such places is not read here: of such a server nothing is said.
 KNOWN_VERSIONS = ("2.0.", "2.1.", "2.2.", "2.3.")
 ENDING = ".sieve"
+
+_known: Remembered[Mapping[str, str] | None] = Remembered()
 
 
 @dataclass
@@ -35,7 +38,7 @@ class GlobalScripts:
         with self._lock:
             if not self._asked:
                 try:
-                    self._texts = self._read()
+                    self._texts = self.host.lately(_known, self._read)
                 except AccessError as error:  # the filters are converted all the same; nothing is said of includes
                     log.warning("global filters not read", host=self.host.name, why=str(error))
                 self._asked = True

@@ -1,12 +1,16 @@
 """One SSH connection for many threads: sshd allows ten sessions in it, and one that is refused closes it for all."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
+from bascule.hosts.remembered import Remembered
 from bascule.hosts.ssh import Finished, RemoteHost
 
 AT_ONCE = 4
+
+Answer = TypeVar("Answer")
 
 
 class SharedHost:
@@ -18,6 +22,10 @@ class SharedHost:
         self._few = threading.Semaphore(AT_ONCE)
         self._first = threading.Lock()
         self._connected = False
+
+    def lately(self, known: Remembered[Answer], ask: Callable[[], Answer]) -> Answer:
+        """What is known of this host, or what `ask` says now: whoever moves takes up one account after the other."""
+        return known.of(self._host, ask)
 
     def run(
         self,

@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from bascule.hosts.remembered import Remembered
 from bascule.hosts.ssh import Finished
 from bascule.sieve.shared import AT_ONCE, SharedHost
 
@@ -34,3 +35,12 @@ def test_the_first_command_is_alone_and_then_a_few_run_at_once() -> None:
         list(pool.map(lambda _: shared.run(["true"]), range(40)))
     assert (host.beside_first, host.done) == (0, 40)
     assert 1 < host.most <= AT_ONCE
+
+
+def test_what_is_known_of_a_host_is_known_to_whoever_shares_it_next() -> None:
+    """Each account of a run of moves makes its own."""
+    host, known = Host(), Remembered[str]()
+    for _ in range(2):
+        shared = SharedHost(host)  # type: ignore[arg-type]
+        assert shared.lately(known, lambda to_ask=shared: to_ask.run(["doveconf"]).output) == ""
+    assert host.done == 1
