@@ -14,7 +14,7 @@ from bascule.mailbox.back import sync_back
 from bascule.mailbox.job import job_back
 from bascule.mailbox.result import PassResult
 from bascule.moves.entry import Entry
-from bascule.moves.kept_out import KeptOut
+from bascule.moves.kept_out import AHEAD, KeptOut
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
 from bascule.problems import store
@@ -24,7 +24,7 @@ from bascule.text.logs import get_logger
 log = get_logger(__name__)
 
 KICK_AND_LOOK = 3.0  # looks at the queues: acts 6 and 7 begin with as much
-AS_HOLDING = 1.5  # acts 6 and 7 may take so much longer than act 3: seen at loads of 5 to 25 on two cores
+AS_HOLDING = 3.0  # acts 6 and 7 may take so much longer than act 3: 1.4 to 3.9 times, seen at loads of 4 to 11
 SLOWER = 2.0  # than the last pass without a lock may be the one after it
 LONGEST_DELAY = 25.0  # seconds: a login waits 30 in a Dovecot proxy
 UIDS_CHANGED = "uids-changed"  # all of the folder is there, and going back gives it no UIDs back
@@ -87,12 +87,13 @@ class SiteActs:
     def flip(self, to: Server) -> float:
         """Who logs in waits until the last pass will have ended, as long as looks and passes take here and now.
 
+        And so much longer that the instant is not put off then: who comes after that would wait longer by seconds.
         The proxies wait for whole seconds from a login on: half a second longer than this says.
         """
         still_to_come = max(
             KICK_AND_LOOK * self._look_seconds + SLOWER * self.pass_seconds, AS_HOLDING * self._hold_seconds
         )
-        delay = min(LONGEST_DELAY, max(self.entry.part.delay_seconds, still_to_come))
+        delay = min(LONGEST_DELAY, max(self.entry.part.delay_seconds, still_to_come) + AHEAD)
         until = round(time.time() + delay)
         self.entry.flip(to, until)
         self._delayed_until = until

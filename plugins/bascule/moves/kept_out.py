@@ -18,8 +18,8 @@ from bascule.text.reason import reason
 
 log = get_logger(__name__)
 
-AHEAD = 1.0  # seconds before the instant in which it is put off
-FURTHER = 2.0  # seconds at least by which it is put off
+AHEAD = 0.5  # seconds before the instant in which it is put off: two looks, and a modify
+FURTHER = 1.0  # seconds at least by which it is put off: who comes then waits all of them
 LOOK_EVERY = 0.2
 SEND_OUT_EVERY = 1.0  # proxies let those who wait in once a second, each at its own time
 

@@ -34,7 +34,7 @@ def test_a_pass_that_ends_in_time_puts_nothing_off(proxy: Proxy) -> None:
 
 
 def test_it_is_put_off_before_the_instant_comes_and_nobody_is_sent_out_before_it(proxy: Proxy) -> None:
-    with KeptOut(time.time() + 0.9, 60, proxy.put_off, proxy.send_out) as kept:
+    with KeptOut(time.time() + 0.4, 60, proxy.put_off, proxy.send_out) as kept:
         while not proxy.instants:
             time.sleep(0.01)
         began = time.time()
