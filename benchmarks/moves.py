@@ -35,6 +35,7 @@ NAME, SEED = "bench-moves", 3
 PAGE, PICTURE = CHECKOUT / "docs" / "moves.md", CHECKOUT / "docs" / "pictures" / "moves.svg"
 BEGIN, END = "<!-- moves: begin -->", "<!-- moves: end -->"
 PAUSE, MAIL_PAUSE = 1.0, 0.1  # seconds between the acts of a program, and between two messages
+ACTS = 100  # a second, of all programs together at most: two cores serve no more beside the moves
 SETTLED_SECONDS = 5
 LOAD_EVERY = 5.0
 COLUMNS = {"new": ("to new", "#1f6fb4"), "old": ("back to old", "#c2571a")}
@@ -72,11 +73,11 @@ def measure(instance: Instance, tell: Teller, accounts: int, at_once: int) -> di
     found: dict[str, Any] = {"accounts": len(names), "at_once": at_once, "began": time.strftime("%Y-%m-%d %H:%M")}
     for to in COLUMNS:
         load, before = Load(), rows_of(ledger)
-        with at_work.at_work(instance, names, pause=PAUSE, mail_pause=MAIL_PAUSE):
-            tell(f"{len(names)} programs work")
+        pause = max(PAUSE, len(names) / ACTS)
+        with at_work.at_work(instance, names, pause=pause, mail_pause=MAIL_PAUSE):
+            tell(f"{len(names)} programs work, each act {pause:.0f} s after the last one")
             if to == "new":
-                bascule(instance, "mailbox", "--site", str(SITE_FILE), *(f"--account={name}" for name in names), "sync")
-                tell("all mailboxes are copied")
+                tell(f"all mailboxes are copied; said: {copy(instance, names, at_once)}")
             began = time.monotonic()
             with load.watched():
                 refused = move(instance, names, to, at_once)
@@ -92,18 +93,26 @@ def measure(instance: Instance, tell: Teller, accounts: int, at_once: int) -> di
     return found
 
 
+def copy(instance: Instance, names: list[str], at_once: int) -> list[str]:
+    """So many command lines beside each other. Returns what they said on standard error."""
+    shares = [[f"--account={name}" for name in names[first::at_once]] for first in range(at_once)]
+    return beside(instance, [("mailbox", "--site", str(SITE_FILE), *share, "sync") for share in shares if share])
+
+
 def move(instance: Instance, names: list[str], to: str, at_once: int) -> list[str]:
     """So many command lines beside each other. Returns what they said on standard error."""
-    commands = [command(instance, "moves", "move", "--to", to, *names[first::at_once]) for first in range(at_once)]
+    return beside(instance, [("moves", "move", "--to", to, *names[first::at_once]) for first in range(at_once)])
+
+
+def beside(instance: Instance, commands: list[tuple[str, ...]]) -> list[str]:
     processes = [
-        subprocess.Popen(words, cwd=CHECKOUT, env=_environment(instance), stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command(instance, *words), cwd=CHECKOUT, env=_environment(instance), stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True,
+        )
         for words in commands
-    ]
+    ]  # fmt: skip
     return [line for process in processes for line in process.communicate()[1].splitlines()]
-
-
-def bascule(instance: Instance, *words: str) -> None:
-    subprocess.run(command(instance, *words), cwd=CHECKOUT, env=_environment(instance), check=True)
 
 
 def command(instance: Instance, room: str, *words: str) -> list[str]:
