@@ -21,6 +21,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from benchmarks import pages
 from benchmarks.mailbox import write_page
 from lab.airflow.answering import Answerer, read_rules
 from lab.airflow.following import Teller, follow
@@ -52,6 +53,7 @@ MAIL = 1  # percent of the mail that comes in it
 REFUSED = "INBOX.~à trier"  # a folder whose name new refuses
 RATE = 10  # messages a second, of a night
 SAMPLE_SECONDS = 5
+ASKED_SECONDS = 90  # until all of those questions wait
 BEGIN, END = "<!-- day: begin -->", "<!-- day: end -->"
 ACTS = ("freeze", "cutover")
 FOR_PEOPLE = ("go_no_go", "functional_test")
@@ -103,7 +105,7 @@ def measure(accounts: int) -> dict[str, Any]:
     with measured.part("prepare"):
         runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
     with measured.part("problems"):
-        runs["problems"] = decide(instance, rest, tell, answerer, accounts)
+        runs["problems"], seen = decide(instance, rest, tell, answerer, accounts)
     lab(instance, "meanwhile")
     send_a_nights_mail(instance)
     with measured.part("second prepare"):
@@ -115,21 +117,29 @@ def measure(accounts: int) -> dict[str, Any]:
             runs["migrate"] = run_day(instance, rest, tell, answerer)
     finally:
         lab(instance, "inject", "stop")
+    seen |= pages.after_the_day(instance, rest)
     tell("counting where each message is")
     summary = summarise(instance, rest, runs, answerer.given, seconds=time.monotonic() - tell.began)
     kept = ("outage_seconds", "accounts", "folders", "messages", "injected", "delivered_once", "good", "lost",
             "duplicated", "phases")  # fmt: skip
-    return {"parts": measured.parts, "questions": len(answerer.given), **{name: summary[name] for name in kept}}
+    own = {"parts": measured.parts, "questions": len(answerer.given), "pages": seen}
+    return own | {name: summary[name] for name in kept}
 
 
-def decide(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer, accounts: int) -> str:
-    """The DAG `problems` for those who are decided about before the day."""
+def decide(
+    instance: Instance, rest: Rest, tell: Teller, answerer: Answerer, accounts: int
+) -> tuple[str, pages.Seconds]:
+    """The DAG `problems` for those who are decided about before the day; how long its pages take while all wait."""
     from bascule.ledger import Ledger
 
     chosen = [*DECIDED_BEFORE, *ordinary(instance)[: accounts * PROBLEMS // 100]]
     run = rest.trigger("problems", {"accounts": ", ".join(chosen)})
+    deadline = time.monotonic() + ASKED_SECONDS
+    while len(rest.questions()) < len(chosen) and time.monotonic() < deadline:
+        time.sleep(1)
+    seen = pages.while_it_asks(instance, rest)
     follow(rest, Ledger(Home(instance).ledger_url), [("problems", run)], tell, answerer)
-    return run
+    return run, seen
 
 
 def refuse(instance: Instance, number: int) -> None:
@@ -190,7 +200,7 @@ def tables(found: list[dict[str, Any]]) -> list[str]:
                 f"| {one['accounts']} | {name} | {total:.0f} | {total / one['accounts']:.2f} | {each} | "
                 f"{sum(part['memory'].values())} |"
             )
-    return [*lines, "", *slopes(found)]
+    return [*lines, "", *pages.table({one["accounts"]: one["pages"] for one in found}), "", *slopes(found)]
 
 
 def act_seconds(one: dict[str, Any]) -> Iterator[float]:
