@@ -4,12 +4,14 @@ What a user has set already stays. A value is JSON, made from a template of the 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from bascule.calendars.sogo.bulk import AT_ONCE, keys_set
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
 from bascule.hosts.directory import Account, accounts, render
+from bascule.hosts.ssh import RemoteHost
 from bascule.ledger import Ledger
 from bascule.ledger.calendars import preferences, save_preference
 from bascule.site import PreferencesPart
@@ -49,33 +51,60 @@ def _set_all(
     dry_run: bool,
 ) -> int:
     """What one thread does: these accounts, with an SSH connection of its own."""
-    own, count = access.again(), 0
+    own = access.again()
     try:
-        for account in share:
-            for key, template in part.values.items():
-                if (account.name, key) in known:
-                    continue
-                count += _set(own, part, account, key, template, dry_run=dry_run)
-                if not dry_run:
-                    with ledger.session() as session:
-                        save_preference(session, account.name, key)
+        remote = own.remote(part.host)
+        some = (share[first : first + AT_ONCE] for first in range(0, len(share), AT_ONCE))
+        return sum(_set_some(remote, ledger, part, few, known, dry_run=dry_run) for few in some)
     finally:
         own.close()
-    return count
 
 
-def _set(access: Access, part: PreferencesPart, account: Account, key: str, template: str, *, dry_run: bool) -> bool:
-    wanted = _value(account, key, template)
-    remote = access.remote(part.host)
-    present = remote.run([*TOOL, "get", "defaults", account.name, key], check=False, private=True)
-    if UNSET not in present.error + present.output:
-        return False
-    if not dry_run:
-        remote.run([*TOOL, "set", "defaults", account.name, key, json.dumps({key: wanted})])
-        there = remote.run([*TOOL, "get", "defaults", account.name, key], check=False, private=True)
-        if UNSET in there.error + there.output:
-            raise AccessError(f"SOGo on {part.host} did not keep `{key}` of {account.name}: {there.error[-300:]}")
-    return True
+def _set_some(
+    remote: RemoteHost,
+    ledger: Ledger,
+    part: PreferencesPart,
+    few: Sequence[Account],
+    known: set[tuple[str, str]],
+    *,
+    dry_run: bool,
+) -> int:
+    """These accounts, looked at together before and after: a look at one alone costs as much as at all of them."""
+    new = [(account, key) for account in few for key in part.values if (account.name, key) not in known]
+    values = {(account.name, key): _value(account, key, part.values[key]) for account, key in new}
+    there = _set_already(remote, values)
+    if dry_run:
+        return len(values.keys() - there)
+    _save(ledger, there)
+    wanted = {each: value for each, value in values.items() if each not in there}
+    for (account, key), value in wanted.items():
+        remote.run([*TOOL, "set", "defaults", account, key, json.dumps({key: value})])
+    lost = wanted.keys() - _set_already(remote, wanted)
+    _save(ledger, wanted.keys() - lost)
+    for account, key in lost:
+        raise AccessError(f"SOGo on {part.host} did not keep `{key}` of {account}")
+    return len(wanted)
+
+
+def _set_already(remote: RemoteHost, asked: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these (account, key) have a value."""
+    told = keys_set(remote, list(dict.fromkeys(account for account, _ in asked))) if asked else {}
+    return {
+        (account, key)
+        for account, key in asked
+        if (key in told[account] if account in told else _is_set(remote, account, key))
+    }
+
+
+def _is_set(remote: RemoteHost, account: str, key: str) -> bool:
+    present = remote.run([*TOOL, "get", "defaults", account, key], check=False, private=True)
+    return UNSET not in present.error + present.output
+
+
+def _save(ledger: Ledger, seen: Collection[tuple[str, str]]) -> None:
+    with ledger.session() as session:
+        for account, key in seen:
+            save_preference(session, account, key)
 
 
 def _value(account: Account, key: str, template: str) -> object:
