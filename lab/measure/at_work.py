@@ -29,7 +29,7 @@ from lab.paths import CHECKOUT, Instance
 from lab.shell import LabError
 
 SENDERS = 2
-WORKING_SECONDS, STOP_SECONDS, ARRIVE_SECONDS = 120.0, 180.0, 180.0
+WORKING_SECONDS, STOP_SECONDS, ARRIVE_SECONDS = 300.0, 180.0, 180.0
 READERS = 4
 STAYS = ("read", "flag", "move")  # acts after which the message is there, whether they were done or not
 HEADER = b"BODY[HEADER.FIELDS (MESSAGE-ID)]"
@@ -117,7 +117,7 @@ def run(instance: Instance, accounts: list[str], pause: float, mail_pause: float
     for worker in workers:
         worker.start()
     deadline = time.monotonic() + WORKING_SECONDS
-    while not all(program.told for program in programs) and time.monotonic() < deadline:
+    while not all(program.done for program in programs) and time.monotonic() < deadline:
         time.sleep(0.2)
     print("all work" if time.monotonic() < deadline else "not all work", flush=True)
     while not ended.wait(1.0):
