@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -153,20 +153,26 @@ def run_problems(instance: Instance, rest: Rest, tell: Teller, answerer: Answere
     return run
 
 
-def run_day(instance: Instance, rest: Rest, tell: Teller, answerer: Answerer) -> str:
-    """The DAG `migrate` with its phases. Mail is injected until the drain begins, which waits for an empty queue."""
+def run_day(
+    instance: Instance, rest: Rest, tell: Teller, answerer: Answerer, each: Callable[[str], None] = lambda run: None
+) -> str:
+    """The DAG `migrate` with its phases. Mail is injected until the drain begins, which waits for an empty queue.
+
+    `each`: called with the run at every look.
+    """
     run = rest.trigger("migrate")
     tell("migrate: triggered")
     injecting = True
 
-    def stop_injecting_when_drained() -> None:
+    def look() -> None:
         nonlocal injecting
+        each(run)
         if injecting and rest.run_state("drain", run):
             lab(instance, "inject", "stop")
             injecting = False
 
     runs: Runs = [("migrate", run), *((phase, run) for phase in PHASES)]
-    follow(rest, Ledger(Home(instance).ledger_url), runs, tell, answerer, stop_injecting_when_drained)
+    follow(rest, Ledger(Home(instance).ledger_url), runs, tell, answerer, look)
     return run
 
 

@@ -11,6 +11,7 @@ from lab.airflow.processes import AirflowNotReady, Rest
 
 POLL_SECONDS = 2.0
 SHARE = 4  # the pause is so many times what a look took: looks cost Airflow little, however busy or large it is
+LONGEST_PAUSE = 10.0  # seconds, whatever a look took: Airflow may have been away
 STILL_LOOKING_SECONDS = 15  # a line of progress at least so often
 LONGEST_SECONDS = 3 * 3600  # a load test's day
 PHASES = ("freeze", "transfer", "cutover", "drain")
@@ -66,7 +67,7 @@ def follow(
             raise RunFailed(
                 f"{runs[0][0]} has not ended after {LONGEST_SECONDS / 60:.0f} minutes: {line or 'it waits'}"
             )
-        time.sleep(max(POLL_SECONDS, SHARE * (time.monotonic() - looked)))
+        time.sleep(min(LONGEST_PAUSE, max(POLL_SECONDS, SHARE * (time.monotonic() - looked))))
     if state == "failed":
         raise RunFailed(
             f"{runs[0][0]} failed in {', '.join(failed_tasks(rest, runs))}: look at the log of these tasks in the UI"
