@@ -100,6 +100,7 @@ def main() -> int:
     bring_up_site(instance, tell, accounts=accounts, seed=day.SEED)
     rest = bring_up_airflow(instance, tell, port=free_port(PORT))
     answerer, killer = Answerer(rest, read_rules(ANSWERS), instance), Killer(rest, Home(instance), tell)
+    kills = len(killer.left)
     runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
     lab(instance, "meanwhile")
     day.send_a_nights_mail(instance)
@@ -112,7 +113,7 @@ def main() -> int:
     print_summary(summary)
     print(json.dumps({"until the day went on, s": killer.seconds, "not killed": [what for what, _ in killer.left]}))
     bring_down(instance, purge=True)
-    in_time = not killer.left and all(seconds <= AIM for seconds in killer.seconds.values())
+    in_time = len(killer.seconds) == kills and all(seconds <= AIM for seconds in killer.seconds.values())
     return 0 if summary["good"] and in_time else 1
 
 
