@@ -35,7 +35,7 @@ class KeptOut:
     ) -> None:
         self.until = self._first = until
         self._latest = until + at_most
-        self._sent_out_at = 0.0
+        self._sent_out_at = self._round_seconds = 0.0
         self._put_off, self._send_out = put_off, send_out
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -57,16 +57,23 @@ class KeptOut:
 
     def _run(self) -> None:
         while not self._ended.wait(LOOK_EVERY) and time.time() < self._latest:
-            try:
-                self._look(time.time())
-            except AccessError as error:  # what is away now may come back
-                log.warning("the user is perhaps not kept out", reason=reason(error))
+            now = time.time()
+            for act in (self._put_off_in_time, self._send_out_who_came_in):
+                try:
+                    act(now)
+                except AccessError as error:  # what is away now may come back
+                    log.warning("the user is perhaps not kept out", reason=reason(error))
+            self._round_seconds = time.time() - now
 
-    def _look(self, now: float) -> None:
-        if now > self.until - AHEAD:
-            until = math.ceil(now + AHEAD + FURTHER)
+    def _put_off_in_time(self, now: float) -> None:
+        """Before the instant by what a round takes here: else it comes during the next one, and they come in."""
+        ahead = AHEAD + self._round_seconds
+        if now > self.until - ahead:
+            until = math.ceil(now + ahead + max(FURTHER, self._round_seconds))
             self._put_off(until)
             self.until = until
+
+    def _send_out_who_came_in(self, now: float) -> None:
         if now > self._first and now - self._sent_out_at > SEND_OUT_EVERY:
             self._sent_out_at = now
             self._send_out()

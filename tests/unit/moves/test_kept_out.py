@@ -66,6 +66,29 @@ def test_a_directory_that_is_away_for_a_while_breaks_nothing(proxy: Proxy) -> No
         proxy.put_off(until)
 
     with KeptOut(time.time() - 0.5, 60, away_at_first, proxy.send_out):
+        while not proxy.instants:
+            time.sleep(0.01)
+    assert len(tries) == 3
+
+
+def test_where_sending_out_takes_long_it_is_put_off_by_more_so_that_no_instant_comes_meanwhile(proxy: Proxy) -> None:
+    ended = []
+
+    def send_out_slowly() -> None:
+        time.sleep(2.6)  # longer than what it is put off by at least, a whole second upwards
+        ended.append(time.time())
+
+    with KeptOut(time.time() - 0.5, 60, proxy.put_off, send_out_slowly):
+        while len(ended) < 2:
+            time.sleep(0.01)
+    assert proxy.instants[1] > ended[1]
+
+
+def test_a_directory_that_is_away_keeps_nobody_from_being_sent_out(proxy: Proxy) -> None:
+    def away(until: int) -> None:
+        raise AccessError("the directory can't be reached")
+
+    with KeptOut(time.time() - 0.5, 60, away, proxy.send_out):
         while not proxy.sent_out:
             time.sleep(0.01)
-    assert len(proxy.instants) == 1
+    assert not proxy.instants
