@@ -10,8 +10,9 @@ from lab.airflow.answering import Answerer
 from lab.airflow.processes import AirflowNotReady, Rest
 
 POLL_SECONDS = 2.0
-SHARE = 4  # the pause is so many times what a look took: looks cost Airflow little, however busy or large it is
-LONGEST_PAUSE = 10.0  # seconds, whatever a look took: Airflow may have been away
+SHARE = 4  # the pause is so many times what a look for questions took: they cost Airflow little, however busy it is
+OF_PROGRESS = 19  # the same of a line of progress, which costs more the more accounts there are
+LONGEST_PAUSE = 10.0  # seconds, whatever they took: Airflow may have been away
 STILL_LOOKING_SECONDS = 15  # a line of progress at least so often
 LONGEST_SECONDS = 3 * 3600  # a load test's day
 PHASES = ("freeze", "transfer", "cutover", "drain")
@@ -54,24 +55,33 @@ def follow(
     each: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer and tell until the first of `runs` ends; `each` is called at every look. Raises RunFailed."""
-    last, told_at, began = "", 0.0, time.monotonic()
+    line, told, told_at, next_line, began = "", "", 0.0, 0.0, time.monotonic()
     while (state := rest.run_state(*runs[0])) not in ENDED:
         looked = time.monotonic()
         answerer.look()
         each()
-        line = progress(rest, ledger, runs) if state else ""
-        if line and (line != last or time.monotonic() - told_at > STILL_LOOKING_SECONDS):
+        pause = _pause(SHARE, looked)
+        if time.monotonic() >= next_line:
+            looked = time.monotonic()
+            line = progress(rest, ledger, runs) if state else ""
+            next_line = time.monotonic() + _pause(OF_PROGRESS, looked)
+        if line and (line != told or time.monotonic() - told_at > STILL_LOOKING_SECONDS):
             tell(line)
-            last, told_at = line, time.monotonic()
+            told, told_at = line, time.monotonic()
         if time.monotonic() - began > LONGEST_SECONDS:
             raise RunFailed(
                 f"{runs[0][0]} has not ended after {LONGEST_SECONDS / 60:.0f} minutes: {line or 'it waits'}"
             )
-        time.sleep(min(LONGEST_PAUSE, max(POLL_SECONDS, SHARE * (time.monotonic() - looked))))
+        time.sleep(max(POLL_SECONDS, pause))
     if state == "failed":
         raise RunFailed(
             f"{runs[0][0]} failed in {', '.join(failed_tasks(rest, runs))}: look at the log of these tasks in the UI"
         )
+
+
+def _pause(share: float, began: float) -> float:
+    """Seconds after something that began then."""
+    return min(LONGEST_PAUSE, share * (time.monotonic() - began))
 
 
 def progress(rest: Rest, ledger: Ledger, runs: Runs) -> str:
