@@ -10,6 +10,7 @@ import pytest
 from bascule.calendars.dav import discovery
 from bascule.calendars.dav.client import Session
 from bascule.calendars.dav.http import DavError
+from bascule.calendars.dav.model import Kind
 from bascule.calendars.servers import opened as opened_server
 from bascule.hosts.connections import AccessError
 from bascule.site import CalendarServerPart
@@ -67,6 +68,32 @@ def test_what_is_another_ones_in_the_home_is_left_out() -> None:
     )
     found = Session(client).collections("/dav/zoe/Calendar/", "calendar")
     assert [item.name for item in found.collections] == ["own", "silent"]
+
+
+def test_a_home_of_both_kinds_is_listed_once_for_both_and_anew_when_it_is_asked_again() -> None:
+    """Servers read whole collections for their tags."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        kinds = {"agenda": "<c:calendar/>", "people": "<a:addressbook/>", f"made-{len(asked)}": "<c:calendar/>"}
+        shown = "".join(
+            f"<response><href>/zoe/{name}/</href><propstat><status>HTTP/1.1 200 OK</status><prop>"
+            f"<resourcetype>{kind}</resourcetype></prop></propstat></response>"
+            for name, kind in kinds.items()
+        )
+        spaces = 'xmlns="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav" xmlns:a="urn:ietf:params:xml:ns:carddav"'
+        return httpx.Response(207, text=f"<multistatus {spaces}>{shown}</multistatus>")
+
+    session = Session(httpx.Client(base_url="http://old.test", transport=httpx.MockTransport(answer)))
+
+    def names(kind: Kind) -> list[str]:
+        return [found.name for found in session.collections("/zoe/", kind).collections]
+
+    assert (names("calendar"), names("addressbook")) == (["agenda", "made-1"], ["people"])
+    assert len(asked) == 1
+    assert names("calendar") == ["agenda", "made-2"]
+    assert names("calendar") == ["agenda", "made-3"]
 
 
 @pytest.mark.parametrize("choice", ["opaque", "transparent"])

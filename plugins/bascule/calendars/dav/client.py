@@ -3,7 +3,8 @@
 The libraries for CalDAV keep etags to themselves and know no address books, so requests are made here, on httpx.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -31,18 +32,44 @@ from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
 
-CONTENT_TYPES = {"calendar": "text/calendar; charset=utf-8", "addressbook": "text/vcard; charset=utf-8"}
+CONTENT_TYPES: dict[Kind, str] = {
+    "calendar": "text/calendar; charset=utf-8",
+    "addressbook": "text/vcard; charset=utf-8",
+}
 
 
 class Session(Requests):
     """What is asked of one calendar server as one user, one request at a time."""
 
+    def __init__(self, client: httpx.Client, pause: Callable[[float], None] = time.sleep) -> None:
+        super().__init__(client, pause)
+        self._left_for: dict[tuple[str, Kind], tuple[list[xml.Answer], list[Collection]]] = {}
+
     def collections(self, home: str, kind: Kind) -> Found:
         """The calendars or address books directly below `home`, in the order of their names.
 
         Those of other people, which a server shows where they are shared with the owner of `home`, are left out. Where
-        one collection keeps the server from telling about all, each is asked by itself.
+        one collection keeps the server from telling about all, each is asked by itself. What is asked for one kind
+        answers for the other one as well, once: servers read whole collections for their tags.
         """
+        everything = self._left_for.pop((home, kind), None)
+        if everything is None:
+            everything = self._everything(home)
+            self._left_for |= {(home, other): everything for other in CONTENT_TYPES if other != kind}
+        answers, collections = everything
+        owner = f"{{{xml.DAV}}}owner"
+        own = next((answer.linked(owner) for answer in answers if answer.href.rstrip("/") == home.rstrip("/")), "")
+        theirs = {
+            answer.href.rstrip("/") + "/"
+            for answer in answers
+            if own and normal(answer.linked(owner) or own) != normal(own)
+        }
+        found = (item for item in collections if item.kind == kind and item.href not in theirs)
+        others = [_subscription(answer) for answer in answers if answer.is_subscription()] if kind == "calendar" else []
+        return Found(sorted(found, key=lambda item: item.href), others)
+
+    def _everything(self, home: str) -> tuple[list[xml.Answer], list[Collection]]:
+        """What is said of all that is there, and the collections of both kinds among it."""
         try:
             answers = self._listing(home, xml.COLLECTION)
             collections = [_collection(answer) for answer in answers]
@@ -52,16 +79,7 @@ class Session(Requests):
             answers = self._listing(home, xml.KINDS)
             log.warning("old can't tell about all collections at once, so each is asked", home=home, why=str(error))
             collections = [self._by_itself(answer) for answer in answers]
-        owner = f"{{{xml.DAV}}}owner"
-        own = next((answer.linked(owner) for answer in answers if answer.href.rstrip("/") == home.rstrip("/")), "")
-        theirs = {
-            answer.href.rstrip("/") + "/"
-            for answer in answers
-            if own and normal(answer.linked(owner) or own) != normal(own)
-        }
-        found = (item for item in collections if item and item.kind == kind and item.href not in theirs)
-        others = [_subscription(answer) for answer in answers if answer.is_subscription()] if kind == "calendar" else []
-        return Found(sorted(found, key=lambda item: item.href), others)
+        return answers, [item for item in collections if item]
 
     def _by_itself(self, answer: xml.Answer) -> Collection | None:
         """A collection by a question of its own; broken when the server can't answer that either."""
