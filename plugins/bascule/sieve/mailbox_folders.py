@@ -1,6 +1,7 @@
 """What the ledger and the site file know of the folders of an account's mailbox, as its filters need it."""
 
 import json
+from dataclasses import fields
 
 from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.filters import digest
@@ -33,11 +34,8 @@ def left_out(ledger: Ledger, account: str, site: FoldersPart) -> frozenset[str]:
 
 def fingerprint(folders: FolderMap, left_out: frozenset[str]) -> str:
     """The same for the same knowledge of an account's folders: its filters need no other look while it stays so."""
-    parts = [
-        sorted(folders.names.items()), folders.old_separator, folders.new_separator, folders.old_prefix,
-        folders.new_prefix, sorted(folders.replace.items()), folders.shared, sorted(folders.asked), sorted(left_out),
-    ]  # fmt: skip
-    return digest(json.dumps(parts).encode())[:32]
+    known = {each.name: getattr(folders, each.name) for each in fields(folders) if each.compare}
+    return digest(json.dumps([known, left_out], sort_keys=True, default=sorted).encode())[:32]  # `default`: of sets
 
 
 def _decided_names(ledger: Ledger, account: str) -> dict[str, str]:
