@@ -12,7 +12,7 @@ from bascule.problems import store
 from bascule.problems.model import Problem
 from bascule.sieve import old_scripts, script_problem
 from bascule.sieve import plan as planning
-from bascule.sieve.differential_test import Proof, version
+from bascule.sieve.differential_test import INCLUDE, Proof, version
 from bascule.sieve.foldermap import FolderMap
 from bascule.sieve.managesieve import ManageSieve
 from bascule.sieve.model import Choice, Context
@@ -31,7 +31,8 @@ log = get_logger(__name__)
 class AccountResult:
     """Counts of one account's pass; `problems` are those that wait for a person.
 
-    `folders`: fingerprint of what was known of the account's folders.
+    `folders`: fingerprint of what was known of the account's folders. `again`: something could not be had that another
+    pass may get, and nobody is asked about it.
     """
 
     account: str
@@ -42,6 +43,7 @@ class AccountResult:
     unchanged: int = 0
     problems: int = 0
     folders: str = ""
+    again: bool = False
 
 
 @dataclass
@@ -93,6 +95,7 @@ class AccountPass:
         self.on_new.activate(self._active(originals), originals.doubt, now_on_new)
         if active is not None:
             self._carry_vacation_record(active)
+        result.again = self._may_get_more(originals, active)
         self._write_down(plans, now_on_new)
 
     def _fetch(self) -> OldScripts:
@@ -211,6 +214,13 @@ class AccountPass:
             plan.answers_again = True
             plan.vacation = f"some may get a second answer: the old server's record could not be carried over ({error})"
             log.warning("record of vacation answers not carried over", account=self.account, why=str(error))
+
+    def _may_get_more(self, originals: OldScripts, active: Plan | None) -> bool:
+        """Whether a server did not say something about which nobody is asked: what the page says may change."""
+        if active is not None and (active.answers_again or (active.not_compared and not active.proved)):
+            return True
+        unknown = self.global_scripts is None or self.old_global_scripts is None
+        return bool(originals.doubt) or (unknown and any(INCLUDE in data for data in originals.texts.values()))
 
     def _write_down(self, plans: Mapping[str, Plan], now_on_new: Mapping[str, bytes | None]) -> None:
         """The pages that changed, and the end of the look: problems that were not met again are gone."""

@@ -63,7 +63,7 @@ class Job:
 @dataclass
 class FilterCounts:
     """What a pass did. `waiting`: accounts for which a person is asked; `failed`: account -> why nothing could be
-    done; `folders`: account -> fingerprint of what was known of its folders."""
+    done; `folders`: account -> fingerprint of what was known of its folders, empty where another pass may get more."""
 
     accounts: int = 0
     scripts: int = 0
@@ -197,7 +197,7 @@ def _one(job: Job, account: str, dry_run: bool) -> AccountResult:
             active_files=job.active_files,
             dry_run=dry_run,
         ).run()
-        return replace(done, folders=known)
+        return replace(done, folders="" if done.again else known)
 
 
 def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:

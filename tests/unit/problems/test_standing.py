@@ -31,8 +31,9 @@ def run_with(ledger: Ledger, decisions: dict[str, str], *, dry_run: bool = False
     return Run(decided, None, ledger, ORIGIN, dry_run=dry_run, selection="all")  # type: ignore[arg-type]
 
 
-def in_transfer(ledger: Ledger) -> Run:
-    return replace(run_with(ledger, {}), origin=TRANSFER)
+def in_transfer(ledger: Ledger, decisions: dict[str, str] | None = None) -> Run:
+    phases.mark(ledger, "transfer", "started", TRANSFER)
+    return replace(run_with(ledger, decisions or {}), origin=TRANSFER)
 
 
 def passed_now(ledger: Ledger, *accounts: str) -> None:
@@ -43,7 +44,7 @@ def passed_now(ledger: Ledger, *accounts: str) -> None:
 
 @pytest.fixture
 def folders() -> dict[str, str]:
-    """Account -> fingerprint of its folders, where it is not empty."""
+    """Account -> fingerprint of its folders, where it is another one than everybody's."""
     return {}
 
 
@@ -63,7 +64,7 @@ def passes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, folders: dict[str, s
         settle_decided(accounts, "sieve")
         waiting = [name for name in accounts if store.problems(ledger, account=name, room="sieve")]
         return FilterCounts(
-            problems=len(waiting), waiting=waiting, folders={name: folders.get(name, "") for name in accounts}
+            problems=len(waiting), waiting=waiting, folders={name: folders.get(name, "same") for name in accounts}
         )
 
     def events(access: Any, ledger: Ledger, accounts: Sequence[str], **_: Any) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def passes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, folders: dict[str, s
         return {}
 
     def folders_known_now(access: Any, ledger: Ledger, accounts: Sequence[str]) -> dict[str, str]:
-        return {name: folders.get(name, "") for name in accounts}
+        return {name: folders.get(name, "same") for name in accounts}
 
     monkeypatch.setattr(sync, "sync_filters", sync_filters)
     monkeypatch.setattr(sync, "folders_known_now", folders_known_now)
@@ -182,10 +183,9 @@ def test_filters_are_settled_for_those_alone_whose_folders_or_decisions_have_cha
 def test_folders_are_compared_for_those_alone_whose_mailbox_had_a_pass(
     ledger: Ledger, passes: list[list[str]], folders: dict[str, str]
 ) -> None:
+    passed_now(ledger, "anna", "carl")
     run = in_transfer(ledger)
     convert(run)
-    passed_now(ledger, "anna", "carl")
-    phases.mark(ledger, "transfer", "started", TRANSFER)
     passed_now(ledger, "carl")
     folders.update(anna="not asked for", carl="renamed")
     convert(run, all_settled=True)
@@ -202,6 +202,81 @@ def test_filters_that_waited_for_their_mailbox_are_converted_when_all_is_settled
         store.withdraw_unseen(session, "bert", "account", seen=())
     convert(run, all_settled=True)
     assert passes == [["anna", "carl"], ["bert"]]
+
+
+def test_folders_of_a_mailbox_that_cannot_be_reached_are_not_compared(
+    ledger: Ledger, report: Report, passes: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How a server builds names is asked of it as the first of those whose folders are compared."""
+    run = in_transfer(ledger)
+    convert(run)
+    passed_now(ledger, *EVERYBODY)
+    report(account="anna", room="account", kind="no-mailbox", proposal={"action": "leave out"})
+    compared: list[str] = []
+    monkeypatch.setattr(sync, "folders_known_now", lambda *given: compared.extend(given[2]) or dict.fromkeys(given[2]))
+    convert(run, all_settled=True)
+    assert (compared, passes[1:]) == (["bert", "carl"], [["bert", "carl"]])
+
+
+def test_who_is_not_done_with_is_settled_whatever_the_folders_are(
+    ledger: Ledger, passes: list[list[str]], folders: dict[str, str]
+) -> None:
+    passed_now(ledger, *EVERYBODY)
+    run = in_transfer(ledger)
+    folders["carl"] = ""
+    convert(run)
+    del folders["carl"]
+    convert(run, all_settled=True)
+    convert(run, all_settled=True)
+    assert passes[1:] == [["carl"], []]
+
+
+def test_what_a_run_noted_before_a_way_back_does_not_count_when_it_begins_anew(
+    ledger: Ledger, passes: list[list[str]]
+) -> None:
+    run = in_transfer(ledger)
+    convert(run)
+    passed_now(ledger, *EVERYBODY)
+    phases.mark(ledger, "rollback", "finished", replace(ORIGIN, phase="rollback", run="back"))
+    convert(run, all_settled=True)
+    assert passes.pop() == EVERYBODY, "it has not begun anew"
+    phases.mark(ledger, "transfer", "started", TRANSFER)
+    convert(run, all_settled=True)
+    convert(run, all_settled=True)
+    assert passes[1:] == [EVERYBODY, []]
+
+
+def test_filters_that_a_person_has_repaired_are_known_by_what_their_folders_were_then(
+    ledger: Ledger, passes: list[list[str]], folders: dict[str, str]
+) -> None:
+    run = in_transfer(ledger)
+    convert(run)
+    passed_now(ledger, *EVERYBODY)
+    folders.update(anna="renamed", bert="")
+    filters.settle(run, "anna")
+    filters.settle(run, "bert")
+    del folders["bert"]
+    convert(run, all_settled=True)
+    assert passes[1:] == [["anna"], ["bert"], ["bert"]], "not done with"
+
+
+def test_filters_that_the_site_file_decides_about_are_known_by_what_their_folders_were_then(
+    ledger: Ledger, report: Report, passes: list[list[str]], folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_pass = sync.sync_filters
+
+    def renamed_behind_it(*given: Any, **how: Any) -> FilterCounts:
+        done = one_pass(*given, **how)
+        folders["bert"] = "renamed"
+        return done
+
+    monkeypatch.setattr(sync, "sync_filters", renamed_behind_it)
+    run = in_transfer(ledger, {"sieve/filter never ran": "apply"})
+    report(account="bert", **FILTER)
+    convert(run)
+    passed_now(ledger, *EVERYBODY)
+    convert(run, all_settled=True)
+    assert passes == [EVERYBODY, ["bert"], []]
 
 
 def test_an_event_that_the_site_file_decides_about_is_carried_again_at_once(

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -172,6 +173,45 @@ def test_a_second_answer_is_told_also_before_the_day(ledger: Ledger, dry_run: bo
     sync.run(job(ledger, old, Servers(), vacation=NoRecord()), ["anne"], dry_run=dry_run)
     (line,) = [line for line in evidence_lines(ledger) if line.startswith("vacation answers") and "anne" in line]
     assert line.endswith("(no record of anne)")
+
+
+class Away:
+    """Hosts that answer nothing: about global scripts, active ones, or what filters do."""
+
+    def texts(self) -> None:
+        return None
+
+    def find(self, account: str) -> None:
+        raise AccessError(f"no look at {account}")
+
+    def compare(self, account: str, *_: Any) -> None:
+        raise AccessError(f"no mail of {account}")
+
+
+INCLUDING = b'require "include";\ninclude :global "all";\n'
+
+
+@pytest.mark.parametrize(
+    ("script", "active", "without", "all_was_got"),
+    [
+        (SCRIPT, "main", {"proof": Away()}, False),
+        (b'require "vacation";\nvacation "away";\n', "main", {"vacation": NoRecord()}, False),
+        (SCRIPT, None, {"active_files": Away()}, False),
+        (INCLUDING, "main", {"new_global": Away()}, False),
+        (INCLUDING, "main", {"old_global": Away()}, False),
+        (SCRIPT, "main", {"new_global": Away()}, True),
+        (SCRIPT, "main", {"vacation": NoRecord(), "active_files": Away()}, True),
+    ],
+)
+def test_an_account_of_which_something_could_not_be_had_is_not_done_with(
+    ledger: Ledger, script: bytes, active: str | None, without: dict[str, Any], all_was_got: bool
+) -> None:
+    """It is no problem that waits for a person, but the next pass may get it."""
+    there = dict.fromkeys(("old_global", "new_global"), SimpleNamespace(texts=dict))
+    old = Servers({"anne": Server({"main": script}, active)})
+    counts = sync.run(job(ledger, old, Servers(), **there | without), ["anne"])
+    assert (bool(counts.folders["anne"]), counts.failed) == (all_was_got, {})
+    assert sync.run(job(ledger, old, Servers(), **there), ["anne"]).folders["anne"]
 
 
 def test_the_final_report_tells_of_the_filters(ledger: Ledger) -> None:
