@@ -81,6 +81,7 @@ class Mail:
 
         Raises NotQuiet.
         """
+        self.open()  # not first in several threads, each over the same connections
         addresses = {*self.addresses.values(), self.short}
         deadline, began = time.monotonic() + self.part.longest_hold / 2, time.monotonic()
         while left := self._on_its_way(other(to), addresses):
@@ -97,6 +98,7 @@ class Mail:
         """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held."""
         addresses = {*self.addresses.values()}
         self.words |= {*map(_words, self.entry.release())}
+        self.open()  # as above, and not before the hold is gone: a host that is away does not keep it there
         on_each(self.exchangers, lambda mx: self._release_at(mx, addresses))
 
     def _release_at(self, mx: RemoteHost, addresses: Collection[str]) -> None:
