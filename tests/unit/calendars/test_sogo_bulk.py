@@ -1,11 +1,16 @@
 """Preferences of many SOGo users, read out of one backup."""
 
+import fcntl
 import json
+import os
+import subprocess
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bascule.calendars.sogo import preferences
+from bascule.calendars.sogo import bulk, preferences
 from bascule.calendars.sogo.bulk import first_preferences, keys_set
 from bascule.hosts.connections import AccessError
 from bascule.hosts.directory import Account
@@ -65,7 +70,7 @@ class Sogo:
         words = command[4:]
         self.commands.append(words)
         if words[0] == "env":
-            marker, names = words[6], [name for name in words[7:] if name in self.users and name != self.unseen]
+            marker, names = words[6], [name for name in words[8:] if name in self.users and name != self.unseen]
             text = "".join(f"{marker} {name}\n{HEAD}{self._list(name)}{TAIL}" for name in names)
             return Finished(0, text, "", 0.0)
         act, _defaults, name, key = words[2:6]
@@ -121,6 +126,57 @@ def test_what_one_account_did_not_keep_is_told_and_the_others_are_done(
     with pytest.raises(AccessError, match="did not keep `Key` of b"):
         done(Sogo({"a": {}, "b": {}, "c": {}}, forgets="b"), ledger, monkeypatch, "a", "b", "c")
     assert seen(ledger) == {("a", "Key"), ("c", "Key")}
+
+
+class Here:
+    """Runs the script on this machine, with these lines as `sogo-tool`; in them `sample` is somebody's backup."""
+
+    def __init__(self, place: Path, tool: str) -> None:
+        self.temporary, programs, sample = place / "tmp", place / "bin", place / "sample"
+        self.temporary.mkdir()
+        programs.mkdir()
+        sample.write_text(HEAD + "{ Key = x; }" + TAIL)
+        (programs / "sogo-tool").write_text(f"#!/bin/sh\nsample={sample}\n{tool}\n")
+        (programs / "sogo-tool").chmod(0o755)
+        self.environment = {"PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": str(self.temporary)}
+
+    def run(self, command: list[str], **_: Any) -> Finished:
+        done = subprocess.run(command[4:], env=self.environment, check=True, timeout=30, capture_output=True, text=True)
+        assert not done.stderr
+        return Finished(0, done.stdout, "", 0.0)
+
+    def left(self, name: str, *, minutes: float) -> Path:
+        """What a script left that was killed so long ago."""
+        folder = self.temporary / name
+        folder.mkdir()
+        (folder / "somebody").touch()
+        then = time.time() - 60 * minutes
+        os.utime(folder, (then, then))
+        return folder
+
+
+def test_who_is_not_in_a_backup_that_takes_too_long_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "LONGEST_BACKUP", 0.5)
+    here = Here(tmp_path, 'cp "$sample" "$2/quick"; sleep 60')
+    assert keys_set(here, ["quick", "slow"]) == {"quick": {"Key"}}  # type: ignore[arg-type]
+    assert [*here.temporary.iterdir()] == []
+
+
+def test_what_a_killed_script_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    """It is people's events; a directory of a script that runs is locked."""
+    here = Here(tmp_path, 'flock --nonblock "$2" true || cp "$sample" "$2/anne"')
+    here.left("bascule-sogo-killed00", minutes=10)
+    running, beginning, another = (
+        here.left(name, minutes=minutes)
+        for name, minutes in (("bascule-sogo-running0", 10), ("bascule-sogo-begin000", 0), ("another-sogo", 10))
+    )
+    lock = os.open(running, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert keys_set(here, ["anne"]) == {"anne": {"Key"}}  # type: ignore[arg-type]
+    os.close(lock)
+    assert {*here.temporary.iterdir()} == {running, beginning, another}
 
 
 def test_no_account_is_no_command() -> None:

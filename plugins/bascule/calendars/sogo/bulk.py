@@ -1,7 +1,8 @@
 """Which preferences many users have set, by one `sogo-tool backup`: a process for each user and key costs far more.
 
 A backup holds people's secrets and all their events: it stays in a directory that only SOGo's user and root can enter,
-and only its beginning, with the preferences, comes from the host.
+and only its beginning, with the preferences, comes from the host. A killed script's directory is removed by the next
+one: nobody holds its lock.
 """
 
 import re
@@ -12,19 +13,24 @@ from bascule.hosts.ssh import RemoteHost
 
 AT_ONCE = 10  # accounts in one backup, whose calendars lie on the host's disk together
 LONGEST = 1_000_000  # bytes of one account's preferences; more is not read
-SECONDS = 600.0
+LONGEST_BACKUP = 300.0  # seconds: who is not in it by then is asked for alone
+SECONDS = 600.0  # longer than that, by what comes before and after it
 
 # Words that `sogo-tool` and the shell take for nothing else than an account's name and a file's.
 _plain = re.compile(r"(?!ALL$)[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _token = re.compile(r'\s*(?:([{}()=;,])|"([^"\\]*(?:\\.[^"\\]*)*)"|<[^<>"]*>|([^\s{}()=;,"<>]+))', re.S)
 
-# Its words: a marker, and the accounts. Preferences stand before the folders (`tables`).
+# Its words: a marker, the longest time, and the accounts. Preferences stand before the folders (`tables`). A directory
+# of the last minutes may be one that is not locked yet.
 _COMMANDS = f"""\
-marker=$1; shift
+marker=$1 longest=$2; shift 2
+find "${{TMPDIR:-/tmp}}" -maxdepth 1 -type d -name 'bascule-sogo-????????' -user "$(id -u)" -mmin +1 \\
+  -exec flock --nonblock {{}} rm -rf -- {{}} \\;
 folder=$(mktemp -d -t bascule-sogo-XXXXXXXX) || exit 1
 trap 'rm -rf -- "$folder"' EXIT
 trap 'exit 1' HUP INT PIPE TERM
-sogo-tool backup "$folder" "$@" > "$folder/.said" 2>&1
+exec 9< "$folder" && flock 9
+timeout --kill-after=10 "$longest" sogo-tool backup "$folder" "$@" > "$folder/.said" 2>&1
 for account; do
   if [ -f "$folder/$account" ]; then
     printf '%s %s\\n' "$marker" "$account"
@@ -45,8 +51,8 @@ def keys_set(remote: RemoteHost, names: Sequence[str]) -> dict[str, frozenset[st
     if not plain:
         return {}
     marker = secrets.token_hex(16)
-    command = ["runuser", "-u", "sogo", "--", "env", "LC_ALL=C", "sh", "-c", _COMMANDS, "backup", marker, *plain]
-    told = remote.run(command, private=True, timeout=SECONDS).output
+    command = ["runuser", "-u", "sogo", "--", "env", "LC_ALL=C", "sh", "-c", _COMMANDS, "backup", marker]
+    told = remote.run([*command, f"{LONGEST_BACKUP:g}", *plain], private=True, timeout=SECONDS).output
     found = {}
     for part in told.split(f"{marker} ")[1:]:
         account, _, text = part.partition("\n")
