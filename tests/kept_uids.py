@@ -102,7 +102,7 @@ def changed_since(server: Dovecot, user: str, uidvalidity: int, modseq: int, kno
     return told
 
 
-def highest_modseq(server: Dovecot, user: str) -> int:
+def highest_modseq(server: Dovecot, user: str, folder: str = "INBOX") -> int:
     with imaplib.IMAP4("127.0.0.1", server.port) as client:
         client.login(user, PASSWORD)
-        return int(re.findall(rb"\d+", client.status("INBOX", "(HIGHESTMODSEQ)")[1][0])[-1])
+        return int(re.findall(rb"\d+", client.status(f'"{folder}"', "(HIGHESTMODSEQ)")[1][0])[-1])

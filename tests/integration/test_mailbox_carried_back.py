@@ -62,7 +62,7 @@ class Mailbox:
             account.make(parse(notation))
 
     def back(self, *, dry_run: bool = False) -> CarriedBack:
-        return carry_back(self.job(), self.ledger, dry_run=dry_run)
+        return carry_back(self.job(), self.ledger, None, dry_run=dry_run)
 
     def sync(self) -> tuple[int, int, int]:
         result = sync_mailbox(self.job(), self.ledger)
@@ -167,7 +167,7 @@ def test_a_message_that_old_refuses_is_named_and_all_others_are_carried(ledger: 
         with Account(new.port, "ann", "/") as account:
             account.client.append("INBOX", "", None, b"Subject: large\r\nMessage-Id: <l@x>\r\n\r\n" + b"x" * 4000)
             account.append("INBOX", "b")
-        done = carry_back(job, ledger)
+        done = carry_back(job, ledger, None)
         with Account(old.port, "ann", ".") as account:
             assert account.read() == parse("INBOX: a b")
     assert done.copied == 1

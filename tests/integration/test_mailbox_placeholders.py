@@ -217,7 +217,7 @@ def test_they_are_not_carried_back(
     lay_out(old, user, "", [1, 2, 5, 7], uidvalidity=77)
     killed_before_they_are_removed(work, ledger, monkeypatch)
     before = shown(old, user)
-    carry_back(work, ledger)
+    carry_back(work, ledger, old.doveadm(user))
     assert shown(old, user) == before
 
 
@@ -291,7 +291,7 @@ def test_they_are_not_carried_back_from_a_folder_that_passes_do_not_know(
         client.login(user, PASSWORD)
         client.append("INBOX", "(\\Seen \\Deleted)", "", TEXT)
     deliver(sdbox, user, "on new")
-    assert carry_back(job(old, sdbox, user), ledger).copied == 1
+    assert carry_back(job(old, sdbox, user), ledger, old.doveadm(user)).copied == 1
     assert sorted(shown(old, user).messages.values()) == ["1", "on new"]
 
 

@@ -154,6 +154,54 @@ def test_programs_that_ask_for_changes_only_are_told_all_of_them(
     assert {5, 7, 9} <= changed_since(new, user, 77, seen, "3,5,7,9")
 
 
+@pytest.mark.parametrize("came", [False, True], ids=["nothing came", "mail came to new"])
+def test_programs_that_ask_for_changes_only_are_told_all_of_them_on_old_after_a_rollback(
+    old: Dovecot, new: Dovecot, ledger: Ledger, user: str, came: bool
+) -> None:
+    lay_out(old, user, "", [3, 5, 7, 9], uidvalidity=77)
+    lay_out(old, user, "Sent", [4], uidvalidity=78)
+    work = job(old, new, user)
+    sync_mailbox(work, ledger)
+    for _ in range(20):
+        flag(old, user, "3", "\\Flagged")
+        flag(old, user, "3", "-\\Flagged")
+    sync_mailbox(work, ledger)
+    flag(new, user, "9", "\\Flagged")  # after the go
+    if came:
+        deliver(new, user, "on new")
+    seen = highest_modseq(new, user)  # by a program, the last time that it connected
+    assert seen > highest_modseq(old, user)
+    done = carry_back(work, ledger, old.doveadm(user))
+    assert (done.copied, done.not_raised) == (int(came), {})
+    flag(old, user, "7", "\\Answered")
+    remove(old, user, "5")
+    assert {5, 7} <= changed_since(old, user, 77, seen, "3,5,7,9")
+    assert carry_back(work, ledger, no_channel).copied == 0, "once is enough"
+
+
+def no_channel() -> Doveadm:
+    raise AssertionError("a channel was opened")
+
+
+def test_a_rollback_raises_no_modseq_where_uids_are_not_kept_or_nothing_is_to_be_done(
+    old: Dovecot, sdbox: Dovecot, ledger: Ledger, user: str
+) -> None:
+    lay_out(old, user, "", [3], uidvalidity=77)
+    lay_out(old, user, "Kept", [4], uidvalidity=78)
+    deliver(sdbox, user, "own")
+    work = job(old, sdbox, user)
+    sync_mailbox(work, ledger)
+    assert {name: row.uids for name, row in rows(ledger, user).items()} == {"INBOX": CHANGED, "Kept": KEPT}
+    sdbox.doveadm(user)().update(b"INBOX", modseq=50_000)
+    sdbox.doveadm(user)().update(b"Kept", modseq=50_000)
+    before = highest_modseq(old, user), highest_modseq(old, user, "Kept")
+    carry_back(work, ledger, no_channel, dry_run=True)
+    assert (highest_modseq(old, user), highest_modseq(old, user, "Kept")) == before
+    carry_back(work, ledger, old.doveadm(user))
+    assert highest_modseq(old, user) == before[0]
+    assert highest_modseq(old, user, "Kept") > 50_000
+
+
 def test_a_pass_over_a_few_changes_gives_new_no_command(old: Dovecot, new: Dovecot, ledger: Ledger, user: str) -> None:
     """Each channel for one is a login on new's host."""
     lay_out(old, user, "", [3, 5, 7, 9], uidvalidity=77)
@@ -164,11 +212,7 @@ def test_a_pass_over_a_few_changes_gives_new_no_command(old: Dovecot, new: Dovec
     deliver(old, user, "10")
     seen = highest_modseq(old, user)
     flag(old, user, "7", "\\Answered")
-
-    def refused() -> Doveadm:
-        raise AssertionError("a channel was opened")
-
-    assert sync_mailbox(replace(job(old, new, user), doveadm=refused), ledger).copied == 1
+    assert sync_mailbox(replace(job(old, new, user), doveadm=no_channel), ledger).copied == 1
     assert rows(ledger, user)["INBOX"].uids == KEPT
     assert {7} <= changed_since(new, user, 77, seen, "3,5,7,9")
 
@@ -326,7 +370,7 @@ def test_mail_that_is_carried_back_leaves_the_uids_of_old_alone(
     sync_mailbox(work, ledger)
     before = shown(old, user)
     deliver(sdbox, user, "on new")
-    carry_back(work, ledger)
+    carry_back(work, ledger, old.doveadm(user))
     after = shown(old, user)
     assert after.uidvalidity == 77
     assert after.messages == {**before.messages, 5: "on new"}

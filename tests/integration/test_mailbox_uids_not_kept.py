@@ -11,6 +11,7 @@ import pytest
 from bascule.ledger import Ledger, mailboxes
 from bascule.ledger.mailboxes import CHANGED, KEPT, FolderRow
 from bascule.mailbox import MailboxJob, Options, TransientError, sync, sync_mailbox
+from bascule.mailbox.carry_back import NOT_RAISED, carry_back
 from bascule.mailbox.doveadm import opener
 from bascule.mailbox.folders import uids
 from bascule.mailbox.forecast import forecast
@@ -254,3 +255,27 @@ def test_before_the_day_it_is_told_by_folder_what_gaps_there_are_and_what_can_no
     assert "UIDs: mail programs notice nothing of the move in 1 of 2 folders" in told
     assert f"UIDs: mail programs download 1 folder(s) of 1 account(s) anew: {uids.OWN_MAIL}" in told
     assert f"downloaded anew: {user}: INBOX" in told
+
+
+@pytest.mark.parametrize(
+    ("takes_no_commands", "reason"),
+    [("no way", "Bascule knows no way to command it"), ("no Dovecot", "doveconf"), ("no doveadm service", "nothing")],
+)
+def test_where_old_takes_no_commands_after_a_rollback_mail_is_carried_and_the_folders_are_named(
+    servers: tuple[Dovecot, Dovecot], ledger: Ledger, user: str, takes_no_commands: str, reason: str
+) -> None:
+    old, new = servers
+    for folder in ("", "Other"):
+        lay_out(old, user, folder, [3, 4], uidvalidity=77)
+    work = job(servers, user)
+    sync_mailbox(work, ledger)
+    for folder in (b"INBOX", b"Other"):
+        new.doveadm(user)().update(folder, modseq=50_000)
+    deliver(new, user, "on new")
+    altered, _ = NOT_KEPT[takes_no_commands]
+    with capture_logs() as lines:
+        done = carry_back(work, ledger, altered(work, old).doveadm)
+    assert done.copied == 1
+    assert sorted(done.not_raised) == ["INBOX", "Other"]
+    assert all(reason in why for why in done.not_raised.values())
+    assert [line["folders"] for line in lines if line["event"] == NOT_RAISED] == [done.not_raised]

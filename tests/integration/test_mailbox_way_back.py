@@ -17,7 +17,7 @@ from bascule.problems import store
 from bascule.problems.model import Action, Option, Problem, Proposal
 
 from tests.deciding import decide
-from tests.kept_uids import deliver, flag, lay_out, remove, shown
+from tests.kept_uids import changed_since, deliver, flag, highest_modseq, lay_out, remove, shown
 from tests.mail_servers import Dovecot, two_dovecots
 from tests.mailbox_cases import CutDoveadm, Pair, relayed_pair
 from tests.mailbox_states import Account, parse
@@ -196,6 +196,21 @@ def test_where_most_of_new_is_lost_nothing_is_removed_on_old(pair: Pair, ledger:
         account.make(parse("INBOX: m1 z"))
     assert traveller.back() == (1, 0, 0)
     assert traveller.has(traveller.on_old()) == parse(f"{whole} z")
+
+
+def test_where_most_of_new_is_lost_programs_are_told_what_changes_on_old_from_then_on(
+    pair: Pair, ledger: Ledger
+) -> None:
+    traveller = Traveller(pair, ledger)
+    lay_out(pair.old, traveller.user, "", range(1, 31), uidvalidity=77)
+    traveller.forth()
+    remove(pair.new, traveller.user, "2:29")
+    pair.new.doveadm(traveller.user)().update(b"INBOX", modseq=50_000)
+    seen = highest_modseq(pair.new, traveller.user)
+    traveller.back()
+    assert len(shown(pair.old, traveller.user).messages) == 30
+    flag(pair.old, traveller.user, "30", "\\Flagged")
+    assert 30 in changed_since(pair.old, traveller.user, 77, seen, "1,30")
 
 
 def test_what_ends_the_way_back_says_that_the_servers_have_changed_places(traveller: Traveller) -> None:

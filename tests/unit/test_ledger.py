@@ -241,7 +241,7 @@ def ways_in(ledger: Any) -> dict[str, Callable[[], Any]]:
     return {
         "mailbox": lambda: sync_mailbox(job, ledger),
         "mailbox by a dry run": lambda: sync_mailbox(job, ledger, dry_run=True),
-        "mailbox on the way back": lambda: carry_back(job, ledger),
+        "mailbox on the way back": lambda: carry_back(job, ledger, None),
         "filters": lambda: filters._one(filters.Job(nowhere, nowhere, ledger), "anna", dry_run=False),
         "calendars": lambda: sync_account(nowhere, ledger, "anna"),
     }

@@ -42,7 +42,8 @@ def stay_on_old(ledger: Ledger, account: str) -> None:
 
 def _carried(job: MailboxJob, ledger: Ledger, owner: str) -> PassResult:
     turn(ledger, job.account, "old")
-    done = carry_back(replace(job, old=job.new, new=job.old, doveadm=None, source="old"), ledger, owner=owner)
+    there = replace(job, old=job.new, new=job.old, doveadm=None, source="old")
+    done = carry_back(there, ledger, job.doveadm, owner=owner)
     if done.refused:
         raise MailboxFailed(f"old does not take some mail of {job.account}: {'; '.join(done.refused[:5])}")
     return PassResult(job.account, 0, done.copied + done.there, done.bytes, done.copied, 0, 0, 0, 0, 0.0, False)

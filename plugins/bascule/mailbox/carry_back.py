@@ -2,15 +2,17 @@
 
 What Bascule has put on new is on old already. All the rest that came there since the last pass is copied, one message
 after the other. Nothing is remembered of it: what is on old already is found by content, so that this can be
-interrupted anywhere and run again. Nothing is removed or changed on new.
+interrupted anywhere and run again. Nothing is removed or changed on new. Before anything is copied, old's MODSEQ of
+each folder whose UIDs are kept is raised above new's, which mail programs have seen.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bascule.ledger import Ledger, leases, mailboxes
-from bascule.ledger.mailboxes import FolderRow
+from bascule.ledger.mailboxes import KEPT, FolderRow
+from bascule.mailbox.doveadm import CannotCommand, Doveadm, above
 from bascule.mailbox.imap.errors import QuotaReached, Refused, TransientError
 from bascule.mailbox.imap.fetch import list_from
 from bascule.mailbox.imap.folders import Folder, FolderList, begin_subscribe, create, list_folders
@@ -30,16 +32,22 @@ from bascule.text.name_map import NameMap, NameProblem
 log = get_logger(__name__)
 
 PROGRESS_SECONDS = 2.0
+NOT_RAISED = "MODSEQ stays lower on old than on new: programs that ask for changes only miss some in these folders"
+OpenDoveadm = Callable[[], Doveadm]
 
 
 @dataclass
 class CarriedBack:
-    """What one run did for one mailbox. `refused`: the messages that old does not take, by name, with its words."""
+    """What one run did for one mailbox. `refused`: the messages that old does not take, by name, with its words.
+
+    `not_raised`: the folders with kept UIDs whose MODSEQ stays lower on old than it was on new, and why.
+    """
 
     copied: int = 0
     bytes: int = 0
     there: int = 0  # on old already, from an earlier run
     refused: list[str] = field(default_factory=list)
+    not_raised: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,17 +69,20 @@ class FolderPair:
         return max(1, self.row.old_uidnext) if self.row else 1
 
 
-def carry_back(job: MailboxJob, ledger: Ledger, *, owner: str = "", dry_run: bool = False) -> CarriedBack:
+def carry_back(
+    job: MailboxJob, ledger: Ledger, doveadm: OpenDoveadm | None, *, owner: str = "", dry_run: bool = False
+) -> CarriedBack:
     """Bring the mail of one account that reached new since its last pass to old, under its lease for `owner`.
 
-    Raises TransientError (run it again), MailboxFailed (a person is needed first) and LeaseHeld.
+    `doveadm` opens a channel for commands to old, where there can be one; that of the job goes to new. Raises
+    TransientError (run it again), MailboxFailed (a person is needed first) and LeaseHeld.
     """
     with leases.lease(ledger, job.account, owner or leases.this_process("carry back")):
-        return _carry_back(job, ledger, dry_run)
+        return _carry_back(job, ledger, doveadm, dry_run)
 
 
-def _carry_back(job: MailboxJob, ledger: Ledger, dry_run: bool) -> CarriedBack:
-    sessions = Sessions(source=job.new, destination=job.old)
+def _carry_back(job: MailboxJob, ledger: Ledger, doveadm: OpenDoveadm | None, dry_run: bool) -> CarriedBack:
+    sessions = Sessions(source=job.new, destination=job.old, doveadm=doveadm)
     try:
         sessions.open()
         carried = _CarryBack(job, ledger, sessions, dry_run).run()
@@ -97,15 +108,39 @@ class _CarryBack:
     def run(self) -> CarriedBack:
         sessions = self.sessions
         new, old = in_parallel(lambda: list_folders(sessions.source), lambda: list_folders(sessions.destination))
-        for pair in self._pairs(new, old):
+        rows = self._rows()
+        if not self.dry_run and sessions.destination.capabilities.modseq:
+            self._raise_modseq([*_lower_on_old(rows, new, old)])
+        for pair in self._pairs(rows, new, old):
             self._carry(pair, is_there=pair.old_encoded in old.folders and old.folders[pair.old_encoded].selectable)
         return self.result
 
-    def _pairs(self, new: FolderList, old: FolderList) -> Iterator[FolderPair]:
-        """The folders of new in which something has come since the last pass."""
+    def _rows(self) -> dict[str, FolderRow]:
+        """What passes remember of each folder, by its name on new."""
         with self.ledger.reading() as session:
             rows = {row.new_name: row for row in mailboxes.folders_of(session, self.job.account)}
             session.expunge_all()
+        return rows
+
+    def _raise_modseq(self, folders: list[tuple[bytes, int]]) -> None:
+        """What changes in these on old from here on is newer than all that programs have seen on new (CHANGEDSINCE)."""
+        if not folders:
+            return
+        not_raised = self.result.not_raised
+        try:
+            doveadm = self.sessions.doveadm
+            for encoded, modseq in folders:
+                try:
+                    doveadm.update(encoded, modseq=above(modseq))
+                except CannotCommand as error:
+                    not_raised[mutf7.display(encoded)] = str(error)
+        except CannotCommand as error:
+            not_raised.update((mutf7.display(encoded), str(error)) for encoded, _ in folders)
+        if not_raised:
+            log.warning(NOT_RAISED, account=self.job.account, folders=not_raised)
+
+    def _pairs(self, rows: Mapping[str, FolderRow], new: FolderList, old: FolderList) -> Iterator[FolderPair]:
+        """The folders of new in which something has come since the last pass."""
         by_hash = {name_hash(encoded): encoded for encoded in old.folders}
         backwards = NameMap(new.namespace, old.namespace, replace=self.job.options.replace)
         for folder in new.folders.values():
@@ -194,6 +229,19 @@ class _CarryBack:
         if time.monotonic() - self._logged_at > PROGRESS_SECONDS:
             self._logged_at = time.monotonic()
             log.info("carrying back", account=self.job.account, copied=self.result.copied, bytes=self.result.bytes)
+
+
+def _lower_on_old(rows: Mapping[str, FolderRow], new: FolderList, old: FolderList) -> Iterator[tuple[bytes, int]]:
+    """The folders with kept UIDs whose MODSEQ is lower on old than on new: the name on old, and new's MODSEQ."""
+    on_new = {mutf7.display(encoded): folder.status for encoded, folder in new.folders.items()}
+    on_old = {name_hash(encoded): folder for encoded, folder in old.folders.items()}
+    for name, row in rows.items():
+        there, folder = on_new.get(name), on_old.get(row.old_hash)
+        here = folder.status if folder else None
+        if row.uids != KEPT or folder is None or here is None or there is None:
+            continue
+        if here.uidvalidity == there.uidvalidity and here.modseq < there.modseq:
+            yield folder.encoded, there.modseq
 
 
 def _named(backwards: NameMap, encoded: bytes) -> bytes:

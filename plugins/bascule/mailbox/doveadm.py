@@ -1,4 +1,4 @@
-"""Commands to the new server's Dovecot about one account's folders: what IMAP has no command for.
+"""Commands to the Dovecot that is carried to, mostly new's, about one account's folders: what IMAP has no command for.
 
 They go through Dovecot's own doveadm service on its host, over one SSH channel that stays open
 (`remote/doveadm.py`), in the service's protocol: one line a command, with tabs between the words; then what it prints,
@@ -20,6 +20,14 @@ ESCAPED = {"\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
 # Plugins of IMAP that keep what was expunged, or do something else with what is appended.
 WATCHFUL = ("lazy_expunge", "imap_sieve", "push_notification", "mail_lua")
 PASSING = {"", "TEMPFAIL", "NOREPLICATE", "CLIENTERROR"}  # codes of failures that may pass by themselves
+# Changes by which a MODSEQ is raised beforehand: else nearly every later pass opens a channel to say it.
+AHEAD = 10_000
+HIGHEST_MODSEQ = 2**63 - 1  # RFC 7162 section 7
+
+
+def above(modseq: int) -> int:
+    """What a MODSEQ is raised to: changes from there on are news to programs that know this one (CHANGEDSINCE)."""
+    return min(modseq + AHEAD, HIGHEST_MODSEQ)
 
 
 class CannotCommand(Exception):

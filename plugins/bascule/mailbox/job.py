@@ -90,11 +90,15 @@ def job_for(access: Access, account: str) -> MailboxJob:
 
 def job_back(access: Access, account: str) -> MailboxJob:
     """The job of an account that goes back to old: nobody is asked; rights and annotations stay. Raises AccessError."""
-    job, part = job_for(access, account), access.site.mailboxes.old
+    job = job_for(access, account)
     uids: Uids = "new" if job.options.uids == "new" else "keep where possible"  # else it could be a question
     options = replace(job.options, exclude=(), rename={}, acl=False, metadata=False, take_proposals=True, uids=uids)
-    doveadm = opener(access.remote(part.host), account)
-    return MailboxJob(account, job.new, job.old, options, doveadm, source="new")
+    return MailboxJob(account, job.new, job.old, options, doveadm_of_old(access, account), source="new")
+
+
+def doveadm_of_old(access: Access, account: str) -> Callable[[], Doveadm]:
+    """What opens a channel for commands to old, for what is carried there. Raises AccessError."""
+    return opener(access.remote(access.site.mailboxes.old.host), account)
 
 
 def _known(access: Access, names: Collection[str]) -> set[str]:

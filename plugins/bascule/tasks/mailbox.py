@@ -8,12 +8,13 @@ from typing import Any
 from bascule import changes, mailbox
 from bascule.changes import base
 from bascule.hosts.connections import AccessError
-from bascule.ledger import leases, mailboxes, moves
+from bascule.ledger import journal, leases, mailboxes, moves
 from bascule.ledger.base import now
 from bascule.mailbox import MailboxFailed, TransientError
 from bascule.mailbox.back import sync_back
+from bascule.mailbox.carry_back import NOT_RAISED
 from bascule.mailbox.carry_back import carry_back as engine_carry_back
-from bascule.mailbox.job import job_back
+from bascule.mailbox.job import doveadm_of_old, job_back
 from bascule.mailbox.result import PassResult
 from bascule.problems import standing, store
 from bascule.problems.model import Action, Decision, Room
@@ -168,11 +169,15 @@ def carry_back(run: Run, account: str) -> dict[str, int]:
     """
     try:
         job = mailbox.job_for(run.access, account)
-        done = engine_carry_back(job, run.ledger, owner=run.owner, dry_run=run.dry_run)
+        doveadm = doveadm_of_old(run.access, account)
+        done = engine_carry_back(job, run.ledger, doveadm, owner=run.owner, dry_run=run.dry_run)
     except TransientError as error:
         raise TryAgain(str(error)) from None
     except MailboxFailed as error:
         raise NeedsPerson(f"{error}. {MEND_ON_OLD}") from None
+    if done.not_raised:
+        entry = journal.Entry("note", "UIDs", account, run.origin, after=done.not_raised, note=NOT_RAISED)
+        journal.append(run.ledger, entry)
     if done.refused:
         raise NeedsPerson(
             f"old does not take some mail of {account}; everything else has been carried back. {MEND_ON_OLD}\n"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from bascule.ledger.base import now
 from bascule.ledger.mailboxes import CHANGED, KEPT
 from bascule.mailbox.context import PassContext
-from bascule.mailbox.doveadm import CannotCommand
+from bascule.mailbox.doveadm import CannotCommand, above
 from bascule.mailbox.imap.acl import my_rights
 from bascule.mailbox.imap.errors import TransientError
 from bascule.mailbox.imap.folders import FolderStatus
@@ -28,9 +28,6 @@ MOST = 2**32 - 1  # UIDs and UIDVALIDITY are numbers of 32 bits
 # Seconds between tries: on a Maildir, a session that was cut a moment ago may write down once more what it had read.
 PAUSES = 0.0, 0.1, 0.3, 1.0
 ROOM = 100_000  # UIDs that must be left for new mail: Dovecot breaks off when there is none
-# Changes on old by which new's MODSEQ is raised beforehand: else nearly every later pass opens a channel to say it.
-AHEAD = 10_000
-HIGHEST_MODSEQ = 2**63 - 1  # RFC 7162 section 7
 
 NOT_WANTED = "the site file wants new ones (`mailboxes.uids: new`)"
 COPIED_BEFORE = "it was copied before UIDs were kept"
@@ -132,7 +129,7 @@ class KeptUids:
         old, new = changes.old.status, changes.new.status
         # A new Maildir tells no MODSEQ until somebody has asked for one.
         if new.modseq < old.modseq and self.sessions.destination.capabilities.modseq:
-            self._command(modseq=min(old.modseq + AHEAD, HIGHEST_MODSEQ))
+            self._command(modseq=above(old.modseq))
             self.folder.touched = True
 
     def end(self, changes: Changes, reason: str) -> None:
