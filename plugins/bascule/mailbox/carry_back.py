@@ -3,7 +3,8 @@
 What Bascule has put on new is on old already. All the rest that came there since the last pass is copied, one message
 after the other. Nothing is remembered of it: what is on old already is found by content, so that this can be
 interrupted anywhere and run again. Nothing is removed or changed on new. Before anything is copied, old's MODSEQ of
-each folder whose UIDs are kept is raised above new's, which mail programs have seen.
+each folder whose UIDs are kept is raised above new's, which mail programs have seen. What is
+copied there gets its UID from new, or one that new has never given.
 """
 
 import time
@@ -15,11 +16,11 @@ from bascule.ledger.mailboxes import KEPT, FolderRow
 from bascule.mailbox.doveadm import CannotCommand, Doveadm, above
 from bascule.mailbox.imap.errors import QuotaReached, Refused, TransientError
 from bascule.mailbox.imap.fetch import list_from
-from bascule.mailbox.imap.folders import Folder, FolderList, begin_subscribe, create, list_folders
+from bascule.mailbox.imap.folders import Folder, FolderList, FolderStatus, begin_subscribe, create, list_folders
 from bascule.mailbox.imap.listing import Listed
 from bascule.mailbox.job import MailboxJob
 from bascule.mailbox.messages.describe import describe
-from bascule.mailbox.messages.match import match
+from bascule.mailbox.messages.match import Match, match
 from bascule.mailbox.messages.placeholders import find_left
 from bascule.mailbox.messages.single_copy import SingleCopy
 from bascule.mailbox.state.folder import name_hash
@@ -33,6 +34,8 @@ log = get_logger(__name__)
 
 PROGRESS_SECONDS = 2.0
 NOT_RAISED = "MODSEQ stays lower on old than on new: programs that ask for changes only miss some in these folders"
+MIXED_UP = "UIDs on old mean other messages than on new: programs take one for another, or miss it, in these folders"
+GAVE_OTHERS = "old gave other UIDs than new, or does not say which"
 OpenDoveadm = Callable[[], Doveadm]
 
 
@@ -40,7 +43,8 @@ OpenDoveadm = Callable[[], Doveadm]
 class CarriedBack:
     """What one run did for one mailbox. `refused`: the messages that old does not take, by name, with its words.
 
-    `not_raised`: the folders with kept UIDs whose MODSEQ stays lower on old than it was on new, and why.
+    Folders with kept UIDs, and why: `not_raised`, whose MODSEQ stays lower on old than it was on new; `mixed_up`, in
+    which old gives UIDs, or has given them, that new gave to other messages.
     """
 
     copied: int = 0
@@ -48,6 +52,7 @@ class CarriedBack:
     there: int = 0  # on old already, from an earlier run
     refused: list[str] = field(default_factory=list)
     not_raised: dict[str, str] = field(default_factory=dict)
+    mixed_up: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,58 @@ class FolderPair:
     def old_from(self) -> int:
         """The UID on old from which on there can be messages that were carried back."""
         return max(1, self.row.old_uidnext) if self.row else 1
+
+
+class UidsOnOld:
+    """The UIDs of a folder that has the same on both sides: what programs have seen on new means the same on old.
+
+    `uidnext`: old's. `given`: UIDs below this one are or were those of messages on new. `mixed_up`: why one of them is
+    that of another message on old, or will be.
+    """
+
+    def __init__(self, sessions: Sessions, encoded: bytes, old: FolderStatus, new: FolderStatus) -> None:
+        self._sessions, self.encoded, self.old, self.new = sessions, encoded, old, new
+        self.uidnext, self.given = old.uidnext, new.uidnext
+        self.mixed_up = self._obstacle = ""
+
+    def look_at(self, on_old: list[Listed], matches: list[Match]) -> None:
+        """These came to old after the last pass; of each that is on new, too, there is a match."""
+        same = {found.source.uid for found in matches if found.source.uid == found.destination.uid}
+        if any(message.uid < self.given and message.uid not in same for message in on_old):
+            self.mixed_up = GAVE_OTHERS
+
+    def in_order(self, came: list[Listed]) -> Iterator[Listed]:
+        """Each before which its UID is the next one; at the end those whose UIDs old gives no more."""
+        in_time = [message for message in came if message.uid >= self.uidnext]
+        late = [message for message in came if message.uid < self.uidnext]
+        for message in in_time:
+            self._leave_out(message.uid)
+            yield message
+        self.complete()
+        yield from late
+
+    def complete(self) -> None:
+        """Let old go on where new would."""
+        self._leave_out(self.given)
+        if self.uidnext < self.given:
+            self.mixed_up = self.mixed_up or self._obstacle
+
+    def stored(self, message: Listed, uid: int) -> None:
+        """Old has stored it under this UID (0: it does not say)."""
+        self.uidnext = max(self.uidnext, uid + 1)
+        if uid != message.uid and uid < self.given:
+            self.mixed_up = self.mixed_up or self._obstacle or GAVE_OTHERS
+
+    def _leave_out(self, uid: int) -> None:
+        """Let old give this UID next, if it can be told so."""
+        if uid <= self.uidnext or self._obstacle:
+            return
+        try:
+            self._sessions.doveadm.update(self.encoded, uidnext=uid)
+        except CannotCommand as error:
+            self._obstacle = str(error)
+        else:
+            self.uidnext = uid
 
 
 def carry_back(
@@ -103,16 +160,20 @@ class _CarryBack:
     def __init__(self, job: MailboxJob, ledger: Ledger, sessions: Sessions, dry_run: bool) -> None:
         self.job, self.ledger, self.sessions, self.dry_run = job, ledger, sessions, dry_run
         self.result = CarriedBack()
+        self.kept: dict[bytes, UidsOnOld] = {}  # by the folder's name on old
         self._logged_at = time.monotonic()
 
     def run(self) -> CarriedBack:
         sessions = self.sessions
         new, old = in_parallel(lambda: list_folders(sessions.source), lambda: list_folders(sessions.destination))
         rows = self._rows()
-        if not self.dry_run and sessions.destination.capabilities.modseq:
-            self._raise_modseq([*_lower_on_old(rows, new, old)])
+        if not self.dry_run:
+            self.kept = {uids.encoded: uids for uids in self._kept_uids(rows, new, old)}
+        if sessions.destination.capabilities.modseq:
+            self._raise_modseq()
         for pair in self._pairs(rows, new, old):
             self._carry(pair, is_there=pair.old_encoded in old.folders and old.folders[pair.old_encoded].selectable)
+        self._complete()
         return self.result
 
     def _rows(self) -> dict[str, FolderRow]:
@@ -122,22 +183,39 @@ class _CarryBack:
             session.expunge_all()
         return rows
 
-    def _raise_modseq(self, folders: list[tuple[bytes, int]]) -> None:
-        """What changes in these on old from here on is newer than all that programs have seen on new (CHANGEDSINCE)."""
-        if not folders:
-            return
+    def _kept_uids(self, rows: Mapping[str, FolderRow], new: FolderList, old: FolderList) -> Iterator[UidsOnOld]:
+        """Of the folders with kept UIDs that both sides have under one UIDVALIDITY still."""
+        on_new = {mutf7.display(encoded): folder.status for encoded, folder in new.folders.items()}
+        on_old = {name_hash(encoded): folder for encoded, folder in old.folders.items()}
+        for name, row in rows.items():
+            there, folder = on_new.get(name), on_old.get(row.old_hash)
+            if row.uids != KEPT or there is None or folder is None or folder.status is None:
+                continue
+            if folder.status.uidvalidity == there.uidvalidity:
+                yield UidsOnOld(self.sessions, folder.encoded, folder.status, there)
+
+    def _raise_modseq(self) -> None:
+        """What changes on old from here on is newer than all that programs have seen on new (CHANGEDSINCE)."""
         not_raised = self.result.not_raised
-        try:
-            doveadm = self.sessions.doveadm
-            for encoded, modseq in folders:
-                try:
-                    doveadm.update(encoded, modseq=above(modseq))
-                except CannotCommand as error:
-                    not_raised[mutf7.display(encoded)] = str(error)
-        except CannotCommand as error:
-            not_raised.update((mutf7.display(encoded), str(error)) for encoded, _ in folders)
+        for encoded, uids in self.kept.items():
+            if uids.old.modseq >= uids.new.modseq:
+                continue
+            try:
+                self.sessions.doveadm.update(encoded, modseq=above(uids.new.modseq))
+            except CannotCommand as error:
+                not_raised[mutf7.display(encoded)] = str(error)
         if not_raised:
             log.warning(NOT_RAISED, account=self.job.account, folders=not_raised)
+
+    def _complete(self) -> None:
+        """No UID that new has given is given by old from here on."""
+        mixed_up = self.result.mixed_up
+        for encoded, uids in self.kept.items():
+            uids.complete()
+            if uids.mixed_up:
+                mixed_up[mutf7.display(encoded)] = uids.mixed_up
+        if mixed_up:
+            log.warning(MIXED_UP, account=self.job.account, folders=mixed_up)
 
     def _pairs(self, rows: Mapping[str, FolderRow], new: FolderList, old: FolderList) -> Iterator[FolderPair]:
         """The folders of new in which something has come since the last pass."""
@@ -168,7 +246,10 @@ class _CarryBack:
             return
         if is_there:
             listed = list_from(destination.session, destination.name, pair.old_from)
-            matches = match(source, destination, came, [message for message in listed if message.uid not in known])
+            unknown = [message for message in listed if message.uid not in known]
+            matches = match(source, destination, came, unknown)
+            if uids := self.kept.get(pair.old_encoded):
+                uids.look_at(unknown, matches)
             self.result.there += len(matches)
             on_old = {found.source.uid for found in matches}
             came = [message for message in came if message.uid not in on_old]
@@ -213,14 +294,17 @@ class _CarryBack:
 
     def _copy(self, source: Side, destination: Side, came: list[Listed]) -> None:
         copy = SingleCopy(source, destination, destination.session.select(destination.name).status.uidvalidity)
-        for message in came:
+        uids = self.kept.get(destination.name)
+        for message in uids.in_order(came) if uids else came:
             try:
-                copy.copy(message)
+                uid = copy.copy(message)
             except (Refused, QuotaReached) as error:
                 text = error.text if isinstance(error, Refused) else f"its quota is full: {error}"
                 described = describe(self.sessions, source.name, message.uid)
                 self.result.refused.append(f"{described.named()}: {text}")
                 continue
+            if uids and uid is not None:
+                uids.stored(message, uid)
             self.result.copied += 1
             self.result.bytes += message.size
             self._log_progress()
@@ -229,19 +313,6 @@ class _CarryBack:
         if time.monotonic() - self._logged_at > PROGRESS_SECONDS:
             self._logged_at = time.monotonic()
             log.info("carrying back", account=self.job.account, copied=self.result.copied, bytes=self.result.bytes)
-
-
-def _lower_on_old(rows: Mapping[str, FolderRow], new: FolderList, old: FolderList) -> Iterator[tuple[bytes, int]]:
-    """The folders with kept UIDs whose MODSEQ is lower on old than on new: the name on old, and new's MODSEQ."""
-    on_new = {mutf7.display(encoded): folder.status for encoded, folder in new.folders.items()}
-    on_old = {name_hash(encoded): folder for encoded, folder in old.folders.items()}
-    for name, row in rows.items():
-        there, folder = on_new.get(name), on_old.get(row.old_hash)
-        here = folder.status if folder else None
-        if row.uids != KEPT or folder is None or here is None or there is None:
-            continue
-        if here.uidvalidity == there.uidvalidity and here.modseq < there.modseq:
-            yield folder.encoded, there.modseq
 
 
 def _named(backwards: NameMap, encoded: bytes) -> bytes:

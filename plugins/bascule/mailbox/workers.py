@@ -25,6 +25,7 @@ class Sessions:
     def __init__(self, source: Server, destination: Server, doveadm: Callable[[], Doveadm] | None = None) -> None:
         self._servers, self._open_doveadm = (source, destination), doveadm
         self._doveadm: Doveadm | None = None
+        self._no_doveadm = "Bascule knows no way to command it"
         self._source: Session | None = None
         self._destination: Session | None = None
 
@@ -61,9 +62,13 @@ class Sessions:
     def doveadm(self) -> Doveadm:
         """Raises CannotCommand, TransientError."""
         if self._open_doveadm is None:
-            raise CannotCommand("Bascule knows no way to command it")
+            raise CannotCommand(self._no_doveadm)
         if self._doveadm is None:
-            self._doveadm = self._open_doveadm()
+            try:
+                self._doveadm = self._open_doveadm()
+            except CannotCommand as error:  # it is not asked for each folder
+                self._open_doveadm, self._no_doveadm = None, str(error)
+                raise
         return self._doveadm
 
     def close(self, *, cut: bool = False) -> None:

@@ -12,7 +12,7 @@ from bascule.ledger import journal, leases, mailboxes, moves
 from bascule.ledger.base import now
 from bascule.mailbox import MailboxFailed, TransientError
 from bascule.mailbox.back import sync_back
-from bascule.mailbox.carry_back import NOT_RAISED
+from bascule.mailbox.carry_back import MIXED_UP, NOT_RAISED
 from bascule.mailbox.carry_back import carry_back as engine_carry_back
 from bascule.mailbox.job import doveadm_of_old, job_back
 from bascule.mailbox.result import PassResult
@@ -175,9 +175,9 @@ def carry_back(run: Run, account: str) -> dict[str, int]:
         raise TryAgain(str(error)) from None
     except MailboxFailed as error:
         raise NeedsPerson(f"{error}. {MEND_ON_OLD}") from None
-    if done.not_raised:
-        entry = journal.Entry("note", "UIDs", account, run.origin, after=done.not_raised, note=NOT_RAISED)
-        journal.append(run.ledger, entry)
+    for note, folders in ((NOT_RAISED, done.not_raised), (MIXED_UP, done.mixed_up)):
+        if folders:
+            journal.append(run.ledger, journal.Entry("note", "UIDs", account, run.origin, after=folders, note=note))
     if done.refused:
         raise NeedsPerson(
             f"old does not take some mail of {account}; everything else has been carried back. {MEND_ON_OLD}\n"
