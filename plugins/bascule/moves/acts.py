@@ -14,7 +14,7 @@ from bascule.mailbox.back import sync_back
 from bascule.mailbox.job import job_back
 from bascule.mailbox.result import PassResult
 from bascule.moves.entry import Entry
-from bascule.moves.kept_out import AHEAD, KeptOut
+from bascule.moves.kept_out import AHEAD, LONGEST_DELAY, KeptOut
 from bascule.moves.mail import Mail
 from bascule.moves.sessions import Sessions
 from bascule.problems import store
@@ -26,8 +26,7 @@ log = get_logger(__name__)
 # Acts 6 and 7 take no longer than so much of what came before them, in nine of ten of 200 moves at loads of 3 to 13.
 # Each part says how slow the machine is now, and misses by itself; a pass without a lock does more than the last one.
 LOOKS, OF_PASS, OF_HOLDING = 4.0, 0.5, 2.0
-FLIP_AT = 0.85  # of a second: who is ended by the kick logs in again early in the next one
-LONGEST_DELAY = 25.0  # seconds: a login waits 30 in a Dovecot proxy
+FLIP_AT = 0.8  # of a second: who is ended by the kick logs in again early in the next one
 UIDS_CHANGED = "uids-changed"  # all of the folder is there, and going back gives it no UIDs back
 PASSES = 3  # last passes at most, where sessions come back behind one
 
@@ -83,18 +82,22 @@ class SiteActs:
         self._hold_seconds = time.monotonic() - began
 
     def wait_until_quiet(self, to: Server) -> None:
+        """And for the end of this second, here and not in the flip: before that it is asked whose the account is.
+
+        A proxy waits from a login on for the instant less the login's time without its fraction of a second (seen with
+        Dovecot 2.3), so for longer by that fraction: hence the flip right before a whole second.
+        """
         self._look_seconds = self.mail.wait_until_quiet(to)
+        time.sleep((FLIP_AT - time.time()) % 1)
 
     def flip(self, to: Server) -> float:
         """Who logs in waits until the last pass will have ended, as long as acts take here and now.
 
-        And so much longer that the instant is not put off then: who comes after that would wait longer by seconds.
-        A proxy waits from a login on for the instant less the login's time without its fraction of a second (seen with
-        Dovecot 2.3), so for longer by that fraction: hence the flip right before a whole second.
+        And somewhat longer, so that the instant is seldom put off then: who comes after that would wait longer by
+        seconds.
         """
         still_to_come = LOOKS * self._look_seconds + OF_PASS * self.pass_seconds + OF_HOLDING * self._hold_seconds
         delay = min(LONGEST_DELAY, max(self.entry.part.delay_seconds, still_to_come) + AHEAD)
-        time.sleep((FLIP_AT - time.time()) % 1)
         until = round(time.time() + delay)
         self.entry.flip(to, until)
         self._delayed_until = until

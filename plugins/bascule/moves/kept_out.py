@@ -20,6 +20,7 @@ log = get_logger(__name__)
 
 AHEAD = 0.5  # seconds before the instant in which it is put off: two looks, and a modify
 FURTHER = 1.0  # seconds at least by which it is put off: who comes then waits all of them
+LONGEST_DELAY = 25.0  # seconds: a login waits 30 in a Dovecot proxy
 LOOK_EVERY = 0.2
 SEND_OUT_EVERY = 1.0  # proxies let those who wait in once a second, each at its own time
 
@@ -69,7 +70,7 @@ class KeptOut:
         """Before the instant by what a round takes here: else it comes during the next one, and they come in."""
         ahead = AHEAD + self._round_seconds
         if now > self.until - ahead:
-            until = math.ceil(now + ahead + max(FURTHER, self._round_seconds))
+            until = math.ceil(now + min(LONGEST_DELAY, ahead + max(FURTHER, self._round_seconds)))
             self._put_off(until)
             self.until = until
 

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator
-from functools import cached_property
 
 from bascule.changes import probes
 from bascule.hosts.access import Access
@@ -47,13 +46,7 @@ class Mail:
 
     def open(self) -> None:
         """Learn what the acts need to know, on connections that they find open. Raises AccessError."""
-        _ = self._delimiters
-
-    @cached_property
-    def _delimiters(self) -> dict[str, str]:
-        """Of each host that may have mail for it."""
-        found = on_each([*self.exchangers, *self.remotes.values()], settings.of)
-        return {host: said.get("recipient_delimiter", "") for host, said in found.items()}
+        on_each([*self.exchangers, *self.remotes.values()], settings.of)
 
     def hold(self) -> None:
         """Put the hold into the directory and see that every MX knows it for both final addresses."""
@@ -81,7 +74,6 @@ class Mail:
 
         Raises NotQuiet.
         """
-        self.open()  # not first in several threads, each over the same connections
         addresses = {*self.addresses.values(), self.short}
         deadline, began = time.monotonic() + self.part.longest_hold / 2, time.monotonic()
         while left := self._on_its_way(other(to), addresses):
@@ -98,7 +90,6 @@ class Mail:
         """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held."""
         addresses = {*self.addresses.values()}
         self.words |= {*map(_words, self.entry.release())}
-        self.open()  # as above, and not before the hold is gone: a host that is away does not keep it there
         on_each(self.exchangers, lambda mx: self._release_at(mx, addresses))
 
     def _release_at(self, mx: RemoteHost, addresses: Collection[str]) -> None:
@@ -151,7 +142,7 @@ class Mail:
             yield _sentence(mx.name, each)
 
     def _waiting(self, remote: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
-        return queue.waiting_for(remote, addresses, self._delimiters[remote.name])
+        return queue.waiting_for(remote, addresses, settings.of(remote).get("recipient_delimiter", ""))
 
 
 def _is_untried(waiting: Waiting) -> bool:

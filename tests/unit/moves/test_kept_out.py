@@ -92,3 +92,11 @@ def test_a_directory_that_is_away_keeps_nobody_from_being_sent_out(proxy: Proxy)
         while not proxy.sent_out:
             time.sleep(0.01)
     assert not proxy.instants
+
+
+def test_nobody_is_told_to_wait_for_longer_than_a_proxy_lets_them(proxy: Proxy) -> None:
+    kept = KeptOut(time.time() - 0.5, 60, proxy.put_off, proxy.send_out)
+    kept._round_seconds = 60
+    now = time.time()
+    kept._put_off_in_time(now)
+    assert proxy.instants[0] <= now + kept_out.LONGEST_DELAY + 1

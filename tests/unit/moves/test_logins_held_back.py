@@ -13,7 +13,7 @@ from bascule.moves.acts import LONGEST_DELAY, SiteActs
 from tests.unit.changes.fakes import FakeAccess
 
 BEFORE_IT = 999.5
-FLIPPED = 999.85
+FLIPPED = 999.8
 
 
 class FakeMail:

@@ -276,12 +276,17 @@ def test_a_thread_for_one_exchanger_asks_no_other_host(
     assert {*asking} == {threading.main_thread()}
 
 
-def test_a_host_that_is_away_does_not_keep_the_hold_in_the_directory(access: FakeAccess, mail: Mail) -> None:
+def test_a_server_that_is_away_keeps_nothing_held_and_nothing_waiting_at_the_exchangers(
+    access: FakeAccess, mail: Mail
+) -> None:
     access.remote("old").answers["postconf"] = Finished(255, "", "away", 0.0)
     mail.entry.hold()
-    with pytest.raises(AccessError, match="away"):
-        mail.release()
+    mx = access.remote("mx")
+    put(mx, ("A", "deferred", OLD, HELD))
+    mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
+    mail.release()
     assert not mail.entry.held  # type: ignore[attr-defined]
+    assert mx.did("postsuper -r A")
 
 
 def test_the_exchangers_are_those_of_the_site_file(access: FakeAccess, mail: Mail) -> None:
