@@ -3,8 +3,8 @@
 What Bascule has put on new is on old already. All the rest that came there since the last pass is copied, one message
 after the other. Nothing is remembered of it: what is on old already is found by content, so that this can be
 interrupted anywhere and run again. Nothing is removed or changed on new. Before anything is copied, old's MODSEQ of
-each folder whose UIDs are kept is raised above new's, which mail programs have seen. What is
-copied there gets its UID from new, or one that new has never given.
+each folder whose UIDs are kept is raised above new's, which mail programs have seen. What is copied there gets its UID
+from new, or one that new has never given.
 """
 
 import time
