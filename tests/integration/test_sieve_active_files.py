@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from bascule.hosts.connections import AccessError
@@ -120,3 +121,44 @@ def test_a_link_to_what_the_owner_may_not_read(
 
 def test_no_filter_at_all(files: DovecotActiveFiles, home: Path, request: pytest.FixtureRequest) -> None:
     assert files.find(account_of(request)) is None
+
+
+def test_of_many_accounts_one_command_tells_who_has_none(
+    server: SieveServer, files: DovecotActiveFiles, request: pytest.FixtureRequest
+) -> None:
+    names = [f"{account_of(request)}-{number}" for number in range(5)]
+    for name in names:
+        home_of(server, name, {".dovecot.sieve": TEXT} if name.endswith("3") else {})
+    assert server.homes is not None
+    (server.homes / names[4] / ".dovecot.sieve").symlink_to("sieve/gone.sieve")
+    asked: list[list[str]] = []
+    host = cast("LocalHost", files.host)
+    counted = LocalHost(changed=lambda command: asked.append(command) or host.changed(command))  # type: ignore[func-returns-value]
+    many = DovecotActiveFiles(counted, names)  # type: ignore[arg-type]
+    assert [many.find(name) for name in names[:3]] == [None, None, None]
+    assert len(asked) == 3  # the setting, the homes, the files
+    assert [found.text for name in names[3:] if (found := many.find(name))] == [TEXT, None]
+    (server.homes / names[0] / ".dovecot.sieve").write_bytes(TEXT)
+    os.chown(server.homes / names[0] / ".dovecot.sieve", (server.homes / names[0]).stat().st_uid, -1)
+    assert many.find(names[0]) is not None, "it is asked anew"
+
+
+def test_a_name_that_nobody_knows_keeps_the_others_from_nothing(
+    server: SieveServer, files: DovecotActiveFiles, home: Path, request: pytest.FixtureRequest
+) -> None:
+    """What `doveadm user` says of several has no line for who is unknown: whose home is whose can't be told then."""
+    (home / ".dovecot.sieve").write_bytes(TEXT)
+    os.chown(home / ".dovecot.sieve", home.stat().st_uid, -1)
+    shorter = {"said": False}
+
+    def one_line_less(command: list[str]) -> list[str]:
+        known = cast("LocalHost", files.host).changed(command)
+        if command[:2] == ["doveadm", "user"] and len(command) > 5:
+            shorter["said"] = True
+            return known[:-1]
+        return known
+
+    many = DovecotActiveFiles(LocalHost(changed=one_line_less), [account_of(request), "nobody"])  # type: ignore[arg-type]
+    found = many.find(account_of(request))
+    assert shorter["said"]
+    assert found is not None and found.text == TEXT

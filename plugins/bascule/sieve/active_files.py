@@ -1,10 +1,12 @@
 """The active script where Dovecot's ManageSieve lists none: a plain file, a link out of the scripts' directory, or one
 that leads nowhere. Delivery follows it all the same."""
 
+import itertools
 import posixpath
 import re
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import InitVar, dataclass, field
 
 from bascule.hosts.connections import AccessError
 from bascule.hosts.remembered import Remembered
@@ -15,21 +17,35 @@ SETTING = re.compile(r"^plugin/sieve=(?P<value>.*)$", re.MULTILINE)
 DEFAULT = "~/.dovecot.sieve"
 LARGEST = 1 << 20  # bytes, as Pigeonhole's own limit
 OTHERS_MAY_READ = 0o004
+AT_ONCE = 50  # accounts of which one command is asked; few enough that what it says is seconds old
+MASK = re.compile(r"[*?\ufffd]")  # `doveadm user` takes such a name for many; the last is what was no UTF-8
 
 _settings: Remembered[str] = Remembered()
 
 
 @dataclass
 class DovecotActiveFiles:
-    """One host's, whose place is asked once for all accounts and threads."""
+    """One host's, whose place is asked once for all accounts and threads.
+
+    `accounts`: those that will be asked for, in this order; most have none, which is asked of many at once.
+    """
 
     host: SharedHost
+    accounts: InitVar[Iterable[str]] = ()
     _place: str | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _coming: dict[str, None] = field(default_factory=dict, init=False, repr=False)
+    _have_none: set[str] = field(default_factory=set, init=False, repr=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __post_init__(self, accounts: Iterable[str]) -> None:
+        self._coming = dict.fromkeys(account for account in accounts if not MASK.search(account))
 
     def find(self, account: str) -> ActiveFile | None:
         """The account's; None when there is none. Raises AccessError when that can't be known."""
-        place = self._expanded(account)
+        if self._has_none(account):
+            return None
+        place = self._expanded(self._home(account), account)
         told = self.host.run(["find", place, "-maxdepth", "0", "-printf", "%y%Y"], check=False).output
         name = posixpath.basename(place).removesuffix(".sieve").lstrip(".") or "sieve"
         if not told:
@@ -39,8 +55,37 @@ class DovecotActiveFiles:
         owner = self.host.run(["doveadm", "user", "-f", "uid", account]).output.strip()
         return ActiveFile(name, place, read_for(self.host, place, owner))
 
-    def _expanded(self, account: str) -> str:
-        home = self.host.run(["doveadm", "user", "-f", "home", account]).output.strip()
+    def _has_none(self, account: str) -> bool:
+        """Whether it was seen with those that come next; False also where that was not told: it is asked alone then."""
+        with self._asking:
+            if account in self._coming:
+                del self._coming[account]
+                asked = [account, *itertools.islice(self._coming, AT_ONCE - 1)]
+                self._coming = dict.fromkeys(name for name in self._coming if name not in {*asked})
+                self._have_none |= self._without(asked) if len(asked) > 1 else set()
+            none = account in self._have_none
+            self._have_none.discard(account)  # who asks once more wants to know how it is then
+            return none
+
+    def _without(self, accounts: Sequence[str]) -> set[str]:
+        """Those of them that certainly have no active file."""
+        try:
+            told = self.host.run(["doveadm", "user", "-f", "home", *accounts], check=False).output
+            homes = [line for line in told.splitlines() if line]  # Dovecot 2.3 has empty lines between them
+            if len(homes) != len(accounts):  # one is unknown, or has a home with a line break
+                return set()
+            known = zip(accounts, homes, strict=True)
+            places = {name: self._expanded(home, name) for name, home in known if not MASK.search(home)}
+            words = ["find", "/", *places.values(), "-maxdepth", "0", "-printf", "%p\\0"]
+            there = {*self.host.run(words, check=False).output.split("\0")}
+        except AccessError:  # each one's own question says it
+            return set()
+        return {name for name, place in places.items() if place not in there} if "/" in there else set()
+
+    def _home(self, account: str) -> str:
+        return self.host.run(["doveadm", "user", "-f", "home", account]).output.strip()
+
+    def _expanded(self, home: str, account: str) -> str:
         local, _, domain = account.partition("@")
         values = {"%h": home, "%u": account, "%n": local, "%d": domain, "%%": "%"}
         setting = self._setting()

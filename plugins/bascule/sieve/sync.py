@@ -224,7 +224,7 @@ def job_for(access: Access, ledger: Ledger, accounts: Sequence[str]) -> Job:
         parallel=site.filters.parallel,
         proof=Proof(new_host, old),
         vacation=VacationRecord(old_host, new_host),
-        active_files=None if old.files else DovecotActiveFiles(old_host),
+        active_files=None if old.files else DovecotActiveFiles(old_host, accounts),
         left_out=lambda account: mailbox_folders.left_out(ledger, account, folders),
         old_global=GlobalScripts(old_host),
         new_global=GlobalScripts(new_host),
