@@ -1,7 +1,7 @@
 """The whole way at several sizes: `prepare`, decisions, `prepare` again, a night's changes, the day.
 
 `python -m benchmarks.day 24 200 1000` boots a practice site of its own (`bench-day`) for each number of accounts and
-writes its tables into docs/performance.md; the figures themselves go to var/day-NUMBER.json. 3 of 100 mailboxes have
+writes its tables into docs/performance.md; the figures themselves go to var/day-NUMBER.json. 5 of 100 mailboxes have
 problems that are decided before, five ask on the day; 1 % of the mail comes between `prepare` and the day, for 30 % of
 the people, and more while the day goes on.
 """
@@ -47,7 +47,7 @@ from lab.paths import CHECKOUT, Instance
 
 NAME, SEED, PORT = "bench-day", 3, 8480
 SIZES = (24, 200, 1000)
-PROBLEMS = 3  # percent of the mailboxes
+PROBLEMS = 5  # percent of the mailboxes: of a thousand, a page of questions
 CHANGED = 30  # percent of the people who get mail in a night
 MAIL = 1  # percent of the mail that comes in it
 REFUSED = "INBOX.~à trier"  # a folder whose name new refuses
@@ -56,7 +56,8 @@ SAMPLE_SECONDS = 5
 ASKED_SECONDS = 90  # until all of those questions wait
 BEGIN, END = "<!-- day: begin -->", "<!-- day: end -->"
 ACTS = ("freeze", "cutover")
-FOR_PEOPLE = ("go_no_go", "functional_test")
+GO = "go_no_go"  # the question in the outage
+FOR_PEOPLE = (GO, "functional_test")
 
 
 class Measured:
@@ -123,6 +124,7 @@ def measure(accounts: int) -> dict[str, Any]:
     kept = ("outage_seconds", "accounts", "folders", "messages", "injected", "delivered_once", "good", "lost",
             "duplicated", "phases")  # fmt: skip
     own = {"parts": measured.parts, "questions": len(answerer.given), "pages": seen}
+    own["forecast"] = last_forecast(Home(instance))
     return own | {name: summary[name] for name in kept}
 
 
@@ -140,6 +142,14 @@ def decide(
     seen = pages.while_it_asks(instance, rest)
     follow(rest, Ledger(Home(instance).ledger_url), [("problems", run)], tell, answerer)
     return run, seen
+
+
+def last_forecast(home: Home) -> dict[str, Any]:
+    """What the freeze told before it began: seconds of the outage without people's answers, and by what."""
+    from bascule.ledger import Ledger, journal
+    from bascule.tasks.forecast import KIND
+
+    return journal.entries(Ledger(home.ledger_url), kind=KIND)[-1].after or {}
 
 
 def refuse(instance: Instance, number: int) -> None:
@@ -176,16 +186,17 @@ def tables(found: list[dict[str, Any]]) -> list[str]:
     day = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     lines = [f"Measured on {day} UTC with {os.cpu_count()} cores, which carry all ten hosts, too.", ""]
     lines += [
-        "| accounts | outage s | day s | `prepare` s | the second s | mailboxes with a task on the day | "
-        "an act, median s | lost, twice | load |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| accounts | outage s | of which an answer was waited for | forecast s | day s | `prepare` s | the second s | "
+        "mailboxes with a task on the day | an act, median s | lost, twice | load |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in found:
         seconds = {name: part["seconds"] for name, part in one["parts"].items()}
         tasks = sum(task["task"] == "mailbox.sync" for task in one["phases"]["transfer"])
         acts = sorted(act_seconds(one))
         lines.append(
-            f"| {one['accounts']} | {one['outage_seconds']:.0f} | {seconds['day']:.0f} | {seconds['prepare']:.0f} | "
+            f"| {one['accounts']} | {one['outage_seconds']:.0f} | {answer_seconds(one):.0f} | "
+            f"{one['forecast']['seconds']} | {seconds['day']:.0f} | {seconds['prepare']:.0f} | "
             f"{seconds['second prepare']:.0f} | {tasks} | {acts[len(acts) // 2]:.1f} | "
             f"{len(one['lost'])}, {len(one['duplicated'])} | {one['parts']['day']['load']:.0f} |"
         )
@@ -201,6 +212,12 @@ def tables(found: list[dict[str, Any]]) -> list[str]:
                 f"{sum(part['memory'].values())} |"
             )
     return [*lines, "", *pages.table({one["accounts"]: one["pages"] for one in found}), "", *slopes(found)]
+
+
+def answer_seconds(one: dict[str, Any]) -> float:
+    """For how long the go in the outage waited for a person."""
+    waits = [task for task in one["phases"]["cutover"] if task["task"] == GO]
+    return sum((moment(task["end"]) - moment(task["start"])).total_seconds() for task in waits)
 
 
 def act_seconds(one: dict[str, Any]) -> Iterator[float]:
