@@ -1,7 +1,8 @@
 """From one SOGo to another: preferences and shares come by SOGo's own tool, and CalDAV compares and goes on from there.
 
 The old one runs on the lab's SOGo host beside the new one, with a database of its own; a second sshd, which sees the
-old one's configuration in the usual place, is what a second host would be.
+old one's configuration in the usual place, is what a second host would be. The old one has tables of their own
+for each folder, as SOGo makes them by itself, the new one one set for all.
 """
 
 import json
@@ -34,7 +35,8 @@ runuser -u postgres -- dropdb --if-exists -f sogo_old
 runuser -u postgres -- createdb -O sogo -E UTF8 -T template0 sogo_old
 sed -E -e 's/^( *WOPort = ).*/\\10.0.0.0:20002; SOGoTrustProxyAuthentication = YES;/' \\
     -e 's/^( *SOGoMemcachedHost = ).*/\\1"127.0.0.1:11213";/' -e 's#5432/sogo/#5432/sogo_old/#' \\
-    -e 's/^( *SOGoAppointmentSendEMailNotifications = ).*/\\1NO;/' /etc/sogo/sogo.conf > /run/sogo-old/sogo.conf
+    -e 's/^( *SOGoAppointmentSendEMailNotifications = ).*/\\1NO;/' -e '/OCS(Store|Acl|CacheFolder)URL/d' \\
+    /etc/sogo/sogo.conf > /run/sogo-old/sogo.conf
 chown sogo /run/sogo-old/sogo.conf; chmod 600 /run/sogo-old/sogo.conf
 bound="-p BindReadOnlyPaths=/run/sogo-old/sogo.conf:/etc/sogo/sogo.conf"
 systemd-run -q --unit=memcached-old -p User=memcache memcached -l 127.0.0.1 -p 11213 -m 16
