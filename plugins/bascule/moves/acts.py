@@ -123,6 +123,7 @@ class SiteActs:
 
     def prove(self, to: Server) -> None:
         self.sessions.prove(to)
+        self.mail.prove(to)
 
     def _pass(self, to: Server) -> dict[str, Any]:
         try:

@@ -37,7 +37,7 @@ class CannotMove(MoveFailed):
 
 
 class NotProven(MoveFailed):
-    """Raised when an account was moved, but a login from outside does not show it."""
+    """Raised when an account was moved, but a login from outside, or an MX, does not show it."""
 
 
 class StillHeld(MoveFailed):
@@ -72,7 +72,7 @@ class Acts(Protocol):
         """Let its mail flow again, also what has waited."""
 
     def prove(self, to: Server) -> None:
-        """See from outside that a login through the proxy ends on `to`."""
+        """See from outside that a login through the proxy ends on `to`, and that the MX leads its mail there."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ log = get_logger(__name__)
 SEEN_SECONDS = 15.0  # until the MX sees what the directory says
 LET_GO_SECONDS = 45.0  # longer than the 30 s for which Postfix's queue manager may remember a route
 UNTRIED_SECONDS = 3.0  # until what came right before the release has met the hold, or is delivered
+PROVEN_SECONDS = 5.0  # until an MX sees what the directory has said since the release
 LOOK_EVERY = 0.3
 
 
@@ -66,7 +67,7 @@ class Mail:
 
     def _not_held(self, mx: RemoteHost) -> list[str]:
         addresses = self.addresses.values()
-        said = queue.looked_up(mx, "transport_maps", addresses)
+        said = queue.looked_up(mx, ["transport_maps"], addresses)
         return [address for address in addresses if said.get(address) != self.part.hold_value]
 
     def wait_until_quiet(self, to: Server) -> float:
@@ -108,12 +109,52 @@ class Mail:
         queue.requeue(mx, left)
         return not left
 
+    def prove(self, to: Server) -> None:
+        """See by the own maps of each MX that it holds nothing any more, and leads mail to `to`. Raises AccessError."""
+        addresses = {**self.addresses}  # known from here on: the threads of several ask no directory
+        on_each(self.exchangers, lambda mx: self._see_led(mx, addresses[to], addresses[other(to)]))
+        log.info(
+            "mail for the account is led there", account=self.account, server=to,
+            exchangers=[mx.name for mx in self.exchangers],
+        )  # fmt: skip
+
+    def _see_led(self, mx: RemoteHost, now_at: str, was_at: str) -> None:
+        deadline = time.monotonic() + PROVEN_SECONDS
+        while wrong := self._not_led(mx, now_at, was_at):
+            if time.monotonic() > deadline:
+                raise AccessError(f"{mx.name} {wrong}")
+            time.sleep(LOOK_EVERY)
+
+    def _not_led(self, mx: RemoteHost, now_at: str, was_at: str) -> str:
+        """What is wrong at this MX; empty: nothing. It is one question, where no other map knows the addresses."""
+        said = queue.looked_up(mx, ["transport_maps", "virtual_alias_maps"], [was_at, now_at])
+        for address in (was_at, now_at):
+            if self._is_hold(said.get(address, "")):
+                return (
+                    f"still holds mail for {address}: its transport_maps say {said[address]!r} though the hold was "
+                    "taken out of the entry. See whether it asks the same directory (docs/moves.md); what waits comes "
+                    "when it does"
+                )
+        if leads_on(said.get(was_at, ""), now_at):
+            return ""
+        found = queue.looked_up(mx, ["virtual_alias_maps"], [was_at]).get(was_at, "")  # transport_maps may know it, too
+        if leads_on(found, now_at):
+            return ""
+        return (
+            f"does not lead {was_at} on to {now_at} (its virtual_alias_maps say {found!r}): mail that was on its way, "
+            "or that an alias sends there, goes to the server that was left. See `moved.cf` in docs/moves.md, and "
+            f"whether it asks the same directory: `postmap -q {was_at}` with that map must say {now_at}"
+        )
+
     def _held(self, waiting: Iterable[Waiting]) -> set[str]:
         """The queue ids of what waits for the end of the hold."""
         return {each.queue_id for each in waiting if self._meets_hold(each)}
 
     def _meets_hold(self, waiting: Waiting) -> bool:
-        return any(words in waiting.reason for words in self.words)
+        return self._is_hold(waiting.reason)
+
+    def _is_hold(self, text: str) -> bool:
+        return any(words in text for words in self.words)
 
     def _once_tried(self, mx: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
         """What waits once nothing is about to meet the hold any more: nobody would try it again for minutes."""
@@ -143,6 +184,11 @@ class Mail:
 
     def _waiting(self, remote: RemoteHost, addresses: Collection[str]) -> list[Waiting]:
         return queue.waiting_for(remote, addresses, settings.of(remote).get("recipient_delimiter", ""))
+
+
+def leads_on(said: str, address: str) -> bool:
+    """Whether what a map of aliases says sends mail to the address."""
+    return address.lower() in re.split(r"[\s,]+", said.lower())
 
 
 def _is_untried(waiting: Waiting) -> bool:

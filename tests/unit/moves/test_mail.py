@@ -9,7 +9,7 @@ import pytest
 from bascule.changes import probes
 from bascule.hosts import side_by_side
 from bascule.hosts.connections import AccessError
-from bascule.hosts.postfix import queue, settings
+from bascule.hosts.postfix import settings
 from bascule.hosts.ssh import Finished
 from bascule.ledger.moves import Server
 from bascule.moves import mail as mail_module
@@ -145,7 +145,7 @@ def test_a_hold_is_seen_under_both_final_addresses(access: FakeAccess, mail: Mai
     mx.answers["postmap -q"] = "".join(f"{address}\tretry:4.2.1 mailbox is being moved\n" for address in (OLD, NEW))
     mail.hold()
     assert [line for line in mx.commands if line.startswith("postmap")] == [
-        "postmap -q - proxy:ldap:/etc/postfix/hold.cf"
+        "postmap -q - proxy:ldap:/etc/postfix/hold.cf hash:/etc/transport"
     ], "one question for both"
     assert mx.asked[0] == f"{OLD}\n{NEW}\n"
     assert mx.commands[-1].startswith("sendmail -f '<>'"), "else Postfix remembers its last route for 30 s"
@@ -295,17 +295,6 @@ def test_the_exchangers_are_those_of_the_site_file(access: FakeAccess, mail: Mai
     several = SITE.model_copy(update={"moves": SITE.moves.model_copy(update={"exchangers": ["mx", "web"]})})
     found = Mail(FakeAccess(several), "zoe", FakeEntry())  # type: ignore[arg-type]
     assert [mx.name for mx in found.exchangers] == ["mx", "web"]
-
-
-def test_a_map_that_says_nothing_leads_to_the_next_one() -> None:
-    mx = FakeHost("mx")
-    mx.answers["postconf"] = "transport_maps = proxy:ldap:/one hash:/two"
-    mx.answers["postmap -q - proxy:ldap:/one"] = "other\tsmtp:[here]\n"
-    mx.answers["postmap -q - hash:/two"] = "key\tsmtp:[there]\n"
-    assert queue.looked_up(mx, "transport_maps", ["key", "other", "third"]) == {
-        "other": "smtp:[here]", "key": "smtp:[there]",
-    }  # fmt: skip
-    assert mx.asked == ["key\nother\nthird\n", "key\nthird\n"]
 
 
 def values(*present: str) -> Values:

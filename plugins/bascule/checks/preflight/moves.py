@@ -16,7 +16,7 @@ from bascule.hosts.ssh import RemoteHost
 from bascule.ledger.moves import Server, other
 from bascule.moves.entry import Entry, part_of
 from bascule.moves.machine import CannotMove
-from bascule.moves.mail import Mail
+from bascule.moves.mail import Mail, leads_on
 from bascule.moves.sessions import Sessions
 from bascule.pop3.usage import logs_show_logins, recent_users
 
@@ -205,8 +205,8 @@ def final_addresses(access: Access) -> Iterator[Finding]:
     now_at, was_at = mail.addresses[server], mail.addresses[other(server)]
     with _delayed(entry, round(time.time())):  # by which `moved.cf` knows who moves on their own
         for remote in {each.name: each for each in (*mail.exchangers, *mail.remotes.values())}.values():
-            said = queue.looked_up(remote, "virtual_alias_maps", [was_at]).get(was_at, "")
-            if now_at.lower() in said.lower():
+            said = queue.looked_up(remote, ["virtual_alias_maps"], [was_at]).get(was_at, "")
+            if leads_on(said, now_at):
                 yield ok(f"{remote.name}: final addresses", f"{was_at} leads on to {now_at} while {account} is there")
             else:
                 yield failure(

@@ -30,6 +30,7 @@ RECIPIENT = re.compile(
 )
 EXPIRED = re.compile(r"^(?P<id>[0-9A-Za-z]+): from=<[^>]*>, status=(?P<status>expired|force-expired), ")
 MESSAGE_ID = re.compile(r"^(?P<id>[0-9A-Za-z]+): message-id=<?(?P<message_id>[^>]*)>?$")
+POSTMAP_BROKE = re.compile(r"^postmap: fatal: (.*)$", re.MULTILINE)  # who finds nothing ends with a status, too
 NUMBERS = re.compile(r"\b[0-9A-Fa-f]{8,}\b|\[[0-9A-Fa-f.:]+\]|\d+")
 
 
@@ -187,15 +188,20 @@ def forget_route(remote: RemoteHost) -> None:
     remote.run(["sendmail", "-f", "<>", f"{sender}@localhost"], input=b"Subject: forget the last route\n\n")
 
 
-def looked_up(remote: RemoteHost, maps: str, keys: Collection[str]) -> dict[str, str]:
-    """What the maps of one parameter (`transport_maps`) say of keys, in their order, where one says anything."""
-    found: dict[str, str] = {}
-    for name in filter(None, re.split(r"[\s,]+", settings.of(remote).get(maps, ""))):
-        if asked := [key for key in keys if key not in found]:
-            lines = "".join(f"{key}\n" for key in asked).encode()
-            said = remote.run(["postmap", "-q", "-", name], input=lines, check=False).output
-            found |= {key: value.strip() for key, _, value in (line.partition("\t") for line in said.splitlines())}
-    return found
+def looked_up(remote: RemoteHost, maps: Collection[str], keys: Collection[str]) -> dict[str, str]:
+    """What the maps of these parameters (`transport_maps`) say of keys: the first one that says anything of a key.
+
+    One command asks them all (postmap(1)). Raises AccessError when one can't be asked: Postfix delivers nothing then.
+    """
+    known = settings.of(remote)
+    tables = [table for name in maps for table in settings.tables(known.get(name, ""))]
+    if not tables:
+        return {}
+    lines = "".join(f"{key}\n" for key in keys).encode()
+    said = remote.run(["postmap", "-q", "-", *tables], input=lines, check=False)
+    if broken := POSTMAP_BROKE.search(said.error):
+        raise AccessError(f"{' and '.join(maps)} of {remote.name} can't be asked, `postmap` says: {broken[1][:500]}")
+    return {key: value.strip() for key, _, value in (line.partition("\t") for line in said.output.splitlines())}
 
 
 def _messages(remote: RemoteHost) -> list[dict[str, Any]]:

@@ -13,6 +13,18 @@ def of(remote: RemoteHost) -> dict[str, str]:
     return _settings.of(remote, lambda: _asked(remote))
 
 
+def tables(maps: str) -> list[str]:
+    """The tables that a parameter names, divided as Postfix does it: `inline:{a=b, c=d}` is one of them."""
+    found, depth = [""], 0
+    for letter in maps:
+        depth += (letter == "{") - (letter == "}")
+        if depth == 0 and letter in ", \t\r\n":
+            found.append("")
+        else:
+            found[-1] += letter
+    return [table for table in found if table]
+
+
 def _asked(remote: RemoteHost) -> dict[str, str]:
     lines = remote.run(["postconf", "-x", *ASKED]).output.splitlines()
     return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
