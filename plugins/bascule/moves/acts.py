@@ -54,6 +54,7 @@ class SiteActs:
         self.filters_carried = False
         self.decide: Callable[[], int] = lambda: 0
         self.pass_seconds = self._hold_seconds = self._look_seconds = self._delayed_until = 0.0
+        self._came_in = 0  # sessions, during all last passes of this process, also those that failed
 
     def before(self) -> dict[str, Any]:
         """Also opens what the acts need, so that none of them waits for a connection."""
@@ -109,13 +110,27 @@ class SiteActs:
     def carry(self, to: Server) -> dict[str, Any]:
         """What the MX had routed before it saw the hold, or who logged in before the flip, may come behind a pass."""
         longest = self.entry.part.longest_hold / 2
-        with KeptOut(self._delayed_until, longest, self.entry.delay, self.sessions.send_out) as kept_out:
-            for _ in range(PASSES):
-                self.mail.wait_until_quiet(to)
-                done = self._pass(to)
-                if not self.sessions.on(other(to)):
-                    return done | {"kept_out_longer": round(kept_out.longer, 1)}
-                self.sessions.kick(to)
+        kept_out = KeptOut(self._delayed_until, longest, self.entry.delay, self.sessions)
+        try:
+            with kept_out:
+                done = self._passes(to)
+        finally:
+            self._came_in += kept_out.came_in
+        if self._came_in:
+            log.warning(
+                "somebody came in before the last pass had ended", account=self.account, sessions=self._came_in
+            )  # fmt: skip
+            done |= {"came_in": self._came_in}
+        return done | {"kept_out_longer": round(kept_out.longer, 1)}
+
+    def _passes(self, to: Server) -> dict[str, Any]:
+        """Until one has no session behind it. Raises AccessError."""
+        for _ in range(PASSES):
+            self.mail.wait_until_quiet(to)
+            done = self._pass(to)
+            if not self.sessions.on(other(to)):
+                return done
+            self.sessions.kick(to)
         raise AccessError(f"sessions of {self.account} come back to {other(to)} again and again, past the proxy")
 
     def release(self, to: Server) -> None:

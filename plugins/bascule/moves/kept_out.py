@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from bascule.hosts.connections import AccessError
 from bascule.text.logs import get_logger
@@ -25,19 +25,28 @@ LOOK_EVERY = 0.2
 SEND_OUT_EVERY = 1.0  # proxies let those who wait in once a second, each at its own time
 
 
+class Proxies(Protocol):
+    """Where the account's sessions come through. Both raise AccessError."""
+
+    def led(self) -> int:
+        """How many sessions they lead now."""
+
+    def send_out(self) -> None:
+        """End them."""
+
+
 class KeptOut:
     """During the `with`. `until`: when logins are let in (Unix time); `at_most`: seconds in which that is put off.
 
-    `put_off` writes another instant, `send_out` ends the sessions at the proxies.
+    `put_off` writes another instant. `came_in`: how many sessions were seen before the end, each once a look.
     """
 
-    def __init__(
-        self, until: float, at_most: float, put_off: Callable[[int], None], send_out: Callable[[], None]
-    ) -> None:
+    def __init__(self, until: float, at_most: float, put_off: Callable[[int], None], proxies: Proxies) -> None:
         self.until = self._first = until
+        self.came_in = 0
         self._latest = until + at_most
         self._sent_out_at = self._round_seconds = 0.0
-        self._put_off, self._send_out = put_off, send_out
+        self._put_off, self._proxies = put_off, proxies
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -55,16 +64,22 @@ class KeptOut:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        self._tried(self._see_who_came_in)
 
     def _run(self) -> None:
-        while not self._ended.wait(LOOK_EVERY) and time.time() < self._latest:
-            now = time.time()
+        while not self._ended.wait(LOOK_EVERY) and (now := time.time()) < self._latest:
             for act in (self._put_off_in_time, self._send_out_who_came_in):
-                try:
-                    act(now)
-                except AccessError as error:  # what is away now may come back
-                    log.warning("the user is perhaps not kept out", reason=reason(error))
+                self._tried(act)
             self._round_seconds = time.time() - now
+
+    def _tried(self, act: Callable[[float], None]) -> None:
+        """What is away now may come back, and a mistake in one act must not end the others."""
+        try:
+            act(time.time())
+        except AccessError as error:
+            log.warning("the user is perhaps not kept out", reason=reason(error))
+        except Exception as error:
+            log.exception("the user is perhaps not kept out", reason=reason(error))
 
     def _put_off_in_time(self, now: float) -> None:
         """Before the instant by what a round takes here: else it comes during the next one, and they come in."""
@@ -77,4 +92,12 @@ class KeptOut:
     def _send_out_who_came_in(self, now: float) -> None:
         if now > self._first and now - self._sent_out_at > SEND_OUT_EVERY:
             self._sent_out_at = now
-            self._send_out()
+            try:
+                self._see_who_came_in(now)
+            finally:
+                self._proxies.send_out()
+
+    def _see_who_came_in(self, now: float) -> None:
+        """Nobody before the first instant: proxies lead none between the kick and that."""
+        if now > self._first:
+            self.came_in += self._proxies.led()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 from bascule.hosts.connections import AccessError
+from bascule.hosts.ssh import Finished
 from bascule.moves import sessions
 from bascule.moves.sessions import Sessions
 
@@ -63,3 +64,20 @@ def test_sessions_that_come_back_are_told(access: FakeAccess, monkeypatch: pytes
     access.remote("old").answers["doveadm kick"] = ""
     with pytest.raises(AccessError, match=r"1 session\(s\) of anna are still on old.*past the proxy"):
         Sessions(access, "anna").kick("new")
+
+
+LISTED = "username\tproto\tsrc ip\tdest ip\tport"
+LISTED_AGAIN = "username\tservice\tsrc-ip\tdest-ip\tdest-port"  # the second login process has a head of its own
+
+
+def test_what_the_proxies_lead_is_counted_over_all_of_their_login_processes(access: FakeAccess) -> None:
+    """As Dovecot 2.3 writes it; what `doveadm proxy kick` says is the number of one of them alone."""
+    rest = "198.51.100.1\t198.51.100.11"
+    lines = [f"anna\tpop3\t{rest}\t110", LISTED_AGAIN, f"Anna@obs.test\timap\t{rest}\t143", f"bert\timap\t{rest}\t143"]
+    access.remote("proxy").answers["doveadm -f tab proxy list"] = "\n".join([LISTED, *lines, ""])
+    assert Sessions(access, "anna").led() == 2
+
+
+def test_a_proxy_that_does_not_list_its_sessions_leads_none_that_are_known(access: FakeAccess) -> None:
+    access.remote("proxy").answers["doveadm -f tab proxy list"] = Finished(75, "", "connect(ipc) failed", 0.0)
+    assert Sessions(access, "anna").led() == 0
