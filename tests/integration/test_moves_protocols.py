@@ -203,7 +203,10 @@ class Fetcher(Worker):
 
 
 def came_in(ledger: Ledger) -> bool:
-    """Before a last pass had ended, as on a machine that is too busy: docs/moves.md says what is seen then."""
+    """Perhaps, before a last pass had ended, as on a machine that is too busy: docs/moves.md says what is seen then.
+
+    These programs log in, act and log out within a second, so that no look need have seen them (`came_in`).
+    """
     carried = [entry.after or {} for entry in journal.entries(ledger, kind="move")]
     return any(after.get("kept_out_longer") or after.get("late") for after in carried)
 
