@@ -6,7 +6,6 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
 import ldap3
@@ -26,6 +25,7 @@ from lab.measure.at_work import HEADER, Verdict
 from tests.integration.busy_account import Busy, wait_for
 from tests.integration.conftest import Lab
 from tests.integration.directory_entries import administrator, dn_of, remove
+from tests.integration.killed_move import done_and_then
 from tests.integration.test_lab import trusted_by
 
 ACCOUNT = "voyage"
@@ -153,7 +153,7 @@ def test_killed_after_each_act_and_run_again_it_comes_to_the_same_end(
     sent: set[str] = set()
     to: Server = "new"
     for act in ACTS:
-        monkeypatch.setattr(move, "SiteActs", killed_after(act))
+        monkeypatch.setattr(move, "SiteActs", done_and_then(act, ends))
         with pytest.raises(Killed):
             move.move(run, traveller, to, 0)
         sent.add(hand_in(ADDRESS))
@@ -169,7 +169,7 @@ def test_killed_after_each_act_and_run_again_it_comes_to_the_same_end(
 def test_what_was_killed_is_undone_by_whoever_finds_it(
     lab: Lab, run: Run, traveller: str, look: Callable[[str], Counter[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(move, "SiteActs", killed_after("flip"))
+    monkeypatch.setattr(move, "SiteActs", done_and_then("flip", ends))
     with pytest.raises(Killed):
         move.move(run, traveller, "new", 0)
     monkeypatch.setattr(move, "SiteActs", SiteActs)
@@ -246,19 +246,8 @@ def test_what_a_preflight_that_was_killed_has_left_held_is_let_go_by_the_next_on
     assert (probe.state()["mailHold"], are_held(run.access)) == ([], [])
 
 
-def killed_after(act: str) -> Callable[..., SiteActs]:
-    def make(*arguments: Any) -> SiteActs:
-        acts = SiteActs(*arguments)
-        do = getattr(acts, act)
-
-        def done_and_killed(*given: Any) -> None:
-            do(*given)
-            raise Killed
-
-        setattr(acts, act, done_and_killed)
-        return acts
-
-    return make
+def ends() -> None:
+    raise Killed
 
 
 def hand_in(address: str, host: str = "mx") -> str:

@@ -1,13 +1,18 @@
-"""A server ends while an account moves, and is started again some seconds later: the move ends, and nothing is lost."""
+"""What ends while an account moves: a server, started again some seconds later, or the process that moves it.
+
+The move ends, and nothing is lost.
+"""
 
 import contextlib
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from bascule.ledger import leases, moves
 from bascule.ledger.moves import Server
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import Entry
@@ -16,20 +21,25 @@ from bascule.tasks.run import Run, TryAgain
 
 from tests.integration.busy_account import Busy, wait_for
 from tests.integration.conftest import Lab
+from tests.integration.killed_move import killed_after
 
 # The fixtures of the account and its user.
 from tests.integration.test_moves import (
     ACCOUNT,
     ACTS,
+    ADDRESS,
     assert_nobody_is_held,
     assert_nothing_lost_or_doubled,
     busy,
+    client,
+    hand_in,
+    look,
     run,
     traveller,
     trusted,
 )
 
-__all__ = ["busy", "run", "traveller", "trusted"]
+__all__ = ["busy", "client", "look", "run", "traveller", "trusted"]
 
 FULL = os.environ.get("BASCULE_TEST_DEPTH") == "full"
 BACK_AGAIN_SECONDS = 3.0
@@ -70,6 +80,29 @@ def test_a_server_that_is_killed_during_a_move_and_comes_back(
     doubled = [line for line in verdict.doubled if host not in AT_LEAST_ONCE or "saved.test" in line]
     verdict.doubled = [line for line in doubled if "(certain)" in line]
     assert_nothing_lost_or_doubled(verdict, run.ledger)
+
+
+@pytest.mark.parametrize("act", ACTS if FULL else ["flip"])
+@pytest.mark.parametrize("to", ["new", "old"] if FULL else ["new"])
+def test_a_process_that_is_killed_after_an_act_leaves_what_the_next_one_brings_to_the_same_end(
+    lab: Lab, run: Run, traveller: str, look: Callable[[str], Counter[str]], act: str, to: Server
+) -> None:
+    """SIGKILL, which runs no `finally`: its lease, its hold, its sessions and its transactions stay as they are."""
+    sent = {hand_in(ADDRESS)}
+    if to == "old":
+        assert move.move(run, traveller, "new", 0) == "moved"
+        sent.add(hand_in(ADDRESS))
+    killed_after(lab, run.ledger, traveller, to, act)
+    sent.add(hand_in(ADDRESS))
+    left = moves.under_way(run.ledger, traveller)
+    assert left is not None and left.heading == to
+    assert leases.held_by_others(run.ledger, run.owner) == {}, "a process that is gone holds nothing"
+    assert move.move(run, traveller, to, 0) == "moved"
+    assert Entry(run.access, traveller).is_at(to)
+    assert_nobody_is_held(lab, run)
+    wait_for(lambda: not (sent - look(to).keys()), f"all mail is on {to}")
+    assert dict(look(to)) == dict.fromkeys(sent, 1)
+    assert move.move(run, traveller, to, 0) == "was there", "one more run changes nothing"
 
 
 def tried(run: Run, to: Server) -> str:
