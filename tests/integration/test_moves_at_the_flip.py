@@ -153,11 +153,16 @@ def large(lab: Lab, ledger: Ledger) -> Iterator[Run]:
 
 
 @pytest.mark.parametrize("cut", [True, False], ids=["cut by the flip", "ended just before it"])
+@pytest.mark.parametrize("to", ["new", "old"])
 def test_a_large_message_that_is_saved_at_the_flip_is_there_once(
-    lab: Lab, large: Run, traveller: str, trusted: ssl.SSLContext, cut: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    lab: Lab, large: Run, traveller: str, trusted: ssl.SSLContext, cut: bool, to: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """On the way back as well, where new has the part of it that the flip cuts off."""
     password = lab.secrets.password_of(traveller)
     upload = Upload(traveller, password, trusted, pause=0.2 if cut else 0.0)
+    if to == "old":
+        assert move.move(large, traveller, "new", 0) == "moved"
 
     def begin() -> None:
         upload.thread.start()
@@ -167,10 +172,10 @@ def test_a_large_message_that_is_saved_at_the_flip_is_there_once(
             upload.thread.join(60)
 
     monkeypatch.setattr(move, "SiteActs", before(flip=begin))
-    assert move.move(large, traveller, "new", 0) == "moved"
+    assert move.move(large, traveller, to, 0) == "moved"
     upload.thread.join(120)
     assert (upload.thread.is_alive(), upload.tries > 1) == (False, cut)
-    with IMAPClient("new.obs.test", ssl_context=trusted, timeout=60) as client:
+    with IMAPClient(f"{to}.obs.test", ssl_context=trusted, timeout=60) as client:
         client.login(traveller, password)
         client.select_folder("INBOX", readonly=True)
         found = client.fetch(client.search(["SUBJECT", "large"]), ["BODY.PEEK[]"])
