@@ -3,9 +3,15 @@
 It has a fresh site of its own: `make test-deep`, or `make end-to-end` with this file, runs it.
 """
 
+import contextlib
 import os
+import subprocess
+from collections.abc import Iterator
 
 import pytest
+from bascule import site
+from bascule.checks.functional.run import functional_tests, run_functional_test
+from bascule.hosts.access import opened
 from bascule.ledger import Ledger, journal, mailboxes, moves
 from bascule.tasks import forecast
 
@@ -14,15 +20,20 @@ from lab.airflow.following import PHASES, Teller
 from lab.airflow.processes import Rest
 from lab.corpus.people import people
 from lab.demo import ANSWERS, run_day
+from lab.hosts import driver
 from lab.paths import Instance
 from lab.shell import lab
 from lab.testing import DAY_ACCOUNTS, SEED
 from tests.end_to_end import moving
-from tests.end_to_end.conftest import KEPT, Day, end_of
+from tests.end_to_end.conftest import KEPT, MOVED, Day, end_of
+from tests.end_to_end.outside import arrived, look, send
 from tests.end_to_end.test_day import count
+from tests.end_to_end.test_way_back import found_by_the_service
 
 PEOPLE = people(DAY_ACCOUNTS, SEED)
 MOVERS = sorted(person.account for person in PEOPLE if person.served_by == "old" and person.account != KEPT)
+OLD_SIDE = {"old": ("dovecot.service", "postfix@-.service"), "web": ("radicale.service",)}
+COMPARE_WITH_OLD = ("pop3-uidls", "webmail-in-a-browser")  # functional tests that ask old what should be there
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +92,43 @@ def test_nothing_is_lost_and_every_numbered_message_is_in_one_place(night: Day) 
     assert report["injected"] > 0
     assert (report["lost"], report["duplicated"], report["misplaced"]) == ([], [], [])
     assert report["delivered_once"] == report["injected"]
+
+
+def test_with_all_servers_of_the_old_side_switched_off_everybody_who_moved_works(night: Day) -> None:
+    """As on the day on which somebody pulls the plug; it comes last in this file, since it takes old away."""
+    assert MOVED in MOVERS
+    with switched_off(night):
+        received = send(MOVED, "sans le vieux serveur", "comptable@outside.test")
+        assert len(arrived(night.instance, "new", MOVED, received)) == 1
+        assert found_by_the_service(night, MOVED, received) == 1
+        with opened(site.from_environment()) as access:
+            assert access.site.functional_tests.account in MOVERS
+            asked = [name for name in functional_tests(access.site) if name not in COMPARE_WITH_OLD]
+            seen = {name: run_functional_test(access, name) for name in asked}
+    assert {"imap-login", "pop3-login", "mail-arrives-once", "submission", "calendar-event"} <= seen.keys()
+    assert {name: evidence.sentence for name, evidence in seen.items() if not evidence.ok} == {}
+    assert list(look(night.instance, "old", MOVED, received)) == []
+
+
+@contextlib.contextmanager
+def switched_off(night: Day) -> Iterator[None]:
+    """The old mail server and the old calendar server; what ran before runs again afterwards."""
+    running = {
+        host: [unit for unit in units if on_host(night, host, "systemctl", "is-active", unit) == "active"]
+        for host, units in OLD_SIDE.items()
+    }
+    assert all(running.values()), f"something of the old side is there to be switched off: {running}"
+    try:
+        for host, units in running.items():
+            on_host(night, host, "systemctl", "stop", *units)
+            assert "active" not in {on_host(night, host, "systemctl", "is-active", unit) for unit in units}
+        yield
+    finally:
+        for host, units in running.items():
+            on_host(night, host, "systemctl", "start", *units)
+
+
+def on_host(night: Day, host: str, *command: str) -> str:
+    """What it says, as root there, whatever its status."""
+    whole = driver.ssh_command(night.instance, host, [*command])
+    return subprocess.run(whole, capture_output=True, text=True, check=False).stdout.strip()
