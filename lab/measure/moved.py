@@ -42,7 +42,8 @@ def figures(instance: Instance, ledger: Ledger, verdict: Verdict, after: int) ->
         "slowest_act": max(program["slowest"] for program in record["programs"]),
         "changed_uids": sum(program["changed_uids"] for program in record["programs"]),
         "refused_mail": [line for sender in record["senders"] for line in sender["refused"]],
-        "late": late(ledger, after),
+        "late": told_by_passes(ledger, after, "late"),
+        "came_in": told_by_passes(ledger, after, "came_in"),
         "verdict": vars(verdict),
     }
 
@@ -57,14 +58,14 @@ def held(ledger: Ledger, after: int) -> dict[str, tuple[float, float]]:
     return found
 
 
-def late(ledger: Ledger, after: int) -> list[float]:
-    """Seconds by which last passes ended after logins had been let in."""
+def told_by_passes(ledger: Ledger, after: int, what: str) -> list[float]:
+    """What the journal has of last passes: by how many seconds they ended `late`, how many sessions `came_in` before."""
     carried = [
         entry.after or {}
         for entry in journal.entries(ledger, kind="move")
         if entry.number > after and entry.parameters["what"] == "carried"
     ]
-    return sorted(each["late"] for each in carried if "late" in each)
+    return sorted(each[what] for each in carried if what in each)
 
 
 def table(columns: Mapping[str, Figures]) -> list[str]:
@@ -96,7 +97,8 @@ ROWS: tuple[tuple[str, str, Callable[[Figures], Any]], ...] = (
     ("moves", "", lambda one: one["moves"]),
     ("outages", "", lambda one: len(one["outages"])),
     ("mail was held, s: median, worst", "", _held),
-    ("last passes that ended after logins were let in", "", lambda one: len(one["late"])),
+    ("last passes that ended after the instant that logins were told first", "", lambda one: len(one["late"])),
+    ("moves in which a user came in before that, for a second at most", "", lambda one: len(one["came_in"])),
     ("messages that came during a move", "", lambda one: len(one["delays"])),
     ("acts that were answered", "", lambda one: f"{one['verdict']['acts']:,}"),
     ("messages counted", "", lambda one: f"{one['verdict']['messages']:,}"),

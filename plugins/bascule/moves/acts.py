@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from bascule import mailbox
@@ -53,7 +54,10 @@ class SiteActs:
         self.sessions = Sessions(access, account)
         self.filters_carried = False
         self.decide: Callable[[], int] = lambda: 0
-        self.pass_seconds = self._hold_seconds = self._look_seconds = self._delayed_until = 0.0
+        self.pass_seconds = self._hold_seconds = self._look_seconds = 0.0
+        self._delayed_until = self._flip_seconds = 0.0
+        self._kept_out: KeptOut | None = None
+        self._keeping_out = ExitStack()
         self._came_in = 0  # sessions, during all last passes of this process, also those that failed
 
     def before(self) -> dict[str, Any]:
@@ -99,23 +103,37 @@ class SiteActs:
         """
         still_to_come = LOOKS * self._look_seconds + OF_PASS * self.pass_seconds + OF_HOLDING * self._hold_seconds
         delay = min(LONGEST_DELAY, max(self.entry.part.delay_seconds, still_to_come) + AHEAD)
-        until = round(time.time() + delay)
+        self.let_in()
+        began = time.time()
+        until = round(began + delay)
         self.entry.flip(to, until)
-        self._delayed_until = until
+        self._delayed_until, self._flip_seconds = until, time.time() - began
         return until
 
     def kick(self, to: Server) -> None:
+        """From here on the user is kept out: a proxy or a server that hangs may take longer than logins wait."""
+        self._keep_out()
         self.sessions.kick(to)
+
+    def _keep_out(self) -> KeptOut:
+        if self._kept_out is None:
+            longest = self.entry.part.longest_hold / 2
+            kept = KeptOut(self._delayed_until, longest, self.entry.delay, self.sessions, self._flip_seconds)
+            self._kept_out = self._keeping_out.enter_context(kept)
+        return self._kept_out
+
+    def let_in(self) -> None:
+        """The user is not kept out any more: all is there, or somebody else goes on with the move."""
+        self._keeping_out.close()
+        if self._kept_out is not None:
+            self._came_in += self._kept_out.came_in
+            self._kept_out = None
 
     def carry(self, to: Server) -> dict[str, Any]:
         """What the MX had routed before it saw the hold, or who logged in before the flip, may come behind a pass."""
-        longest = self.entry.part.longest_hold / 2
-        kept_out = KeptOut(self._delayed_until, longest, self.entry.delay, self.sessions)
-        try:
-            with kept_out:
-                done = self._passes(to)
-        finally:
-            self._came_in += kept_out.came_in
+        kept_out = self._keep_out()
+        done = self._passes(to)
+        self.let_in()
         if self._came_in:
             log.warning(
                 "somebody came in before the last pass had ended", account=self.account, sessions=self._came_in

@@ -38,15 +38,23 @@ class Proxies(Protocol):
 class KeptOut:
     """During the `with`. `until`: when logins are let in (Unix time); `at_most`: seconds in which that is put off.
 
-    `put_off` writes another instant. `came_in`: how many sessions were seen before the end, each once a look.
+    `put_off` writes another instant, which took `modify_seconds` the last time. `came_in`: how many sessions were seen
+    before the end, each once a look.
     """
 
-    def __init__(self, until: float, at_most: float, put_off: Callable[[int], None], proxies: Proxies) -> None:
+    def __init__(
+        self,
+        until: float,
+        at_most: float,
+        put_off: Callable[[int], None],
+        proxies: Proxies,
+        modify_seconds: float = 0.0,
+    ) -> None:
         self.until = self._first = until
         self.came_in = 0
         self._latest = until + at_most
         self._sent_out_at = self._round_seconds = 0.0
-        self._put_off, self._proxies = put_off, proxies
+        self._put_off, self._proxies, self._modify_seconds = put_off, proxies, modify_seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -83,11 +91,11 @@ class KeptOut:
 
     def _put_off_in_time(self, now: float) -> None:
         """Before the instant by what a round takes here: else it comes during the next one, and they come in."""
-        ahead = AHEAD + self._round_seconds
+        ahead = max(AHEAD, 2 * LOOK_EVERY + self._modify_seconds) + self._round_seconds
         if now > self.until - ahead:
             until = math.ceil(now + min(LONGEST_DELAY, ahead + max(FURTHER, self._round_seconds)))
             self._put_off(until)
-            self.until = until
+            self.until, self._modify_seconds = until, time.time() - now
 
     def _send_out_who_came_in(self, now: float) -> None:
         if now > self._first and now - self._sent_out_at > SEND_OUT_EVERY:

@@ -26,6 +26,7 @@ KIND = "move"  # in the journal
 PLACE_SECONDS = 600.0  # for which a move waits until fewer accounts are held
 ASK_AGAIN_SECONDS = 0.5
 TRY_AGAIN_SECONDS = 1.0
+STALE_SECONDS = 30.0  # of waiting for a place, after which what has come meanwhile is carried before the hold
 
 
 class MoveFailed(Exception):
@@ -67,6 +68,9 @@ class Acts(Protocol):
 
     def carry(self, to: Server) -> dict[str, Any]:
         """The last pass, verified, once nothing can come any more. Returns what it did."""
+
+    def let_in(self) -> None:
+        """Keep its user out no longer, whatever was reached."""
 
     def release(self, to: Server) -> None:
         """Let its mail flow again, also what has waited."""
@@ -126,7 +130,11 @@ class Mover:
         may_begin()
         move = moves.begin(self.ledger, account, to, before, self.origin.run)
         self._journal(move, "intent", {"wave": waves.wave_of(self.ledger, account)}, before=before)
-        self._through(self._held(move, may_begin))
+        began = time.monotonic()
+        held = self._held(move, may_begin)
+        if time.monotonic() - began > STALE_SECONDS:
+            self._or_undone(held, prepare)
+        self._through(held)
         return True
 
     def take_up(self, left: Move, *, forward: bool) -> Move:
@@ -147,11 +155,7 @@ class Mover:
         """Wait for a place among those that are held at once."""
         deadline = time.monotonic() + PLACE_SECONDS
         while True:
-            try:
-                may_begin()
-            except Exception as error:
-                self._end(move, State.UNDONE, reason(error))
-                raise
+            self._or_undone(move, may_begin)
             until = now() + timedelta(seconds=self.limits.longest_hold)
             held = moves.hold(self.ledger, move, at_once=self.limits.at_once, until=until)
             if held is not None:
@@ -164,18 +168,29 @@ class Mover:
                 )
             time.sleep(ASK_AGAIN_SECONDS)
 
+    def _or_undone(self, move: Move, act: Callable[[], None]) -> None:
+        """Do what comes before the first act; where it raises, nothing of the move is there to be undone."""
+        try:
+            act()
+        except Exception as error:
+            self._end(move, State.UNDONE, reason(error))
+            raise
+
     def _through(self, move: Move) -> Move:
         """All acts from the move's state on. An act that fails turns the move, once. Raises MoveFailed.
 
         Raises LeaseHeld and TakenUp when somebody else has gone on with it, while this process slept.
         """
-        while move.state not in ENDS:
-            self.still_ours()
-            try:
-                self._act(move)
-            except Exception as error:
-                return self._after_failure(move, error)
-            move = self._next(move)
+        try:
+            while move.state not in ENDS:
+                self.still_ours()
+                try:
+                    self._act(move)
+                except Exception as error:
+                    return self._after_failure(move, error)
+                move = self._next(move)
+        finally:
+            self.acts.let_in()
         return move
 
     def _act(self, move: Move) -> None:
@@ -235,10 +250,9 @@ class Mover:
 
     def _carry(self, move: Move) -> None:
         done = self.acts.carry(move.heading)
-        let_in = self.delayed_until + done.get("kept_out_longer", 0.0)
-        done |= {"let_in": round(let_in, 1)}
-        if (late := time.time() - let_in) > 0:
-            log.warning("the last pass ended after logins were let in", account=move.account, seconds=round(late, 1))
+        done |= {"let_in": round(self.delayed_until + done.get("kept_out_longer", 0.0), 1)}
+        if (late := time.time() - self.delayed_until) > 0:
+            log.warning("the last pass ended after the first instant", account=move.account, seconds=round(late, 1))
             done |= {"late": round(late, 1)}
         self._journal(move, "carried", after=done)
 

@@ -124,6 +124,7 @@ class Mail:
             if time.monotonic() > deadline:
                 raise AccessError(f"{mx.name} {wrong}")
             time.sleep(LOOK_EVERY)
+        self._let_go(mx, {now_at, was_at})  # what met the hold only after the release, on a busy MX
 
     def _not_led(self, mx: RemoteHost, now_at: str, was_at: str) -> str:
         """What is wrong at this MX; empty: nothing. It is one question, where no other map knows the addresses."""

@@ -18,6 +18,7 @@ from bascule.text.reason import reason
 log = get_logger(__name__)
 
 KICK_SECONDS = 10.0
+ANSWER_SECONDS = 10.0  # without a word from a server: while one hangs, mail is held and nobody is put off
 LOOK_EVERY = 0.1
 LOGIN_SECONDS = 60.0
 
@@ -55,13 +56,13 @@ class Sessions:
                     f"they were ended: who comes there past the proxy? (`doveadm who {self.account}` there)"
                 )
             for name in found:
-                self._remote(leaves).run(["doveadm", "kick", _mask(name)], check=False)
+                self._remote(leaves).run(["doveadm", "kick", _mask(name)], check=False, timeout=ANSWER_SECONDS)
             time.sleep(LOOK_EVERY)
 
     def _names_on(self, server: Server) -> Counter[str]:
         """The names under which the server has sessions of the account, and how many: in whatever case it has them."""
-        said = self._remote(server).run(["doveadm", "-f", "tab", "who", "-1", f"{self.account}*"]).output
-        return self._own(said)
+        command = ["doveadm", "-f", "tab", "who", "-1", f"{self.account}*"]
+        return self._own(self._remote(server).run(command, timeout=ANSWER_SECONDS).output)
 
     def _own(self, table: str) -> Counter[str]:
         """Its names in the first column of what `doveadm` says of everybody, and how often."""
@@ -79,12 +80,14 @@ class Sessions:
 
     def _led_by(self, proxy: RemoteHost) -> int:
         """A Dovecot that does not say leads nobody that is known."""
-        said = proxy.run(["doveadm", "-f", "tab", "proxy", "list"], check=False, private=True)
+        command = ["doveadm", "-f", "tab", "proxy", "list"]
+        said = proxy.run(command, check=False, private=True, timeout=ANSWER_SECONDS)
         return self._own(said.output).total()
 
     def send_out(self) -> None:
         """End them at the proxies. Raises AccessError."""
-        on_each(self.proxies, lambda proxy: proxy.run(["doveadm", "proxy", "kick", *self.names]))
+        command = ["doveadm", "proxy", "kick", *self.names]
+        on_each(self.proxies, lambda proxy: proxy.run(command, timeout=ANSWER_SECONDS))
 
     def prove(self, to: Server) -> None:
         """Log in by the service name, and see on which server that is. Raises AccessError."""

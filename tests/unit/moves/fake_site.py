@@ -52,6 +52,7 @@ class FakeActs:
         self.fail: dict[str, Exception] = {}
         self.after: dict[str, Callable[[], None]] = {}
         self.done: list[str] = []
+        self.keeps_out = False
 
     def before(self) -> dict[str, Any]:
         return {"mailHost": [self.site.at]}
@@ -74,6 +75,7 @@ class FakeActs:
         return 2.0**33
 
     def kick(self, to: Server) -> None:
+        self.keeps_out = True
         self._act("kick", lambda: self.site.sessions.update({other(to): 0}))
         self.site.log_in()
 
@@ -82,6 +84,9 @@ class FakeActs:
         assert not self.site.sessions[other(to)], "somebody could write behind the last pass"
         self._act("carry", lambda: self.site.mail[to].update(self.site.mail[other(to)]))
         return {"copied": 0}
+
+    def let_in(self) -> None:
+        self.keeps_out = False
 
     def release(self, to: Server) -> None:
         def let_go() -> None:

@@ -93,6 +93,15 @@ def test_where_sending_out_takes_long_it_is_put_off_by_more_so_that_no_instant_c
     assert proxy.instants[1] > ended[1]
 
 
+def test_where_a_modify_takes_long_it_is_begun_earlier(proxy: Proxy) -> None:
+    """The flip was one: the first time that it is put off is late otherwise."""
+    began = time.time()
+    with KeptOut(began + 1.5, 60, proxy.put_off, proxy, modify_seconds=1.3):
+        while not proxy.instants:
+            time.sleep(0.01)
+    assert time.time() - began < 0.9
+
+
 def test_a_directory_that_is_away_keeps_nobody_from_being_sent_out(proxy: Proxy) -> None:
     def away(until: int) -> None:
         raise AccessError("the directory can't be reached")

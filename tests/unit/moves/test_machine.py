@@ -125,6 +125,39 @@ def test_killed_again_on_its_way_back_it_still_comes_back(ledger: Ledger, killed
     assert_whole_or_as_before(ledger, site, at, flipped=killed not in BEFORE_THE_FLIP)
 
 
+@pytest.mark.parametrize("act", ["kick", "carry", "release", "prove"])
+def test_however_a_move_ends_its_user_is_not_kept_out_any_longer(ledger: Ledger, act: str) -> None:
+    """Also where it stands still, or somebody else goes on with it: who is kept out is told nothing."""
+    acts = FakeActs(FakeSite())
+    acts.fail[act] = AccessError("old can't be reached")
+    with pytest.raises(MoveFailed):
+        move(ledger, acts)
+    assert not acts.keeps_out
+
+
+def test_who_has_waited_long_for_a_place_is_copied_once_more_before_the_hold(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "STALE_SECONDS", -1.0)
+    acts = FakeActs(FakeSite())
+    passes: list[list[str]] = []
+    mover(ledger, acts).move("zoe", "new", lambda: passes.append([*acts.done]))
+    assert passes == [[], []]
+
+
+def test_where_that_pass_fails_nothing_was_begun(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "STALE_SECONDS", -1.0)
+    acts, passes = FakeActs(FakeSite()), [None, AccessError("new is full")]
+
+    def prepare() -> None:
+        if error := passes.pop(0):
+            raise error
+
+    with pytest.raises(AccessError):
+        mover(ledger, acts).move("zoe", "new", prepare)
+    assert (acts.done, moves.all_under_way(ledger)) == ([], [])
+
+
 @pytest.mark.parametrize("act", ACTS[:5])
 def test_an_act_that_fails_turns_the_move_and_says_why(ledger: Ledger, act: str) -> None:
     acts = FakeActs(FakeSite())
