@@ -228,11 +228,13 @@ class RemoteHost:
 
     def _transport(self) -> paramiko.Transport:
         """The connection's, which is made when it is not there (any more). Raises AccessError."""
-        transport = self._client.get_transport() if self._client else None
+        client = self._client  # what breaks in another thread may close it meanwhile
+        transport = client.get_transport() if client else None
         if transport is None or not transport.is_active():
-            self._client = self._patiently_connected()
-            transport = self._client.get_transport()
-        assert transport is not None
+            client = self._client = self._patiently_connected()
+            transport = client.get_transport()
+        if transport is None:
+            raise EOFError("it was closed at once")
         return transport
 
     @contextmanager
