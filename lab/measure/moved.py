@@ -59,7 +59,7 @@ def held(ledger: Ledger, after: int) -> dict[str, tuple[float, float]]:
 
 
 def told_by_passes(ledger: Ledger, after: int, what: str) -> list[float]:
-    """What the journal has of last passes: by how many seconds they ended `late`, how many sessions `came_in` before."""
+    """What the journal has of last passes: by how many seconds they ended `late`, how many sessions `came_in`."""
     carried = [
         entry.after or {}
         for entry in journal.entries(ledger, kind="move")
