@@ -10,7 +10,7 @@ from bascule.hosts import directory
 from bascule.hosts.access import Access
 from bascule.hosts.directory import Account, DirectoryError, Step
 from bascule.ledger.moves import Server, other
-from bascule.moves.machine import CannotMove
+from bascule.moves.machine import CannotMove, HoldGone
 from bascule.site import MovesPart
 
 
@@ -146,14 +146,33 @@ class Entry:
         return held
 
     def flip(self, to: Server, delayed_until: int) -> None:
-        """Server, destination and delay in one modify; seen by another look. Raises DirectoryError, CannotMove."""
+        """Server, destination and delay in one modify, which fits only while the hold is there; seen by another look.
+
+        Who slept until another run had undone its move, and let the account go, changes nothing any more. Raises
+        DirectoryError, CannotMove and HoldGone.
+        """
         with directory.connected(self.access) as connection:
             found = self._read(connection)
+            held = self._hold_of(found)
             changes = {values.attribute: values.steps(to) for values in self._both(found)}
             changes[self.part.delay_attribute] = [(ldap3.MODIFY_REPLACE, [str(delayed_until)])]
-            self._modify(connection, found, {name: steps for name, steps in changes.items() if steps})
+            changes[self.part.hold_attribute] = [(ldap3.MODIFY_DELETE, held), (ldap3.MODIFY_ADD, held)]
+            try:
+                self._modify(connection, found, {name: steps for name, steps in changes.items() if steps})
+            except DirectoryError:
+                self._hold_of(self._read(connection))
+                raise
         if not self.is_at(to):
             raise DirectoryError(f"the entry of {self.account} was changed, and does not show it when it is read again")
+
+    def _hold_of(self, found: Account) -> list[str]:
+        """What holds its mail. Raises HoldGone."""
+        if held := found.values(self.part.hold_attribute):
+            return held
+        raise HoldGone(
+            f"the entry of {self.account} has no `{self.part.hold_attribute}` any more: somebody has taken the hold "
+            "away, so its logins and mail are not led elsewhere"
+        )
 
     def delay(self, until: int) -> None:
         """Hold logins back until another instant. Raises DirectoryError."""

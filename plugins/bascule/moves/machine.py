@@ -41,6 +41,10 @@ class NotProven(MoveFailed):
     """Raised when an account was moved, but a login from outside, or an MX, does not show it."""
 
 
+class HoldGone(Exception):
+    """Raised when an account that is to be flipped is not held any more: its mail would come behind the last pass."""
+
+
 class StillHeld(MoveFailed):
     """Raised when a move could be neither finished nor undone, so that its account's mail waits at the MX."""
 
@@ -61,7 +65,10 @@ class Acts(Protocol):
         """Wait until no mail for it is on its way to the server that it leaves."""
 
     def flip(self, to: Server) -> float:
-        """One modify: logins and mail go to `to` from now on. Returns until when logins are delayed (Unix time)."""
+        """One modify: logins and mail go to `to` from now on. Returns until when logins are delayed (Unix time).
+
+        Raises HoldGone, and changes nothing, when the account is not held.
+        """
 
     def kick(self, to: Server) -> None:
         """End its sessions at the proxies and on the server that it leaves, and see that none is left."""
@@ -187,6 +194,7 @@ class Mover:
                 try:
                     self._act(move)
                 except Exception as error:
+                    self.still_ours()  # who slept has nothing to turn any more
                     return self._after_failure(move, error)
                 move = self._next(move)
         finally:
@@ -245,8 +253,26 @@ class Mover:
         return moves.note(self.ledger, move, start, turned=True, words=words)
 
     def _flip(self, move: Move) -> None:
-        self.delayed_until = self.acts.flip(move.heading)
+        try:
+            self.delayed_until = self.acts.flip(move.heading)
+        except HoldGone as error:
+            self._hold_again(move, error)
+            self.delayed_until = self.acts.flip(move.heading)
         self._journal(move, "flipped", note=f"logins and mail go to {move.heading}")
+
+    def _hold_again(self, move: Move, gone: HoldGone) -> None:
+        """Of a move that was flipped before: without another flip it would be on neither way. Else raises HoldGone.
+
+        Raises LeaseHeld and TakenUp when it was another run that has let the account go.
+        """
+        self.still_ours()
+        moves.note(self.ledger, move, State.FLIPPING)
+        if not move.turned and not self.acts.is_at(move.heading):
+            raise gone
+        log.warning("the hold was gone before the flip: it is put there again", account=move.account)
+        self._journal(move, "held again", note=str(gone))
+        self.acts.hold()
+        self.acts.wait_until_quiet(move.heading)
 
     def _carry(self, move: Move) -> None:
         done = self.acts.carry(move.heading)

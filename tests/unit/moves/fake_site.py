@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.ledger.moves import Server, other
+from bascule.moves.machine import HoldGone
 
 
 class Killed(BaseException):
@@ -71,7 +72,12 @@ class FakeActs:
         self._act("quiet", lambda: None)
 
     def flip(self, to: Server) -> float:
-        self._act("flip", lambda: setattr(self.site, "at", to))
+        def lead() -> None:
+            if not self.site.held:
+                raise HoldGone("the entry of zoe has no hold any more")
+            self.site.at = to
+
+        self._act("flip", lead)
         return 2.0**33
 
     def kick(self, to: Server) -> None:

@@ -9,6 +9,7 @@ import pytest
 from bascule.hosts import directory
 from bascule.hosts.directory import DirectoryError
 from bascule.moves.entry import Entry
+from bascule.moves.machine import HoldGone
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 
@@ -29,15 +30,21 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes]]:
         return [{"dn": "uid=zoe", "raw_attributes": found}]
 
     def modify(access: object, connection: object, dn: str, changes: dict[str, list[tuple[str, list[str]]]]) -> int:
+        after = {name: [*values] for name, values in found.items()}
         for name, steps in changes.items():
             for operation, values in steps:
-                kept = found.get(name, []) if operation == ldap3.MODIFY_ADD else []
-                found[name] = [*kept, *(value.encode() for value in values)]
+                there, told = after.get(name, []), [value.encode() for value in values]
+                if operation == ldap3.MODIFY_DELETE and not {*told} <= {*there}:
+                    return directory.NO_SUCH_VALUE
+                kept = [] if operation == ldap3.MODIFY_REPLACE else [value for value in there if value not in told]
+                after[name] = kept if operation == ldap3.MODIFY_DELETE else [*kept, *told]
+        found.update(after)
         return 0
 
     monkeypatch.setattr(directory, "connected", connected)
     monkeypatch.setattr(directory, "search", search)
     monkeypatch.setattr(directory, "modify_together", modify)
+    monkeypatch.setattr(directory, "reason", lambda _: "noSuchAttribute")
     return found
 
 
@@ -71,6 +78,34 @@ def test_the_final_addresses_are_those_of_the_moment_of_the_hold(
     assert asked["new"] != "zoe@new.obs.test"
     monkeypatch.setattr(directory, "search", lambda *_: pytest.fail("the directory was asked once more"))
     assert found.addresses() == asked
+
+
+ON_OLD = {"mailHost": [b"old.obs.test"], "mailRoutingAddress": [b"zoe@old.obs.test"]}
+
+
+def test_an_entry_is_flipped_while_it_is_held_also_in_other_words(entry: dict[str, list[bytes]]) -> None:
+    entry |= ON_OLD | {HOLD: [b"retry:4.3.0 umzug"]}
+    Entry(FakeAccess(), "zoe").flip("new", 1_800_000_000)
+    assert Entry(FakeAccess(), "zoe").is_at("new")
+    assert (entry[HOLD], entry["mailDelayUntil"]) == ([b"retry:4.3.0 umzug"], [b"1800000000"])
+
+
+@pytest.mark.parametrize("sleeps", ["before", "within"])
+def test_an_entry_that_is_not_held_any_more_is_not_flipped(
+    entry: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, sleeps: str
+) -> None:
+    """Another run has undone the move and let the account go, before this one looks, or between look and modify."""
+    entry |= ON_OLD | {HOLD: [] if sleeps == "before" else [VALUE.encode()]}
+    modify = directory.modify_together
+
+    def sleep(*given: Any) -> int:
+        entry[HOLD] = []
+        return modify(*given)
+
+    monkeypatch.setattr(directory, "modify_together", sleep)
+    with pytest.raises(HoldGone, match="the entry of zoe has no `mailHold` any more"):
+        Entry(FakeAccess(), "zoe").flip("new", 1_800_000_000)
+    assert {name: entry[name] for name in ON_OLD} == ON_OLD and "mailDelayUntil" not in entry
 
 
 def test_a_hold_in_the_words_of_an_earlier_site_file_is_taken_away(entry: dict[str, list[bytes]]) -> None:

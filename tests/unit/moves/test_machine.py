@@ -266,6 +266,67 @@ def test_who_slept_while_another_run_ended_its_move_does_not_go_on(ledger: Ledge
     assert_whole_or_as_before(ledger, site, "new" if finished else "old", flipped=act not in BEFORE_THE_FLIP)
 
 
+@pytest.mark.parametrize("forward", [True, False])
+def test_who_slept_within_the_flip_while_another_run_undid_its_move_flips_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, forward: bool
+) -> None:
+    """Behind the question whose the account is, and before the modify."""
+    site = FakeSite()
+    sleeper = FakeActs(site)
+    flip = sleeper.flip
+
+    def sleep(to: Server) -> float:
+        (left,) = moves.all_under_way(ledger)
+        mover(ledger, FakeActs(site)).take_up(left, forward=forward)
+        return flip(to)
+
+    monkeypatch.setattr(sleeper, "flip", sleep)
+    with pytest.raises(moves.TakenUp):
+        move(ledger, sleeper)
+    assert_whole_or_as_before(ledger, site, "new" if forward else "old", flipped=forward)
+
+
+def test_a_hold_that_somebody_takes_away_before_the_flip_ends_the_move_on_old(ledger: Ledger) -> None:
+    acts = FakeActs(FakeSite())
+    acts.after["quiet"] = lambda: setattr(acts.site, "held", False)
+    with pytest.raises(MoveFailed, match="zoe was not moved and is on old as before: the entry of zoe has no hold any"):
+        move(ledger, acts)
+    assert_whole_or_as_before(ledger, acts.site, "old", flipped=False)
+
+
+@pytest.mark.parametrize("forward", [True, False])
+@pytest.mark.parametrize("act", ["flip", "kick"])
+def test_a_hold_that_is_taken_away_behind_the_flip_comes_again_before_the_next_one(
+    ledger: Ledger, act: str, forward: bool
+) -> None:
+    """On the way back, or when the move is taken up: else mail would come behind the pass, or it would stand still."""
+    site = FakeSite()
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, (act, "after")))
+    site.held = False
+    (left,) = moves.all_under_way(ledger)
+    acts = FakeActs(site)
+    mover(ledger, acts).take_up(left, forward=forward)
+    assert acts.done[:3] == ["hold", "quiet", "flip"]
+    assert "held again" in [entry.parameters["what"] for entry in journal.entries(ledger)]
+    assert_whole_or_as_before(ledger, site, "new" if forward else "old", flipped=True)
+
+
+def test_who_slept_during_an_act_that_fails_then_turns_nothing(ledger: Ledger) -> None:
+    """The next one to look at the move has its lease already, and finds it as it was left."""
+    acts = FakeActs(FakeSite())
+    acts.fail["quiet"] = AccessError("mx can't be reached")
+
+    def still_ours() -> None:
+        if "quiet" not in acts.fail:
+            raise leases.LeaseHeld("the watch has it now")
+
+    with pytest.raises(leases.LeaseHeld, match="the watch has it now"):
+        Mover(acts, ledger, ORIGIN, Limits(8, 60), still_ours).move("zoe", "new", lambda: None)
+    (left,) = moves.all_under_way(ledger)
+    assert (left.state, left.turned) == (State.QUIETING, False)
+
+
 def test_who_has_lost_its_lease_begins_no_act_any_more(ledger: Ledger) -> None:
     acts = FakeActs(FakeSite())
     with leases.lease(ledger, "zoe", "task"), pytest.raises(leases.LeaseHeld, match="the watch has it now"):
