@@ -110,11 +110,17 @@ def append(ledger: Ledger, entry: Entry) -> int:
 
 
 def entries(
-    ledger: Ledger, *, kind: str | None = None, subject: str | None = None, event: Event | None = None
+    ledger: Ledger,
+    *,
+    kind: str | None = None,
+    subject: str | None = None,
+    event: Event | None = None,
+    run: str | None = None,
 ) -> list[Entry]:
     """The rows in the order of their numbers, narrowed by what is given."""
     query = sa.select(JournalRow).order_by(JournalRow.number)
-    for column, value in ((JournalRow.kind, kind), (JournalRow.subject, subject), (JournalRow.event, event)):
+    narrowed = {"kind": kind, "subject": subject, "event": event, "run": run}
+    for column, value in ((getattr(JournalRow, name), value) for name, value in narrowed.items()):
         if value is not None:
             query = query.where(column == value)
     with ledger.reading() as session:

@@ -182,13 +182,6 @@ def moved(ledger: Ledger) -> set[str]:
     return {account for account, to in last.items() if to == "new"}
 
 
-def moved_by(ledger: Ledger, run: str) -> set[str]:
-    """Those that this run has moved to new."""
-    query = sa.select(MoveRow.account).where(MoveRow.run == run, MoveRow.to == "new", MoveRow.state == State.DONE)
-    with ledger.reading() as session:
-        return {*session.scalars(query)}
-
-
 def not_moved(ledger: Ledger, accounts: Iterable[str]) -> list[str]:
     """Those that the day is for: who has moved to new already is left alone."""
     names, gone = list(accounts), moved(ledger)

@@ -177,6 +177,8 @@ def _holds(run: Run, asked: argparse.Namespace) -> int:
 def _end(run: Run, asked: argparse.Namespace) -> int:
     for account in move.end_what_was_left(run, overdue_only=asked.overdue):
         print(f"{account}: ended")
+    if not asked.overdue:  # for then others may be at work
+        behind.carry(run)
     return DONE
 
 

@@ -7,6 +7,7 @@ from bascule import mailbox
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, journal, leases, moves
 from bascule.ledger.carried import others_may_write
+from bascule.ledger.moves import State
 from bascule.mailbox import MailboxFailed, MailboxJob, TransientError
 from bascule.mailbox.behind import Behind, Seen, carry_behind
 from bascule.moves.machine import KIND
@@ -21,12 +22,11 @@ WHAT = "behind"  # in the journal
 
 
 def carry(run: Run) -> int:
-    """Of those who have moved in this run, and of everybody who has moved and shares a folder with others for writing.
+    """Of those whose move has ended in this run, and of everybody who has moved and lets others write into a folder.
 
     What can't be carried now is in the log, and is looked at again after the next moves. Returns how many messages.
     """
-    of_this_run = moves.moved_by(run.ledger, run.origin.run) if run.origin.run else set[str]()
-    chosen = sorted(moves.moved(run.ledger) & (others_may_write(run.ledger) | of_this_run))
+    chosen = sorted(moves.moved(run.ledger) & (others_may_write(run.ledger) | _ended_in(run)))
     if run.dry_run or not chosen:
         return 0
     connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
@@ -35,6 +35,12 @@ def carry(run: Run) -> int:
         copied = sum(pool.map(lambda account: _of_one(run, account, jobs[account]), chosen))
     log.info("looked at old behind the moves", accounts=len(chosen), carried=copied)
     return copied
+
+
+def _ended_in(run: Run) -> set[str]:
+    """Whose moves have ended in this run, whichever one began them."""
+    ends = journal.entries(run.ledger, kind=KIND, run=run.origin.run) if run.origin.run else []
+    return {entry.subject for entry in ends if entry.parameters.get("what") == State.DONE}
 
 
 def _of_one(run: Run, account: str, job: MailboxJob) -> int:

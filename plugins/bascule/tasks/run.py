@@ -107,9 +107,10 @@ def at_command_line(
 ) -> Iterator[Run]:
     """The Run of a command line, with connections from the environment."""
     access = Access(loaded, EnvironmentConnections(), connect_ssh)
-    origin = Origin("command line", task=command, asked_by=getpass.getuser())
+    began = now()
+    origin = Origin("command line", f"by_hand__{began.isoformat()}", command, getpass.getuser())
     try:
-        yield Run(loaded, access, ledger, origin, dry_run, selection, holder=this_process(command), began=now())
+        yield Run(loaded, access, ledger, origin, dry_run, selection, holder=this_process(command), began=began)
     finally:
         access.close()
 

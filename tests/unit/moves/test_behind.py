@@ -10,11 +10,13 @@ from bascule.ledger.carried import Carried
 from bascule.ledger.moves import State
 from bascule.mailbox import TransientError
 from bascule.mailbox.behind import Behind
+from bascule.moves.machine import Limits, Mover
 from bascule.operators.tasks import EndBrokenMoves
 from bascule.tasks import behind, move
-from bascule.tasks.run import Run
+from bascule.tasks.run import Run, at_command_line
 
 from tests.unit.changes.fakes import SITE, FakeAccess
+from tests.unit.moves.fake_site import FakeActs, FakeSite
 
 ORIGIN = journal.Origin("move", "run-2", "leave_nobody_held", "anna")
 
@@ -41,7 +43,9 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, int]]:
 
 
 def moved(ledger: Ledger, account: str, run: str = "run-1") -> None:
-    moves.note(ledger, moves.begin(ledger, account, "new", {}, run), State.DONE)
+    moves.note(ledger, moves.begin(ledger, account, "new", {}, "run-0"), State.DONE)
+    origin = journal.Origin("move", run)
+    journal.append(ledger, journal.Entry("note", "move", account, origin, {"what": str(State.DONE), "to": "new"}))
 
 
 def grant(ledger: Ledger, owner: str, who: str, rights: str) -> None:
@@ -64,6 +68,26 @@ def test_those_of_this_run_and_those_who_let_others_write_are_looked_at(
     assert behind.carry(replace(run, dry_run=True)) == 0
     assert behind.carry(run) == 6
     assert sorted(looked) == ["anna", "eve", "fred", "hugo"], "and one that can't be reached holds up no other"
+
+
+def test_a_move_that_another_run_began_is_of_the_run_that_ended_it(run: Run, looked: dict[str, dict[str, int]]) -> None:
+    begun = moves.begin(run.ledger, "zoe", "new", {}, "run-1")
+    moves.note(run.ledger, begun, State.DONE)
+    assert behind.carry(run) == 0
+    mover = Mover(FakeActs(FakeSite(at="new", held=True)), run.ledger, ORIGIN, Limits(8, 60), lambda: None)
+    left = moves.note(run.ledger, moves.begin(run.ledger, "anna", "new", {}, "run-1"), State.RELEASING)
+    mover.take_up(left, forward=False)
+    behind.carry(run)
+    assert [*looked] == ["anna"]
+
+
+def test_each_command_line_is_a_run_of_its_own(run: Run, looked: dict[str, dict[str, int]]) -> None:
+    ledger = run.ledger
+    with at_command_line(SITE, ledger, "moves move") as one, at_command_line(SITE, ledger, "moves move") as other:
+        moved(ledger, "anna", one.origin.run)
+        moved(ledger, "bert", other.origin.run)
+        behind.carry(one)
+    assert [*looked] == ["anna"]
 
 
 def test_what_was_looked_through_is_not_looked_through_again(run: Run, looked: dict[str, dict[str, int]]) -> None:
