@@ -172,6 +172,12 @@ def search(connection: ldap3.Connection, site: Site, ldap_filter: str) -> Iterat
     return (item for item in _answers(connection, site, ldap_filter) if item["type"] == "searchResEntry")
 
 
+def named(connection: ldap3.Connection, site: Site, name: str) -> list[Account]:
+    """All entries of this name, whatever else they are, also in another case. Raises DirectoryError."""
+    found = search(connection, site, f"({site.directory.account}={escape_filter_chars(name)})")
+    return [Account(name, item["dn"], _entry(item)) for item in found]
+
+
 def elsewhere(connection: ldap3.Connection, site: Site) -> list[str]:
     """Where parts of the tree below the site's base lie that no search looks into. Raises DirectoryError."""
     answers = _answers(connection, site, site.directory.filter)
@@ -243,9 +249,7 @@ def _places(connection: ldap3.Connection) -> str:
 
 def account_of(site: Site, item: Mapping[str, Any]) -> Account:
     """The account of one entry found. Raises DirectoryError when the entry has no usable name."""
-    entry = {
-        name: [value.decode(errors="replace") for value in values] for name, values in item["raw_attributes"].items()
-    }
+    entry = _entry(item)
     names = next((v for k, v in entry.items() if k.lower() == site.directory.account.lower()), [])
     if len(names) != 1 or not ACCOUNT_NAME.match(names[0]):
         raise DirectoryError(
@@ -253,6 +257,12 @@ def account_of(site: Site, item: Mapping[str, Any]) -> Account:
             "mend the entry, or leave it out by `directory.filter`"
         )
     return Account(names[0], item["dn"], entry)
+
+
+def _entry(item: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {
+        name: [value.decode(errors="replace") for value in values] for name, values in item["raw_attributes"].items()
+    }
 
 
 def render(template: str, account: Account, **values: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from bascule import mailbox
 from bascule.hosts.access import Access
 from bascule.hosts.connections import AccessError
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, moves
 from bascule.ledger.moves import Server, other
 from bascule.mailbox import MailboxFailed, TransientError
 from bascule.mailbox.back import sync_back
@@ -49,7 +49,8 @@ class SiteActs:
 
     def __init__(self, access: Access, ledger: Ledger, account: str, owner: str) -> None:
         self.access, self.ledger, self.account, self.owner = access, ledger, account, owner
-        self.entry = Entry(access, account)
+        left = moves.under_way(ledger, account)
+        self.entry = Entry(access, account, left.before if left else None)
         self.mail = Mail(access, account, self.entry)
         self.sessions = Sessions(access, account)
         self.filters_carried = False
@@ -153,6 +154,9 @@ class SiteActs:
 
     def release(self, to: Server) -> None:
         self.mail.release()
+
+    def release_without_entry(self) -> None:
+        self.mail.send_on()
 
     def prove(self, to: Server) -> None:
         self.sessions.prove(to)

@@ -1,6 +1,7 @@
 """The account's entry in the directory: the proxies ask it for the server, the MX for the destination and the hold."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ from bascule.hosts import directory
 from bascule.hosts.access import Access
 from bascule.hosts.directory import Account, DirectoryError, Step
 from bascule.ledger.moves import Server, other
-from bascule.moves.machine import CannotMove, HoldGone
+from bascule.moves.machine import CannotMove, EntryGone, HoldGone
 from bascule.site import MovesPart
+
+SERVERS: tuple[Server, Server] = ("old", "new")
 
 
 def part_of(access: Access) -> MovesPart:
@@ -86,8 +89,10 @@ def _destination(access: Access, account: Account) -> Values:
 class Entry:
     """One account's entry. The modifies name the old values, so that what somebody else changes is not overwritten."""
 
-    def __init__(self, access: Access, account: str) -> None:
+    def __init__(self, access: Access, account: str, before: Mapping[str, list[str]] | None = None) -> None:
+        """`before`: its `state` before the move, by which its addresses are known when there is no entry any more."""
         self.access, self.account, self.part = access, account, part_of(access)
+        self._before = before or {}
         self._addresses: dict[Server, str] | None = None
 
     def state(self) -> dict[str, Any]:
@@ -108,7 +113,8 @@ class Entry:
                 f"{self.account} has a `{self.part.hold_attribute}` already ({held[0]!r}), which no move of this "
                 "ledger has put there: see whose it is, and take it away"
             )
-        return self._state(found)
+        self._before = self._state(found)
+        return self._before
 
     def is_held(self) -> bool:
         """Whether it has the hold of a move. Raises DirectoryError."""
@@ -118,10 +124,25 @@ class Entry:
         return all(values.is_at(server) for values in self._both(self._found()))
 
     def addresses(self) -> dict[Server, str]:
-        """The final address on each server, as it was when the hold came. Raises DirectoryError."""
+        """The final address on each server, as it was when the hold came. Raises DirectoryError and EntryGone."""
         if self._addresses is None:
-            self._addresses = _destination(self.access, self._found()).on
+            try:
+                self._addresses = _destination(self.access, self._found()).on
+            except EntryGone:
+                if not self._before:
+                    raise
+                self._addresses = self._addresses_before()
         return self._addresses
+
+    def _addresses_before(self) -> dict[Server, str]:
+        """As the site file makes them; where that needs more of the entry than is known, what it had."""
+        part, found = self.access.site.directory.destination, Account(self.account, "", self._before)
+        short = f"{self.account}@{self.access.site.domain}"
+        addresses: dict[Server, str] = dict.fromkeys(SERVERS, next(iter(found.values(part.attribute)), short))
+        for server, template in zip(SERVERS, (part.before, part.after), strict=True):
+            with contextlib.suppress(DirectoryError):
+                addresses[server] = directory.render(template, found)
+        return addresses
 
     def hold(self) -> None:
         """Raises DirectoryError."""
@@ -135,14 +156,18 @@ class Entry:
     def release(self) -> list[str]:
         """Take every hold away: the site file may have named another value when it came. Returns what was there.
 
-        Raises DirectoryError.
+        Also where the name is written in another case by now, or `directory.filter` leaves the account out. Raises
+        DirectoryError and EntryGone.
         """
-        attribute = self.part.hold_attribute
+        attribute, held = self.part.hold_attribute, list[str]()
         with directory.connected(self.access) as connection:
-            found = self._read(connection)
-            held = found.values(attribute)
-            if held:
-                self._modify(connection, found, {attribute: [(ldap3.MODIFY_REPLACE, [])]})
+            found = directory.named(connection, self.access.site, self.account)
+            if not found:
+                raise self._gone()
+            for each in found:
+                if values := each.values(attribute):
+                    self._modify(connection, each, {attribute: [(ldap3.MODIFY_REPLACE, [])]})
+                    held += values
         return held
 
     def flip(self, to: Server, delayed_until: int) -> None:
@@ -195,12 +220,19 @@ class Entry:
     def _read(self, connection: ldap3.Connection) -> Account:
         site = self.access.site
         found = list(directory.search(connection, site, directory.selection_filter(site, [self.account])))
-        if len(found) != 1:
+        if not found:
+            raise self._gone()
+        if len(found) > 1:
             raise DirectoryError(f"the directory has {len(found)} entries of the account {self.account}, not one")
         account = directory.account_of(site, found[0])
         if account.name != self.account:  # LDAP knows no case; ledger, leases and sessions do
             raise DirectoryError(f"the directory writes the account {self.account!r} as {account.name!r}: name it so")
         return account
+
+    def _gone(self) -> EntryGone:
+        return EntryGone(
+            f"the directory has no entry of the account {self.account}: it was renamed or deleted, or never was one"
+        )
 
     def _both(self, account: Account) -> tuple[Values, Values]:
         return _both(self.access, self.part, account)

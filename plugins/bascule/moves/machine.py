@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, journal, moves, waves
@@ -39,6 +39,10 @@ class CannotMove(MoveFailed):
 
 class NotProven(MoveFailed):
     """Raised when an account was moved, but a login from outside, or an MX, does not show it."""
+
+
+class EntryGone(AccessError):
+    """Raised when the directory has no entry of an account any more: it was renamed, or deleted."""
 
 
 class HoldGone(Exception):
@@ -81,6 +85,9 @@ class Acts(Protocol):
 
     def release(self, to: Server) -> None:
         """Let its mail flow again, also what has waited."""
+
+    def release_without_entry(self) -> None:
+        """Let what has waited flow, where the directory has no entry any more, and so no hold."""
 
     def prove(self, to: Server) -> None:
         """See from outside that a login through the proxy ends on `to`, and that the MX leads its mail there."""
@@ -228,6 +235,8 @@ class Mover:
         words = reason(error)
         self._journal(move, "failed", note=f"{move.state.number}. {move.state}: {words}")
         log.error("an act of the move failed", account=move.account, state=str(move.state), reason=words)
+        if isinstance(error, EntryGone) and move.state is not State.PROVING:
+            self._let_go(move, words)
         if move.state is State.PROVING:
             why = f"{move.note}; then " if move.turned else ""
             self._end(move, State.UNDONE if move.turned else State.DONE, f"{why}not proven: {words}")
@@ -242,6 +251,23 @@ class Mover:
             ) from error
         back = self._through(self._turned(move, words))
         raise MoveFailed(f"{back.account} was not moved and is on {back.heading} as before: {words}") from error
+
+    def _let_go(self, move: Move, words: str) -> NoReturn:
+        """Without an entry nothing is held, and nothing can be flipped: what waits flows, and the move ends there."""
+        carried = move.state is State.RELEASING and not move.turned
+        if State.FLIPPING.number <= move.state.number <= State.CARRYING.number:
+            words += f". What has come to {move.to} since the flip may be there alone"
+        letting = moves.note(self.ledger, move, State.RELEASING, turned=not carried, words=words)
+        try:
+            self.acts.release_without_entry()
+        except Exception as error:
+            raise StillHeld(
+                f"the move of {move.account} stands still, and mail for it waits at the MX: {reason(error)} ({words})"
+            ) from error
+        self._journal(letting, "released", after={"held": round(move.age, 1)}, note=words)
+        self._end(letting, State.DONE if carried else State.UNDONE, words, server="")
+        log.warning("a move has ended without its entry: mail for it waits no more", account=move.account, reason=words)
+        raise MoveFailed(f"the move of {move.account} has ended, and mail for it waits no more: {words}")
 
     def _turned(self, move: Move, words: str) -> Move:
         """On its way back from here on: by another flip, or by the release alone where there was none."""
@@ -287,9 +313,10 @@ class Mover:
         log.info("its mail flows", account=move.account, held_for=round(move.age, 1))
         self._journal(move, "released", after={"held": round(move.age, 1)})
 
-    def _end(self, move: Move, state: State, words: str) -> Move:
+    def _end(self, move: Move, state: State, words: str, server: str | None = None) -> Move:
+        """`server`: where the account is now, if that is not where it was heading."""
         ended = moves.note(self.ledger, move, state, words=words)
-        after = {"state": str(state), "server": ended.heading}
+        after = {"state": str(state), "server": ended.heading if server is None else server}
         self._journal(ended, str(state), before=ended.before, after=after, note=words)
         log.info("the move has ended", account=ended.account, **after)
         return ended

@@ -88,9 +88,16 @@ class Mail:
         return time.monotonic() - began
 
     def release(self) -> None:
-        """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held."""
-        addresses = {*self.addresses.values()}
+        """Take the hold away and send on what has waited, looked up anew. Raises AccessError while some is held.
+
+        Raises EntryGone when the account has no entry.
+        """
         self.words |= {*map(_words, self.entry.release())}
+        self.send_on()
+
+    def send_on(self) -> None:
+        """What has waited, once there is no hold any more. Raises AccessError while some is held."""
+        addresses = {*self.addresses.values()}
         on_each(self.exchangers, lambda mx: self._release_at(mx, addresses))
 
     def _release_at(self, mx: RemoteHost, addresses: Collection[str]) -> None:

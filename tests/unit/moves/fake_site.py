@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.ledger.moves import Server, other
-from bascule.moves.machine import HoldGone
+from bascule.moves.machine import EntryGone, HoldGone
 
 
 class Killed(BaseException):
@@ -14,10 +14,14 @@ class Killed(BaseException):
 
 @dataclass
 class FakeSite:
-    """One account. `mail` of each server: message numbers. What is sent while it is held waits at the MX."""
+    """One account. `mail` of each server: message numbers. What is sent while it is held waits at the MX.
+
+    `entry`: the directory has one of it.
+    """
 
     at: Server = "old"
     held: bool = False
+    entry: bool = True
     waiting: set[int] = field(default_factory=set)
     mail: dict[Server, set[int]] = field(default_factory=lambda: {"old": set(), "new": set()})
     sessions: dict[Server, int] = field(default_factory=lambda: {"old": 2, "new": 0})
@@ -29,6 +33,10 @@ class FakeSite:
         number = len(self.sent)
         self.sent.add(number)
         (self.waiting if self.held else self.mail[self.at]).add(number)
+
+    def delete(self) -> None:
+        """Its entry, by somebody at the directory: what waits goes on waiting."""
+        self.entry = self.held = False
 
     def work(self) -> None:
         """The user saves a message where its program is logged in."""
@@ -59,6 +67,7 @@ class FakeActs:
         return {"mailHost": [self.site.at]}
 
     def is_at(self, server: Server) -> bool:
+        self._look()
         return self.site.at == server
 
     def let_go_of_stray_hold(self) -> bool:
@@ -66,13 +75,18 @@ class FakeActs:
         return held
 
     def hold(self) -> None:
-        self._act("hold", lambda: setattr(self.site, "held", True))
+        def put() -> None:
+            self._look()
+            self.site.held = True
+
+        self._act("hold", put)
 
     def wait_until_quiet(self, to: Server) -> None:
         self._act("quiet", lambda: None)
 
     def flip(self, to: Server) -> float:
         def lead() -> None:
+            self._look()
             if not self.site.held:
                 raise HoldGone("the entry of zoe has no hold any more")
             self.site.at = to
@@ -95,12 +109,23 @@ class FakeActs:
         self.keeps_out = False
 
     def release(self, to: Server) -> None:
-        def let_go() -> None:
-            self.site.held = False
-            self.site.mail[self.site.at] |= self.site.waiting
-            self.site.waiting = set()
+        def take_away() -> None:
+            self._look()
+            self._let_go()
 
-        self._act("release", let_go)
+        self._act("release", take_away)
+
+    def release_without_entry(self) -> None:
+        self._act("release", self._let_go)
+
+    def _look(self) -> None:
+        if not self.site.entry:
+            raise EntryGone("the directory has no entry of the account zoe")
+
+    def _let_go(self) -> None:
+        self.site.held = False
+        self.site.mail[self.site.at] |= self.site.waiting
+        self.site.waiting = set()
 
     def prove(self, to: Server) -> None:
         assert self.site.at == to

@@ -9,7 +9,7 @@ import pytest
 from bascule.hosts import directory
 from bascule.hosts.directory import DirectoryError
 from bascule.moves.entry import Entry
-from bascule.moves.machine import HoldGone
+from bascule.moves.machine import EntryGone, HoldGone
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 
@@ -78,6 +78,36 @@ def test_the_final_addresses_are_those_of_the_moment_of_the_hold(
     assert asked["new"] != "zoe@new.obs.test"
     monkeypatch.setattr(directory, "search", lambda *_: pytest.fail("the directory was asked once more"))
     assert found.addresses() == asked
+
+
+@pytest.mark.parametrize("spelled", ["Zoe", "ZOE"])
+def test_a_hold_is_taken_away_also_where_the_name_is_written_in_another_case_by_now(
+    entry: dict[str, list[bytes]], spelled: str
+) -> None:
+    entry |= {"uid": [spelled.encode()], HOLD: [VALUE.encode()]}
+    assert Entry(FakeAccess(), "zoe").release() == [VALUE]
+    assert entry[HOLD] == []
+
+
+def test_an_account_without_an_entry_is_known_by_what_the_directory_said_before(
+    entry: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry |= ON_OLD
+    checked = Entry(FakeAccess(), "zoe")
+    before = checked.check()
+    monkeypatch.setattr(directory, "search", lambda *_: [])
+    again = Entry(FakeAccess(), "zoe", before)
+    assert again.addresses() == checked.addresses() == {"old": "zoe@old.obs.test", "new": "zoe@new.obs.test"}
+    for asked in (again.release, again.hold, again.check, Entry(FakeAccess(), "zoe").addresses):
+        with pytest.raises(EntryGone, match="the directory has no entry of the account zoe"):
+            asked()
+    monkeypatch.setattr(directory, "render", fail)
+    assert set(Entry(FakeAccess(), "zoe", before).addresses().values()) == {"zoe@old.obs.test"}
+    assert set(Entry(FakeAccess(), "zoe", {"mailHost": []}).addresses().values()) == {"zoe@obs.test"}
+
+
+def fail(*_: object) -> str:
+    raise DirectoryError("the template needs `mail`")
 
 
 ON_OLD = {"mailHost": [b"old.obs.test"], "mailRoutingAddress": [b"zoe@old.obs.test"]}

@@ -312,6 +312,59 @@ def test_a_hold_that_is_taken_away_behind_the_flip_comes_again_before_the_next_o
     assert_whole_or_as_before(ledger, site, "new" if forward else "old", flipped=True)
 
 
+@pytest.mark.parametrize("act", ACTS[:6])
+def test_whose_entry_is_deleted_while_it_is_held_is_let_go(ledger: Ledger, act: str) -> None:
+    """Else its move would never end, keep a place for ever, and stand in the way of the freeze."""
+    site = FakeSite()
+    acts = FakeActs(site)
+    acts.after["hold" if act == "hold" else ACTS[ACTS.index(act) - 1]] = site.delete
+    if act == "carry":
+        acts.fail[act] = AccessError("old knows no such user")
+    try:
+        move(ledger, acts)
+    except MoveFailed as error:
+        assert "the move of zoe has ended, and mail for it waits no more: the directory has no entry" in str(error)
+    assert (site.held, site.waiting, moves.all_under_way(ledger)) == (False, set(), [])
+
+
+@pytest.mark.parametrize("act", ACTS[:6])
+@pytest.mark.parametrize("forward", [True, False])
+def test_a_move_that_broke_off_ends_honestly_where_its_entry_was_deleted(
+    ledger: Ledger, act: str, forward: bool
+) -> None:
+    site = FakeSite()
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, (act, "before")))
+    (left,) = moves.all_under_way(ledger)
+    site.delete()
+    with pytest.raises(MoveFailed, match=r"the move of zoe has ended.*the directory has no entry of the account"):
+        mover(ledger, FakeActs(site)).take_up(left, forward=forward)
+    assert (site.waiting, moves.all_under_way(ledger)) == (set(), [])
+    last = journal.entries(ledger, kind="move")[-1]
+    assert last.after == {"state": "done" if act == "release" else "undone", "server": ""}
+    assert "no entry of the account zoe" in last.note
+    assert ("What has come to new since the flip" in last.note) == (act in ("flip", "kick", "carry"))
+
+
+def test_what_waits_for_a_deleted_account_is_tried_again_while_its_mx_is_away(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = FakeSite()
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, ("quiet", "before")))
+    site.delete()
+    acts = FakeActs(site)
+    monkeypatch.setattr(acts, "release_without_entry", lambda: fail_with(AccessError("mx can't be reached")))
+    with pytest.raises(StillHeld, match=r"mx can't be reached \(the directory has no entry"):
+        mover(ledger, acts).take_up(moves.all_under_way(ledger)[0], forward=False)
+    with pytest.raises(MoveFailed, match="has ended"):
+        mover(ledger, FakeActs(site)).take_up(moves.all_under_way(ledger)[0], forward=False)
+
+
+def fail_with(error: Exception) -> None:
+    raise error
+
+
 def test_who_slept_during_an_act_that_fails_then_turns_nothing(ledger: Ledger) -> None:
     """The next one to look at the move has its lease already, and finds it as it was left."""
     acts = FakeActs(FakeSite())
