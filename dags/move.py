@@ -20,7 +20,7 @@ from bascule.operators.tasks import (
 @dag(**move_settings())
 def move():
     begin = BeginPhase(task_id="begin")
-    undo_overdue_holds = EndBrokenMoves(task_id="undo_overdue_holds", overdue_only=True)
+    undo_overdue_holds = EndBrokenMoves(task_id="undo_overdue_holds", overdue_only=True, others_move=True)
     time = WaitUntilMovesMayBegin(
         task_id="wait_for_the_time",
         to="{{ params.to }}",

@@ -208,6 +208,17 @@ def test_nobody_stays_held_whatever_becomes_of_the_moves() -> None:
     assert dag.get_task("finish").upstream_task_ids == before
 
 
+def test_a_hold_that_can_not_be_undone_keeps_nobody_else_from_moving_and_fails_the_run_at_its_end() -> None:
+    dag = dag_of("move")
+    assert dag.get_task("undo_overdue_holds").others_move
+    last = dag.get_task("leave_nobody_held")
+    assert not (last.others_move or last.overdue_only) and "finish" in last.downstream_task_ids | {
+        name for task in last.downstream_list for name in task.downstream_task_ids
+    }
+    (alone,) = dag_of("holds").tasks
+    assert not alone.others_move, "it has no task behind it that would tell"
+
+
 def test_holds_are_watched_from_the_first_move_on_and_when_no_run_is_under_way() -> None:
     move = dag_of("move")
     watch = move.get_task("watch_holds")

@@ -123,10 +123,14 @@ def begin(ledger: Ledger, account: str, to: Server, before: dict[str, Any], run:
 
 
 def hold(ledger: Ledger, move: Move, *, at_once: int, until: datetime) -> Move | None:
-    """Note that the account is about to be held, unless so many are held already: then None. Raises TakenUp."""
+    """Note that the account is about to be held, unless so many are held already: then None. Raises TakenUp.
+
+    One whose hold is overdue keeps no place: it may stay so until a person has mended something.
+    """
     with ledger.session() as session:
         lock_for_append(session.connection())
-        held = sa.select(sa.func.count()).where(MoveRow.ended_at.is_(None), MoveRow.state.in_(HELD))
+        in_time = sa.or_(MoveRow.hold_until.is_(None), MoveRow.hold_until >= now())
+        held = sa.select(sa.func.count()).where(MoveRow.ended_at.is_(None), MoveRow.state.in_(HELD), in_time)
         if (session.scalar(held) or 0) >= at_once:
             return None
         row = _as_it_was(session, move)

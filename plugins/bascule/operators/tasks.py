@@ -152,15 +152,18 @@ class EndBrokenMoves(BasculeOperator):
     """Undoes (or finishes, after its last pass) every move that broke off. Returns the accounts.
 
     `overdue_only`: those whose hold has lasted too long. Else also what came to old behind the moves is put on new.
+    `others_move`: what can't be ended does not fail the task, since others are to move behind it.
     """
 
     ui_color = CHANGES
 
-    def __init__(self, *, overdue_only: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, overdue_only: bool = False, others_move: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.overdue_only = overdue_only
+        self.overdue_only, self.others_move = overdue_only, others_move
 
     def act(self, run: "Run") -> Any:
+        if self.others_move:
+            return tasks.holds.undo_overdue(run)
         ended = tasks.move.end_what_was_left(run, overdue_only=self.overdue_only)
         if not self.overdue_only:
             tasks.behind.carry(run)

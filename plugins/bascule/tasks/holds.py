@@ -58,9 +58,14 @@ def shown(held: Move) -> str:
     return f"{held.account}: held for {held.age:.0f} s{late}; {held.state}, on its way to {held.heading}"
 
 
-def undo_overdue(run: Run) -> None:
-    """For a task that goes on watching: what can't be undone now is in its log, and is tried again."""
+def undo_overdue(run: Run) -> list[str]:
+    """For a task behind which others move: what can't be undone keeps nobody else. Returns the accounts that it ended.
+
+    It is in log, journal and page. The last task of the run, which ends what was left, fails by its name.
+    """
     try:
-        move.end_what_was_left(run, overdue_only=True)
+        return move.end_what_was_left(run, overdue_only=True)
     except NeedsPerson as error:
         log.error(str(error))
+        run.outcome.becomes("done", f"not all overdue holds could be undone: {error}")
+        return []

@@ -104,10 +104,10 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
             )
         except MoveFailed as error:
             failed.append(str(error))
-    if failed:
-        raise NeedsPerson("; ".join(failed))
     if not overdue_only:
         ended += _end_stray_holds(run)
+    if failed:
+        raise NeedsPerson("; ".join(failed))
     log.info("moves that broke off", ended=len(ended), accounts=ended)
     return ended
 

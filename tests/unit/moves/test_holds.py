@@ -12,12 +12,14 @@ from airflow.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, LedgerAway, moves
+from bascule.ledger.base import now
 from bascule.ledger.journal import Origin
 from bascule.ledger.moves import State
 from bascule.operators import holds as operators
 from bascule.operators.holds import HoldsOfRun, OverdueHolds, WatchHolds
+from bascule.operators.tasks import EndBrokenMoves
 from bascule.tasks import holds, move
-from bascule.tasks.run import Run
+from bascule.tasks.run import NeedsPerson, Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 from tests.unit.moves.fake_site import FakeActs, FakeSite
@@ -29,6 +31,11 @@ ORIGIN = Origin("move", "run-1", "watch_holds", "anna")
 @pytest.fixture(autouse=True)
 def environment(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASCULE_LEDGER", ledger.url)
+
+
+@pytest.fixture
+def run_of_move(ledger: Ledger) -> Run:
+    return Run(SITE, FakeAccess(), ledger, ORIGIN)
 
 
 @pytest.fixture
@@ -187,6 +194,24 @@ def test_what_it_can_not_undo_does_not_end_its_watch(
     task = WatchHolds(task_id="watch_holds", moving="account.move")
     assert deferred(task, context, {"overdue": [overdue.id], "over": False})
     assert [each.account for each in moves.holds(ledger)] == ["anna"]
+
+
+def test_what_can_not_be_undone_keeps_nobody_else_from_moving(
+    run_of_move: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and the last task of the run fails by its name."""
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
+    monkeypatch.setattr(move, "are_held", lambda _: [])
+    acts.fail["release"] = AccessError("mx can't be reached")
+    left(run_of_move.ledger, "anna", seconds=-1)
+    first = EndBrokenMoves(task_id="undo_overdue_holds", overdue_only=True, others_move=True)
+    assert first.act(run_of_move) == []
+    assert run_of_move.outcome.state == "done" and "the move of anna stands still" in run_of_move.outcome.sentence
+    begun = moves.begin(run_of_move.ledger, "zoe", "new", {}, "run-1")
+    assert moves.hold(run_of_move.ledger, begun, at_once=1, until=now()), "it keeps no place either"
+    acts.fail["release"] = AccessError("mx can't be reached")
+    with pytest.raises(NeedsPerson, match="the move of anna stands still"):
+        EndBrokenMoves(task_id="leave_nobody_held").act(run_of_move)
 
 
 def test_a_dry_run_holds_nobody_and_watches_nothing(context: dict[str, Any]) -> None:
