@@ -26,7 +26,7 @@ def carry(run: Run) -> int:
 
     What can't be carried now is in the log, and is looked at again after the next moves. Returns how many messages.
     """
-    chosen = sorted(moves.moved(run.ledger) & (others_may_write(run.ledger) | _ended_in(run)))
+    chosen = sorted(moves.moved(run.ledger) & (others_may_write(run.ledger) | ended_in(run)))
     if run.dry_run or not chosen:
         return 0
     connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
@@ -37,7 +37,7 @@ def carry(run: Run) -> int:
     return copied
 
 
-def _ended_in(run: Run) -> set[str]:
+def ended_in(run: Run) -> set[str]:
     """Whose moves have ended in this run, whichever one began them."""
     ends = journal.entries(run.ledger, kind=KIND, run=run.origin.run) if run.origin.run else []
     return {entry.subject for entry in ends if entry.parameters.get("what") == State.DONE}

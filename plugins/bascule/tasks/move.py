@@ -3,6 +3,7 @@
 import contextlib
 from functools import partial
 
+from bascule.hosts.connections import AccessError
 from bascule.ledger import journal, leases, moves, phases
 from bascule.ledger.moves import Move, Server, State
 from bascule.mailbox.back import stay_on_old
@@ -11,13 +12,15 @@ from bascule.moves.entry import are_held, part_of
 from bascule.moves.machine import KIND, CannotMove, Limits, MoveFailed, Mover, NotProven
 from bascule.problems import standing, store
 from bascule.site import MovesPart
-from bascule.tasks import accounts, calendars, filters, mailbox, notify, pop3, waves
+from bascule.tasks import accounts, behind, calendars, filters, mailbox, notify, pop3, waves
 from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
 
 CALENDARS = "calendars"  # in the journal, when they were carried after a move
+CALENDARS_LEFT = "calendars left"  # when they were not
+WATCHED = "its move was finished by a task that watches holds, which carries none"
 PATIENCE = 0.25  # of the longest hold, in which an act that fails is tried again
 
 
@@ -50,7 +53,7 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
     Returns `moved`, `was there` or `would move`. Raises LeaseHeld, TryAgain and NeedsPerson; the account then is where
     it was, or the text says where. Raises CalendarsFailed after the move, which the next try does not do again.
     """
-    part = _part(run)
+    part, unproven = _part(run), ""
     with leases.lease(run.ledger, account, run.owner, patience=run.patience):
         acts = _acts(run, account)
         if run.dry_run:
@@ -60,23 +63,35 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
         mover = _mover(run, acts, account, at_once or part.at_once)
         try:
             moved = mover.move(account, to, partial(_prepare, run, acts, to), partial(_check_may_begin, run))
-        except (CannotMove, NotProven) as error:
+        except NotProven as error:
+            moved, unproven = True, str(error)
+        except CannotMove as error:
             raise NeedsPerson(str(error)) from None
         except (MoveFailed, moves.TakenUp) as error:
             raise TryAgain(str(error)) from None
-        if to == "old":
+        if to == "old" and not unproven:
             stay_on_old(run.ledger, account)
-    if to == "new" and part.calendars and _has_calendars_on_old(run, account):
+    if to == "new":
+        _carry_calendars(run, account)
+    if unproven:
+        raise NeedsPerson(unproven)
+    return "moved" if moved else "was there"
+
+
+def _carry_calendars(run: Run, account: str) -> None:
+    """Where they move with the mail, and are still on old. Raises CalendarsFailed."""
+    if _has_calendars_on_old(run, account):
         calendars.carry(run, [account])
         journal.append(run.ledger, journal.Entry("note", KIND, account, run.origin, {"what": CALENDARS}))
-    return "moved" if moved else "was there"
 
 
 def _has_calendars_on_old(run: Run, account: str) -> bool:
     """Whether they were not carried since its last move: afterwards they are the owner's own on new."""
+    if not _part(run).calendars or account not in moves.moved(run.ledger):
+        return False
     noted = [entry.parameters.get("what") for entry in journal.entries(run.ledger, kind=KIND, subject=account)]
     after = noted[::-1].index(State.DONE) if State.DONE in noted else 0
-    return CALENDARS not in noted[len(noted) - after :] and account in moves.moved(run.ledger)
+    return CALENDARS not in noted[len(noted) - after :]
 
 
 def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
@@ -97,6 +112,8 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
         try:
             if _end(run, left):
                 ended.append(left.account)
+                if overdue_only:
+                    _tell_calendars_left(run, left.account, WATCHED)
         except (leases.LeaseHeld, moves.TakenUp) as error:
             _tell_overdue(run, left, worked_on=True)
             log.warning(
@@ -104,8 +121,11 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
             )
         except MoveFailed as error:
             failed.append(str(error))
+            if overdue_only:
+                _tell_calendars_left(run, left.account, WATCHED)
     if not overdue_only:
         ended += _end_stray_holds(run)
+        _carry_calendars_left(run)
     if failed:
         raise NeedsPerson("; ".join(failed))
     log.info("moves that broke off", ended=len(ended), accounts=ended)
@@ -120,8 +140,29 @@ def _end(run: Run, found: Move) -> bool:
             return False
         _tell_overdue(run, left, worked_on=False)
         mover = _mover(run, _acts(run, left.account), left.account, _part(run).at_once)
-        mover.take_up(left, forward=False)
+        ended = mover.take_up(left, forward=False)
+        if ended.state is State.DONE and ended.to == "old":
+            stay_on_old(run.ledger, left.account)
         return True
+
+
+def _tell_calendars_left(run: Run, account: str, why: str) -> None:
+    """Of an account whose move was finished by whoever ends what was left."""
+    if not _has_calendars_on_old(run, account):
+        return
+    note = f"the calendars and address books of {account} are still on old ({why}): run `move` for it again, to new"
+    log.error(note, account=account)
+    entry = journal.Entry("note", KIND, account, run.origin, {"what": CALENDARS_LEFT}, note=note)
+    journal.append(run.ledger, entry)
+
+
+def _carry_calendars_left(run: Run) -> None:
+    """Of all whose move has ended in this run. What can't be carried now is told by name, and fails nothing."""
+    for account in sorted(behind.ended_in(run)):
+        try:
+            _carry_calendars(run, account)
+        except (AccessError, leases.LeaseHeld) as error:
+            _tell_calendars_left(run, account, str(error))
 
 
 def _end_stray_holds(run: Run) -> list[str]:

@@ -34,6 +34,14 @@ def run(ledger: Ledger) -> Run:
 
 
 @pytest.fixture
+def led(run: Run) -> Run:
+    """Where an account is led to its calendars together with its mail."""
+    assert SITE.moves
+    site = SITE.model_copy(update={"moves": SITE.moves.model_copy(update={"calendars": True})})
+    return replace(run, site=site, access=FakeAccess(site))
+
+
+@pytest.fixture
 def acts(monkeypatch: pytest.MonkeyPatch) -> FakeActs:
     made = FakeActs(FakeSite(held=True))
     monkeypatch.setattr(move, "SiteActs", lambda *_: made)
@@ -297,13 +305,70 @@ def test_the_command_line_shows_every_hold_with_its_age(
     ]
 
 
+def test_calendars_move_with_the_mail_whoever_finishes_the_move(
+    led: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's watch of holds has no time for it, and leaves it to the run's last task."""
+    carried = list[list[str]]()
+    monkeypatch.setattr(calendars, "carry", lambda run, accounts: carried.append(accounts))
+    acts.site.at = "new"
+    left(led.ledger, "zoe", State.RELEASING, seconds=-1)
+    assert move.end_what_was_left(led, overdue_only=True) == ["zoe"]
+    (told,) = [entry for entry in journal.entries(led.ledger) if entry.parameters["what"] == "calendars left"]
+    assert (carried, told.subject) == ([], "zoe")
+    assert "still on old" in told.note and "run `move` for it again, to new" in told.note
+    left(led.ledger, "anna", State.RELEASING)
+    assert move.end_what_was_left(led, overdue_only=False) == ["anna"]
+    assert carried == [["anna"], ["zoe"]]
+    move.end_what_was_left(led, overdue_only=False)
+    assert len(carried) == 2
+
+
+def test_calendars_that_the_last_task_can_not_carry_are_named(
+    led: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts.site.at = "new"
+    monkeypatch.setattr(calendars, "carry", lambda *_: fail_with(AccessError("sogo can't be reached")))
+    left(led.ledger, "zoe", State.RELEASING)
+    assert move.end_what_was_left(led, overdue_only=False) == ["zoe"]
+    last = journal.entries(led.ledger, subject="zoe")[-1]
+    assert "the calendars and address books of zoe are still on old (sogo can't be reached)" in last.note
+
+
+def fail_with(error: Exception) -> None:
+    raise error
+
+
+def test_calendars_move_also_where_the_move_is_not_proven(
+    led: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried = list[list[str]]()
+    monkeypatch.setattr(calendars, "carry", lambda run, accounts: carried.append(accounts))
+    monkeypatch.setattr(move, "_prepare", lambda *_: None)
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
+    acts.fail["prove"] = AccessError("no answer in time")
+    with pytest.raises(NeedsPerson, match=r"zoe is on new.*no answer in time"):
+        move.move(led, "zoe", "new", 0)
+    assert carried == [["zoe"]]
+
+
+def test_an_account_whose_way_back_is_finished_later_goes_the_usual_way_from_then_on(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = list[str]()
+    monkeypatch.setattr(move, "stay_on_old", lambda _, account: turned.append(account))
+    begun = moves.begin(run.ledger, "zoe", "old", {}, "run-0")
+    moves.note(run.ledger, begun, State.RELEASING)
+    left(run.ledger, "anna", State.QUIETING)
+    move.end_what_was_left(run, overdue_only=False)
+    assert turned == ["zoe"]
+
+
 def test_calendars_that_move_with_the_mail_are_carried_after_it_and_left_alone_by_the_day(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, led: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by the next try, when they could not be carried: the mail has moved then."""
-    assert SITE.moves
-    site = SITE.model_copy(update={"moves": SITE.moves.model_copy(update={"calendars": True})})
-    led, acts, carried = replace(run, site=site, access=FakeAccess(site)), FakeActs(FakeSite()), list[list[str]]()
+    acts, carried = FakeActs(FakeSite()), list[list[str]]()
 
     def carry(run: Run, accounts: list[str]) -> None:
         carried.append(accounts)
