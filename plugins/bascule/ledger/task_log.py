@@ -75,9 +75,15 @@ def count(ledger: Ledger, origin: Origin, name: str, state: TaskState) -> int:
         return session.scalar(sa.select(sa.func.count()).where(*_in_run(origin, name, state))) or 0
 
 
+NOT_BEGUN = "nothing was begun: "  # with what the sentence of a try begins that is no failure of what it is about
+
+
 def failed(ledger: Ledger, origin: Origin, name: str, since: datetime | None) -> set[str]:
-    """What the failed ones of a mapped task's many are about, in the run of this origin, since then."""
-    query = sa.select(TaskRow.about).where(*_in_run(origin, name, "failed"))
+    """What the failed ones of a mapped task's many are about, in the run of this origin, since then.
+
+    Without those that had begun nothing.
+    """
+    query = sa.select(TaskRow.about).where(*_in_run(origin, name, "failed"), ~TaskRow.sentence.startswith(NOT_BEGUN))
     if since is not None:
         query = query.where(TaskRow.ended_at > since)
     with ledger.reading() as session:

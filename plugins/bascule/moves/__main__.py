@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 from bascule import site
 from bascule.hosts.connections import AccessError
@@ -18,11 +19,12 @@ from bascule.moves import plan_table
 from bascule.moves.plan_table import PlanRefused
 from bascule.tasks import behind, checks, holds, letters, move, pop3, waves
 from bascule.tasks.accounts import WAVE
-from bascule.tasks.run import LeftForLater, NeedsPerson, Run, TryAgain, at_command_line
+from bascule.tasks.run import LeftForLater, NeedsPerson, NotBegun, Run, TryAgain, at_command_line
 from bascule.text.harmless import harmless
 from bascule.text.logs import INFO, NOTHING, to_standard_error
 
 DONE, FAILED = 0, 1
+Outcome = Literal["moved", "failed", "not begun"]  # of one account: moved, or where it should be
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +139,7 @@ def _letters(run: Run, asked: argparse.Namespace) -> int:
 
 def _move(run: Run, asked: argparse.Namespace) -> int:
     """All of them, also after some have failed; of a wave as many as the site file lets fail, in its hours."""
-    failed = list[str]()
+    outcomes = dict[str, Outcome]()
     lists = [(word, _accounts_of(run, word, asked.to)) for word in asked.accounts]
     named = [word for word in asked.accounts if not word.startswith(WAVE)]
     if asked.to == "new" and named:
@@ -146,11 +148,12 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
         for account in accounts:
             waves.check_goes_on(run)
             if word.startswith(WAVE):
+                failed = [name for name, outcome in outcomes.items() if outcome == "failed"]
                 waves.check_may_begin(replace(run, selection=word), asked.to, failed)
-            failed += [] if _moved(run, account, asked.to) else [account]
+            outcomes[account] = _moved(run, account, asked.to)
     if asked.to == "new":  # whoever moves others back at the same time would find their mailboxes taken
         behind.carry(run)
-    return FAILED if failed else DONE
+    return DONE if {*outcomes.values()} <= {"moved"} else FAILED
 
 
 def _accounts_of(run: Run, word: str, to: Server) -> list[str]:
@@ -158,14 +161,14 @@ def _accounts_of(run: Run, word: str, to: Server) -> list[str]:
     return move.list_to_move(replace(run, selection=word), to) if word.startswith(WAVE) else [word]
 
 
-def _moved(run: Run, account: str, to: Server) -> bool:
-    """False when it was not moved; why stands on the standard error."""
+def _moved(run: Run, account: str, to: Server) -> Outcome:
+    """When it was not moved, why stands on the standard error."""
     try:
         print(f"{account}: {move.move(run, account, to, 0)}", flush=True)
     except (NeedsPerson, TryAgain, AccessError, LedgerError) as error:
         print(harmless(f"{account}: {error}"), file=sys.stderr, flush=True)
-        return False
-    return True
+        return "not begun" if isinstance(error, NotBegun) else "failed"
+    return "moved"
 
 
 def _holds(run: Run, asked: argparse.Namespace) -> int:

@@ -37,6 +37,10 @@ class CannotMove(MoveFailed):
     """Raised when an account can't be moved before a person has mended something; nothing was begun."""
 
 
+class NoPlace(MoveFailed):
+    """Raised when so many others were held for so long that nothing was begun."""
+
+
 class NotProven(MoveFailed):
     """Raised when an account was moved, but a login from outside, or an MX, does not show it."""
 
@@ -176,7 +180,7 @@ class Mover:
                 return held
             if time.monotonic() > deadline:
                 self._end(move, State.UNDONE, "no place among those that are held at once came free")
-                raise MoveFailed(
+                raise NoPlace(
                     f"{move.account} was not moved: for {PLACE_SECONDS:.0f} s {self.limits.at_once} other accounts "
                     "were held. Nothing was changed"
                 )

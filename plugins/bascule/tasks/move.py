@@ -9,11 +9,11 @@ from bascule.ledger.moves import Move, Server, State
 from bascule.mailbox.back import stay_on_old
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import are_held, part_of
-from bascule.moves.machine import KIND, CannotMove, Limits, MoveFailed, Mover, NotProven
+from bascule.moves.machine import KIND, CannotMove, Limits, MoveFailed, Mover, NoPlace, NotProven
 from bascule.problems import standing, store
 from bascule.site import MovesPart
 from bascule.tasks import accounts, behind, calendars, filters, mailbox, notify, pop3, waves
-from bascule.tasks.run import NeedsPerson, Run, TryAgain
+from bascule.tasks.run import NeedsPerson, NotBegun, Run, TryAgain
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
@@ -50,11 +50,16 @@ def list_to_move(run: Run, to: Server) -> list[str]:
 def move(run: Run, account: str, to: Server, at_once: int) -> str:
     """Move one account to `to`; `at_once`: how many accounts may be held at the same time (0: as the site file says).
 
-    Returns `moved`, `was there` or `would move`. Raises LeaseHeld, TryAgain and NeedsPerson; the account then is where
-    it was, or the text says where. Raises CalendarsFailed after the move, which the next try does not do again.
+    Returns `moved`, `was there` or `would move`. Raises NotBegun, TryAgain and NeedsPerson; the account then is where
+    it was, or the text says where. Raises LeaseHeld when another one has gone on with it, and CalendarsFailed after the
+    move, which the next try does not do again.
     """
     part, unproven = _part(run), ""
-    with leases.lease(run.ledger, account, run.owner, patience=run.patience):
+    with contextlib.ExitStack() as leased:
+        try:
+            leased.enter_context(leases.lease(run.ledger, account, run.owner, patience=run.patience))
+        except leases.LeaseHeld as error:
+            raise NotBegun(str(error)) from None
         acts = _acts(run, account)
         if run.dry_run:
             return _tell(run, acts, to)
@@ -67,6 +72,8 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
             moved, unproven = True, str(error)
         except CannotMove as error:
             raise NeedsPerson(str(error)) from None
+        except NoPlace as error:
+            raise NotBegun(str(error)) from None
         except (MoveFailed, moves.TakenUp) as error:
             raise TryAgain(str(error)) from None
         if to == "old" and not unproven:

@@ -16,7 +16,7 @@ from bascule.ledger import Ledger, LedgerAway, LedgerError, phases, task_log
 from bascule.ledger.base import now
 from bascule.ledger.journal import Origin
 from bascule.ledger.leases import LEASE_SECONDS, LeaseHeld, of_this_process, this_process
-from bascule.ledger.task_log import TaskState, Try
+from bascule.ledger.task_log import NOT_BEGUN, TaskState, Try
 from bascule.site import Site, SiteError
 from bascule.tasks import notify
 from bascule.text.logs import get_logger
@@ -35,6 +35,13 @@ class NeedsPerson(Exception):
 
 class TryAgain(Exception):
     """Raised when what stopped a task may pass by itself."""
+
+
+class NotBegun(TryAgain):
+    """Raised when others keep an account from its work; the text says who. It is no failure of the account itself."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{NOT_BEGUN}{why}")
 
 
 class LeftForLater(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from bascule.hosts.directory import Account
-from bascule.ledger import Ledger, carried, journal, moves, notices, task_log
+from bascule.ledger import Ledger, carried, journal, leases, moves, notices, task_log
 from bascule.ledger import waves as plan
 from bascule.ledger.base import now
 from bascule.ledger.carried import Carried
@@ -21,7 +21,7 @@ from bascule.problems import store
 from bascule.problems.model import Problem
 from bascule.site import HoursPart, Site
 from bascule.tasks import accounts, letters, move, waves
-from bascule.tasks.run import LeftForLater, NeedsPerson, Run
+from bascule.tasks.run import LeftForLater, NeedsPerson, NotBegun, Run
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 from tests.unit.moves.fake_site import FakeActs, FakeSite
@@ -171,6 +171,29 @@ def test_a_move_that_broke_off_is_taken_up_though_the_run_was_stopped(run: Run) 
     moves.begin(run.ledger, "bert", "new", {}, "run-1")
     waves.signal(run, "stop")
     waves.wait_for_turn(run, "bert", "new")
+
+
+def test_whom_others_keep_from_moving_is_no_failure_of_the_wave(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass of `prepare` is at the account for long, or no place comes free."""
+    acts = FakeActs(FakeSite())
+    monkeypatch.setattr(move, "SiteActs", lambda *_: acts)
+    monkeypatch.setattr(move, "_prepare", lambda *_: None)
+    monkeypatch.setattr("bascule.moves.machine.PLACE_SECONDS", 0.0)
+    monkeypatch.setattr(Run, "patience", 0.0)
+    with leases.lease(run.ledger, "zoe", "prepare"), pytest.raises(NotBegun, match="nothing was begun: the mailbox of"):
+        move.move(run, "zoe", "new", 0)
+    first = moves.begin(run.ledger, "carl", "new", {}, "run-1")
+    assert moves.hold(run.ledger, first, at_once=1, until=now() + timedelta(seconds=60))
+    with pytest.raises(NotBegun, match="nothing was begun: zoe was not moved: for 0 s 1 other accounts") as told:
+        move.move(run, "zoe", "new", 1)
+    for number in range(5):
+        origin = replace(run.origin, task=f"account.move[{number}]")
+        task_log.note(run.ledger, Try(origin, 3, f"account {number}", of_many=True), "failed", str(told.value))
+    waves.wait_for_turn(run, "bert", "new")
+    for number in range(5, 8):
+        failed(run, number)
+    with pytest.raises(LeftForLater, match="3 accounts of this run have failed"):
+        waves.wait_for_turn(run, "bert", "new")
 
 
 def test_who_is_there_already_waits_for_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,6 +364,8 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(account)
         if account in ("carl", "dora"):
             raise NeedsPerson("2 problems wait")
+        if account.startswith("busy"):
+            raise NotBegun("a pass of `prepare` is at it")
         return "moved"
 
     monkeypatch.setattr(move, "move", moving)
@@ -378,4 +403,7 @@ def test_a_wave_of_the_command_line_ends_when_too_many_have_failed(
     plan.replace(shell, [Planned(name, "7") for name in ("carl", "dora", "erik")])
     assert command_line.main(["move", "wave:7"]) == 1
     assert tried == ["carl", "dora"]
+    plan.replace(shell, [Planned(name, "8") for name in ("busy1", "busy2", "busy3", "carl", "erik")])
+    assert command_line.main(["move", "wave:8"]) == 1
+    assert tried[2:] == ["busy1", "busy2", "busy3", "carl", "erik"], "of those, only carl has failed"
     assert "not moved: 2 accounts of this run have failed" in capsys.readouterr().err
