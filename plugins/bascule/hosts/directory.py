@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,12 @@ def connected(access: Access) -> Iterator[ldap3.Connection]:
     try:
         yield bound
     finally:
+        _unbind(bound)
+
+
+def _unbind(bound: ldap3.Connection) -> None:
+    """A connection that the server has reset is over as well, and what was done by it has its own answer."""
+    with suppress(LDAPException):
         bound.unbind()
 
 
@@ -83,7 +89,7 @@ def _schema(connection: Connection) -> SchemaInfo | None:
     except LDAPException as error:
         raise DirectoryError(f"the schema of {connection.host} can't be read: {_reason(error)}") from None
     finally:
-        bound.unbind()
+        _unbind(bound)
     return bound.server.schema
 
 
