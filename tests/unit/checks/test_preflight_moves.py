@@ -1,7 +1,5 @@
 """What moves need of the proxies, and who goes round them, by hosts in memory."""
 
-import time
-
 import pytest
 from bascule.checks.preflight import moves
 
@@ -67,10 +65,48 @@ def test_a_proxy_that_remembers_logins_is_no_proxy_for_moves(access: FakeAccess,
     assert [each.level for each in moves.no_cache(access)] == [level]
 
 
-@pytest.mark.parametrize(("differs", "level"), [(0.0, "ok"), (90.0, "failure"), (-90.0, "failure")])
-def test_the_clocks_agree(access: FakeAccess, differs: float, level: str) -> None:
-    access.remote("proxy").answers["date"] = lambda command: f"{time.time() + differs:.9f}\n"
-    assert [each.level for each in moves.clocks(access)] == [level]
+class Clocks:
+    """Ours, and a proxy's that is ahead of it; each answer of it takes so long, `share` of which before it looks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ahead: float, took: list[float], share: float = 0.5) -> None:
+        self.now, self.ahead, self.took, self.share = 1_800_000_000.0, ahead, iter(took), share
+        monkeypatch.setattr(moves.time, "time", lambda: self.now)
+        monkeypatch.setattr(moves.time, "monotonic", lambda: self.now)
+
+    def answer(self, command: object) -> str:
+        took = next(self.took)
+        self.now += took * self.share
+        said = f"{self.now + self.ahead:.9f}\n"
+        self.now += took * (1 - self.share)
+        return said
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level", "sentence"),
+    [
+        (0.0, "ok", "it is 0.00 s"), (0.2, "ok", "it is 0.20 s ahead of"), (0.3, "failure", "it is 0.30 s ahead of"),
+        (0.6, "failure", "NTP"), (90.0, "failure", "NTP"),
+        (-0.9, "failure", "it is 0.90 s behind the one of this machine, as seen within 0.01 s"),
+    ],
+)  # fmt: skip
+def test_the_clocks_agree_within_what_logins_are_held_back_in_reserve(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch, ahead: float, level: str, sentence: str
+) -> None:
+    """By the quickest of several looks: slow ones say little."""
+    clocks = Clocks(monkeypatch, ahead, [3.0, 0.4, 0.012, 0.4, 0.9, 0.9, 0.9], share=0.9)
+    access.remote("proxy").answers["date"] = clocks.answer
+    (found,) = moves.clocks(access)
+    assert found.level == level and sentence in found.sentence
+
+
+@pytest.mark.parametrize(("ahead", "level"), [(0.0, "warning"), (0.5, "warning"), (2.0, "failure")])
+def test_a_clock_that_can_not_be_seen_well_is_neither_right_nor_wrong(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch, ahead: float, level: str
+) -> None:
+    clocks = Clocks(monkeypatch, ahead, [1.0] * moves.LOOKS)
+    access.remote("proxy").answers["date"] = clocks.answer
+    (found,) = moves.clocks(access)
+    assert found.level == level
 
 
 def led_by(access: FakeAccess, protocols: str, ports: dict[str, str]) -> list[tuple[str, str]]:
