@@ -61,9 +61,9 @@ class SiteActs:
         self._keeping_out = ExitStack()
         self._came_in = 0  # sessions, during all last passes of this process, also those that failed
 
-    def before(self) -> dict[str, Any]:
+    def before(self, *, also_held: bool = False) -> dict[str, Any]:
         """Also opens what the acts need, so that none of them waits for a connection."""
-        state = self.entry.check()
+        state = self.entry.check(also_held=also_held)
         self.mail.open()
         self.sessions.open()
         return state

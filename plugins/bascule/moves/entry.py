@@ -103,12 +103,16 @@ class Entry:
         names = [values.attribute for values in self._both(found)]
         return {name: found.values(name) for name in [*names, self.part.delay_attribute, self.part.hold_attribute]}
 
-    def check(self) -> dict[str, Any]:
-        """Raises CannotMove when the entry can't be moved as it is. Returns its `state`."""
+    def check(self, *, also_held: bool = False) -> dict[str, Any]:
+        """Raises CannotMove when the entry can't be moved as it is. Returns its `state`.
+
+        `also_held`: where a hold as moves put it would be taken away before.
+        """
         found = self._found()
         for values in self._both(found):
             values.steps("new")
-        if held := found.values(self.part.hold_attribute):
+        held = found.values(self.part.hold_attribute)
+        if held and not (also_held and held == [self.part.hold_value]):
             raise CannotMove(
                 f"{self.account} has a `{self.part.hold_attribute}` already ({held[0]!r}), which no move of this "
                 "ledger has put there: see whose it is, and take it away"

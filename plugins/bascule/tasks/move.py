@@ -248,14 +248,20 @@ def _see_that_it_may_leave(run: Run, account: str) -> None:
 
 def _tell(run: Run, acts: SiteActs, to: Server) -> str:
     """What a move would find and do, for the log."""
-    if acts.is_at(to):
+    left = moves.under_way(run.ledger, acts.account)
+    if left is None and acts.is_at(to):
         log.info("dry run: the account is there already", account=acts.account, server=to)
         return "was there"
     try:
-        before = acts.before()
+        if to == "new":
+            _see_that_it_may_leave(run, acts.account)
+        before = acts.before(also_held=True)
     except CannotMove as error:
         raise NeedsPerson(str(error)) from None
-    left = moves.under_way(run.ledger, acts.account)
+    if left is not None:
+        log.warning("dry run: a move of it broke off, and would be ended first", state=str(left.state), to=left.heading)
+    elif before.get(part_of(run.access).hold_attribute):
+        log.warning("dry run: its mail is held though nobody moves it: it would be let go first")
     log.info(
         "dry run: this account would be moved", account=acts.account, to=to, directory=before,
         held_as=[*acts.mail.addresses.values()], sessions_to_end=acts.sessions.on(moves.other(to)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.ledger.moves import Server, other
-from bascule.moves.machine import EntryGone, HoldGone
+from bascule.moves.machine import CannotMove, EntryGone, HoldGone
 
 
 class Killed(BaseException):
@@ -63,8 +63,10 @@ class FakeActs:
         self.done: list[str] = []
         self.keeps_out = False
 
-    def before(self) -> dict[str, Any]:
-        return {"mailHost": [self.site.at]}
+    def before(self, *, also_held: bool = False) -> dict[str, Any]:
+        if self.site.held and not also_held:
+            raise CannotMove("no move of this ledger has put its hold there")
+        return {"mailHost": [self.site.at]} | ({"mailHold": ["retry"]} if self.site.held else {})
 
     def is_at(self, server: Server) -> bool:
         self._look()

@@ -9,7 +9,7 @@ import pytest
 from bascule.hosts import directory
 from bascule.hosts.directory import DirectoryError
 from bascule.moves.entry import Entry
-from bascule.moves.machine import EntryGone, HoldGone
+from bascule.moves.machine import CannotMove, EntryGone, HoldGone
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 
@@ -78,6 +78,16 @@ def test_the_final_addresses_are_those_of_the_moment_of_the_hold(
     assert asked["new"] != "zoe@new.obs.test"
     monkeypatch.setattr(directory, "search", lambda *_: pytest.fail("the directory was asked once more"))
     assert found.addresses() == asked
+
+
+def test_an_entry_that_is_held_is_moved_only_where_the_hold_goes_first(entry: dict[str, list[bytes]]) -> None:
+    entry |= ON_OLD | {HOLD: [VALUE.encode()]}
+    with pytest.raises(CannotMove, match="which no move of this ledger has put there"):
+        Entry(FakeAccess(), "zoe").check()
+    assert Entry(FakeAccess(), "zoe").check(also_held=True)[HOLD] == [VALUE]
+    entry[HOLD] = [b"smtp:elsewhere"]
+    with pytest.raises(CannotMove, match="'smtp:elsewhere'"):
+        Entry(FakeAccess(), "zoe").check(also_held=True)
 
 
 @pytest.mark.parametrize("spelled", ["Zoe", "ZOE"])
