@@ -124,8 +124,9 @@ class Mover:
             State.KICKING: lambda move: acts.kick(move.heading),
             State.CARRYING: self._carry,
             State.RELEASING: self._release,
-            State.PROVING: lambda move: acts.prove(move.heading),
+            State.PROVING: self._prove,
         }
+        self.seconds: dict[str, float] = {}  # that each act of this process took, with its tries
         self.delayed_until = 0.0  # logins, in Unix time
 
     def move(
@@ -216,12 +217,14 @@ class Mover:
         log.info(
             f"{move.state.number}. {move.state}", account=move.account, heading=move.heading, turned=move.turned
         )  # fmt: skip
-        deadline = time.monotonic() + self.limits.patience
+        began = time.monotonic()
         while True:
             try:
-                return self.do[move.state](move)
+                self.do[move.state](move)
+                self.seconds[str(move.state)] = round(time.monotonic() - began, 2)
+                return
             except AccessError as error:
-                if time.monotonic() > deadline:
+                if time.monotonic() > began + self.limits.patience:
                     raise
                 log.warning("an act is tried again", account=move.account, state=str(move.state), reason=reason(error))
                 time.sleep(TRY_AGAIN_SECONDS)
@@ -315,7 +318,11 @@ class Mover:
     def _release(self, move: Move) -> None:
         self.acts.release(move.heading)
         log.info("its mail flows", account=move.account, held_for=round(move.age, 1))
-        self._journal(move, "released", after={"held": round(move.age, 1)})
+        self._journal(move, "released", after={"held": round(move.age, 1), "seconds": self.seconds})
+
+    def _prove(self, move: Move) -> None:
+        self.acts.prove(move.heading)
+        self._journal(move, "proven", note=f"seen from outside on {move.heading}")
 
     def _end(self, move: Move, state: State, words: str, server: str | None = None) -> Move:
         """`server`: where the account is now, if that is not where it was heading."""

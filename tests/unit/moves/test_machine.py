@@ -48,7 +48,10 @@ def test_an_account_moves_by_all_acts_in_their_order(ledger: Ledger) -> None:
 def test_each_act_of_it_is_in_the_journal_and_none_of_them_is_one_that_a_rollback_undoes(ledger: Ledger) -> None:
     move(ledger, FakeActs(FakeSite()))
     entries = journal.entries(ledger, kind="move")
-    assert [entry.parameters["what"] for entry in entries] == ["intent", "flipped", "carried", "released", "done"]
+    noted = [entry.parameters["what"] for entry in entries]
+    assert noted == ["intent", "flipped", "carried", "released", "proven", "done"]
+    took = (entries[3].after or {})["seconds"]
+    assert {*took} == {"holding", "quieting", "flipping", "kicking", "carrying"} and min(took.values()) >= 0
     assert entries[0].before == {"mailHost": ["old"]}
     assert {entry.event for entry in entries} == {"note"}
 
