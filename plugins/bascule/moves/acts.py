@@ -156,7 +156,7 @@ class SiteActs:
         self.mail.release()
 
     def release_without_entry(self) -> None:
-        self.mail.send_on()
+        self.mail.release_without_entry()
 
     def prove(self, to: Server) -> None:
         self.sessions.prove(to)

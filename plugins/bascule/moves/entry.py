@@ -167,7 +167,7 @@ class Entry:
         with directory.connected(self.access) as connection:
             found = directory.named(connection, self.access.site, self.account)
             if not found:
-                raise self._gone()
+                raise self._gone(connection)
             for each in found:
                 if values := each.values(attribute):
                     self._modify(connection, each, {attribute: [(ldap3.MODIFY_REPLACE, [])]})
@@ -225,7 +225,7 @@ class Entry:
         site = self.access.site
         found = list(directory.search(connection, site, directory.selection_filter(site, [self.account])))
         if not found:
-            raise self._gone()
+            raise self._gone(connection)
         if len(found) > 1:
             raise DirectoryError(f"the directory has {len(found)} entries of the account {self.account}, not one")
         account = directory.account_of(site, found[0])
@@ -233,7 +233,11 @@ class Entry:
             raise DirectoryError(f"the directory writes the account {self.account!r} as {account.name!r}: name it so")
         return account
 
-    def _gone(self) -> EntryGone:
+    def _gone(self, connection: ldap3.Connection) -> EntryGone:
+        """Raises DirectoryError where the directory shows nobody at all: it is being restored, or hides them."""
+        site = self.access.site
+        if next(iter(directory.search(connection, site, site.directory.filter)), None) is None:
+            raise DirectoryError(f"the directory shows no account at all, so that nothing is known of {self.account}")
         return EntryGone(
             f"the directory has no entry of the account {self.account}: it was renamed or deleted, or never was one"
         )

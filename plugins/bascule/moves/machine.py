@@ -264,6 +264,8 @@ class Mover:
         carried = move.state is State.RELEASING and not move.turned
         if State.FLIPPING.number <= move.state.number <= State.CARRYING.number:
             words += f". What has come to {move.to} since the flip may be there alone"
+        if move.note:
+            words = move.note if words in move.note else f"{move.note}; then {words}"
         letting = moves.note(self.ledger, move, State.RELEASING, turned=not carried, words=words)
         try:
             self.acts.release_without_entry()

@@ -13,6 +13,7 @@ from bascule.hosts.side_by_side import on_each
 from bascule.hosts.ssh import RemoteHost
 from bascule.ledger.moves import Server, other
 from bascule.moves.entry import Entry, part_of
+from bascule.moves.machine import EntryGone
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
@@ -93,10 +94,16 @@ class Mail:
         Raises EntryGone when the account has no entry.
         """
         self.words |= {*map(_words, self.entry.release())}
-        self.send_on()
+        self._send_on()
 
-    def send_on(self) -> None:
-        """What has waited, once there is no hold any more. Raises AccessError while some is held."""
+    def release_without_entry(self) -> None:
+        """The same for an account that has none, or none that counts as an account: that one's hold is taken away."""
+        try:
+            self.release()
+        except EntryGone:
+            self._send_on()
+
+    def _send_on(self) -> None:
         addresses = {*self.addresses.values()}
         on_each(self.exchangers, lambda mx: self._release_at(mx, addresses))
 

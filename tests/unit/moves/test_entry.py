@@ -105,7 +105,8 @@ def test_an_account_without_an_entry_is_known_by_what_the_directory_said_before(
     entry |= ON_OLD
     checked = Entry(FakeAccess(), "zoe")
     before = checked.check()
-    monkeypatch.setattr(directory, "search", lambda *_: [])
+    others = [{"dn": "uid=anna", "raw_attributes": {"uid": [b"anna"]}}]
+    monkeypatch.setattr(directory, "search", lambda _, site, asked: others if asked == site.directory.filter else [])
     again = Entry(FakeAccess(), "zoe", before)
     assert again.addresses() == checked.addresses() == {"old": "zoe@old.obs.test", "new": "zoe@new.obs.test"}
     for asked in (again.release, again.hold, again.check, Entry(FakeAccess(), "zoe").addresses):
@@ -118,6 +119,16 @@ def test_an_account_without_an_entry_is_known_by_what_the_directory_said_before(
 
 def fail(*_: object) -> str:
     raise DirectoryError("the template needs `mail`")
+
+
+def test_a_directory_that_shows_nobody_has_lost_no_single_account(
+    entry: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is being restored: the entries come back, with the hold and the server that they had."""
+    monkeypatch.setattr(directory, "search", lambda *_: [])
+    for asked in (Entry(FakeAccess(), "zoe").release, Entry(FakeAccess(), "zoe").hold):
+        with pytest.raises(DirectoryError, match="the directory shows no account at all"):
+            asked()
 
 
 ON_OLD = {"mailHost": [b"old.obs.test"], "mailRoutingAddress": [b"zoe@old.obs.test"]}

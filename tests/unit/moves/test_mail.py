@@ -14,7 +14,7 @@ from bascule.hosts.ssh import Finished
 from bascule.ledger.moves import Server
 from bascule.moves import mail as mail_module
 from bascule.moves.entry import Values
-from bascule.moves.machine import CannotMove
+from bascule.moves.machine import CannotMove, EntryGone
 from bascule.moves.mail import Mail, NotQuiet
 
 from tests.unit.changes.fakes import SITE, FakeAccess, FakeHost
@@ -160,6 +160,27 @@ def test_what_has_waited_is_looked_up_anew_by_its_queue_ids_after_the_hold_is_go
     mail.release()
     assert "postsuper -r A -r B deferred" in mx.commands
     assert mx.did("sendmail -f '<>' double-bounce@localhost"), "else Postfix remembers its last route for 30 s"
+
+
+def test_what_has_waited_for_an_account_without_an_entry_is_looked_up_anew_as_well(
+    access: FakeAccess, mail: Mail
+) -> None:
+    class Gone(FakeEntry):
+        def release(self) -> list[str]:
+            raise EntryGone("the directory has no entry of the account zoe")
+
+    mail.entry = Gone()  # type: ignore[assignment]
+    mx = access.remote("mx")
+    put(mx, ("A", "deferred", OLD, HELD))
+    mx.answers["postsuper"] = lambda command: mx.answers.update({"postqueue -j": ""}) or ""
+    with pytest.raises(EntryGone):
+        mail.release()
+    mail.release_without_entry()
+    assert "postsuper -r A deferred" in mx.commands
+    mail.entry = held = FakeEntry()  # type: ignore[assignment]
+    held.hold()
+    mail.release_without_entry()
+    assert not held.held, "of one that counts as no account any more"
 
 
 def test_what_was_held_in_the_words_of_an_earlier_site_file_is_let_go(access: FakeAccess, mail: Mail) -> None:
