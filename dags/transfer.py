@@ -47,6 +47,7 @@ def transfer():
     finish = FinishPhase(task_id="finish", trigger_rule="none_failed")
 
     begin >> accounts
+    look >> filters  # Pigeonhole notes scripts in INBOX's log on new: a look behind that finds a change (its MODSEQ)
     [mailboxes, repaired_filters] >> settle_filters
     mailboxes >> pop3
     [settle_filters, repaired_calendars, pop3] >> kept >> finish

@@ -127,8 +127,11 @@ def test_a_lost_worker_costs_the_day_no_phase() -> None:
 
 
 def test_filters_and_calendars_run_beside_the_mailboxes() -> None:
+    """Filters behind the look: a script that is put raises the MODSEQ of INBOX, so that it looks changed."""
     dag = dag_of("transfer")
-    for task in ("look_at_mailboxes", "convert_filters", "migrate_calendars"):
+    assert "mailbox.sync" not in dag.get_task("convert_filters").upstream_task_ids
+    assert dag.get_task("convert_filters").upstream_task_ids == {"list_accounts", "look_at_mailboxes"}
+    for task in ("look_at_mailboxes", "migrate_calendars"):
         assert dag.get_task(task).upstream_task_ids == {"list_accounts"}
 
 
