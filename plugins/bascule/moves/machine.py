@@ -128,6 +128,7 @@ class Mover:
         }
         self.seconds: dict[str, float] = {}  # that each act of this process took, with its tries
         self.delayed_until = 0.0  # logins, in Unix time
+        self._gone: HoldGone | None = None  # until the hold that was put there again is seen
 
     def move(
         self, account: str, to: Server, prepare: Callable[[], None], may_begin: Callable[[], None] = lambda: None
@@ -141,7 +142,7 @@ class Mover:
         ended = self.take_up(left, forward=left.to == to) if left is not None else None
         if ended is not None and ended.state is State.DONE and ended.to == to:
             return True
-        if self.acts.is_at(to):
+        if self.acts.is_at(to) and not self._was_let_go(account):
             log.info("the account is there already", account=account, server=to)
             return False
         before = self.acts.before()
@@ -152,9 +153,17 @@ class Mover:
         began = time.monotonic()
         held = self._held(move, may_begin)
         if time.monotonic() - began > STALE_SECONDS:
-            self._or_undone(held, prepare)
+            waiting = moves.note(self.ledger, held, State.PREPARED)  # its place is another one's meanwhile
+            self._or_undone(waiting, prepare)
+            held = self._held(waiting, may_begin)
         self._through(held)
         return True
+
+    def _was_let_go(self, account: str) -> bool:
+        """Whether its last move ended for want of an entry: what the directory says now tells not that all is there."""
+        told = journal.entries(self.ledger, kind=KIND, subject=account)
+        ends = [entry.after or {} for entry in told if entry.parameters.get("what") in ENDS]
+        return bool(ends) and ends[-1].get("server") == ""
 
     def take_up(self, left: Move, *, forward: bool) -> Move:
         """End a move that another run has left: finish it, or undo it. Raises MoveFailed."""
@@ -165,10 +174,18 @@ class Mover:
         if left.state is State.PREPARED:
             return self._end(left, State.UNDONE, "it broke off before anything was done")
         if left.state in (State.RELEASING, State.PROVING):
-            return self._through(left)
+            return self._through(self._flipped_back(left))
         if left.state.number >= State.FLIPPING.number and (forward or left.turned):
             return self._through(moves.note(self.ledger, left, State.FLIPPING))
         return self._through(self._turned(left, f"it broke off ({left.state})"))
+
+    def _flipped_back(self, left: Move) -> Move:
+        """One that turned for want of an entry was not: it is flipped once there is one again."""
+        if left.state is State.RELEASING and left.turned:
+            with contextlib.suppress(AccessError):  # the release meets it as well
+                if not self.acts.is_at(left.heading):
+                    return moves.note(self.ledger, left, State.FLIPPING)
+        return left
 
     def _held(self, move: Move, may_begin: Callable[[], None]) -> Move:
         """Wait for a place among those that are held at once."""
@@ -228,6 +245,7 @@ class Mover:
                     raise
                 log.warning("an act is tried again", account=move.account, state=str(move.state), reason=reason(error))
                 time.sleep(TRY_AGAIN_SECONDS)
+                self.still_ours()  # who slept must not hold, or release, what another run has ended
 
     def _next(self, move: Move) -> Move:
         """The state after this one, in the ledger."""
@@ -289,9 +307,13 @@ class Mover:
 
     def _flip(self, move: Move) -> None:
         try:
+            if self._gone is not None:  # its hold was put there again, and no MX was seen to know it
+                raise self._gone
             self.delayed_until = self.acts.flip(move.heading)
         except HoldGone as error:
+            self._gone = error
             self._hold_again(move, error)
+            self._gone = None
             self.delayed_until = self.acts.flip(move.heading)
         self._journal(move, "flipped", note=f"logins and mail go to {move.heading}")
 

@@ -148,6 +148,14 @@ def test_who_has_waited_long_for_a_place_is_copied_once_more_before_the_hold(
     assert passes == [[], []]
 
 
+def test_its_place_is_another_ones_while_it_is_copied(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is held then, and how long its mail is held does not begin."""
+    monkeypatch.setattr(machine, "STALE_SECONDS", -1.0)
+    held: list[int] = []
+    mover(ledger, FakeActs(FakeSite())).move("zoe", "new", lambda: held.append(len(moves.holds(ledger))))
+    assert held == [0, 0]
+
+
 def test_where_that_pass_fails_nothing_was_begun(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "STALE_SECONDS", -1.0)
     acts, passes = FakeActs(FakeSite()), [None, AccessError("new is full")]
@@ -350,6 +358,40 @@ def test_a_move_that_broke_off_ends_honestly_where_its_entry_was_deleted(
     assert ("What has come to new since the flip" in last.note) == (act in ("flip", "kick", "carry"))
 
 
+@pytest.mark.parametrize("act", ["kick", "carry"])
+def test_whose_entry_comes_back_after_its_move_has_ended_without_it_is_moved_once_more(
+    ledger: Ledger, act: str
+) -> None:
+    """It leads to new, where not all of old is: that the account is there already is not believed."""
+    site = FakeSite()
+    acts = FakeActs(site)
+    acts.after[ACTS[ACTS.index(act) - 1]] = site.delete
+    acts.fail[act] = AccessError("old knows no such user")
+    with pytest.raises(MoveFailed, match="has ended"):
+        move(ledger, acts)
+    site.entry = True
+    assert (site.at, moves.moved(ledger)) == ("new", set())
+    assert move(ledger, FakeActs(site))
+    assert_whole(ledger, site, "new")
+    assert not move(ledger, FakeActs(site)), "now it is"
+
+
+def test_what_stood_still_without_an_entry_is_flipped_back_when_there_is_one_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = FakeSite()
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, ("carry", "before")))
+    site.delete()
+    acts = FakeActs(site)
+    monkeypatch.setattr(acts, "release_without_entry", lambda: fail_with(AccessError("mx can't be reached")))
+    with pytest.raises(StillHeld):
+        mover(ledger, acts).take_up(moves.all_under_way(ledger)[0], forward=False)
+    site.entry = True
+    mover(ledger, FakeActs(site)).take_up(moves.all_under_way(ledger)[0], forward=False)
+    assert_whole_or_as_before(ledger, site, "old", flipped=True)
+
+
 def test_what_waits_for_a_deleted_account_is_tried_again_while_its_mx_is_away(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +424,37 @@ def test_who_slept_during_an_act_that_fails_then_turns_nothing(ledger: Ledger) -
         Mover(acts, ledger, ORIGIN, Limits(8, 60), still_ours).move("zoe", "new", lambda: None)
     (left,) = moves.all_under_way(ledger)
     assert (left.state, left.turned) == (State.QUIETING, False)
+
+
+@pytest.mark.parametrize("act", ["hold", "release"])
+def test_who_has_lost_its_lease_tries_no_act_again(ledger: Ledger, act: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hold that it put there then would be nobody's."""
+    monkeypatch.setattr(machine, "TRY_AGAIN_SECONDS", 0.0)
+    acts = FakeActs(FakeSite())
+    acts.fail[act] = AccessError("the SSH connection broke")
+
+    def still_ours() -> None:
+        if act not in acts.fail:
+            raise leases.LeaseHeld("the watch has it now")
+
+    with pytest.raises(leases.LeaseHeld, match="the watch has it now"):
+        Mover(acts, ledger, ORIGIN, Limits(8, 60, 60.0), still_ours).move("zoe", "new", lambda: None)
+    assert act not in acts.done
+
+
+def test_a_hold_that_was_put_there_again_is_seen_by_the_mx_before_the_flip_also_at_the_next_try(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "TRY_AGAIN_SECONDS", 0.0)
+    site = FakeSite()
+    with pytest.raises(Killed):
+        move(ledger, FakeActs(site, ("kick", "before")))
+    site.held = False
+    acts = FakeActs(site)
+    acts.fail["quiet"] = AccessError("mx can't be reached")
+    mover(ledger, acts, patience=60.0).take_up(moves.all_under_way(ledger)[0], forward=True)
+    assert acts.done[:4] == ["hold", "hold", "quiet", "flip"]
+    assert_whole(ledger, site, "new")
 
 
 def test_who_has_lost_its_lease_begins_no_act_any_more(ledger: Ledger) -> None:
