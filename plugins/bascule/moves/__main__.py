@@ -4,6 +4,7 @@ Exit status 0: done; 1: failed, or not moved; 2: wrong usage.
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -144,15 +145,15 @@ def _move(run: Run, asked: argparse.Namespace) -> int:
     named = [word for word in asked.accounts if not word.startswith(WAVE)]
     if asked.to == "new" and named:
         pop3.tell_who_fetches_anew_after_a_move(run, named)
-    for word, accounts in lists:
-        for account in accounts:
-            waves.check_goes_on(run)
-            if word.startswith(WAVE):
-                failed = [name for name, outcome in outcomes.items() if outcome == "failed"]
-                waves.check_may_begin(replace(run, selection=word), asked.to, failed)
-            outcomes[account] = _moved(run, account, asked.to)
-    if asked.to == "new":  # whoever moves others back at the same time would find their mailboxes taken
-        behind.carry(run)
+    # Whoever moves others back at the same time would find their mailboxes taken.
+    with behind.carried_after(run) if asked.to == "new" else contextlib.nullcontext():
+        for word, accounts in lists:
+            for account in accounts:
+                waves.check_goes_on(run)
+                if word.startswith(WAVE):
+                    failed = [name for name, outcome in outcomes.items() if outcome == "failed"]
+                    waves.check_may_begin(replace(run, selection=word), asked.to, failed)
+                outcomes[account] = _moved(run, account, asked.to)
     return DONE if {*outcomes.values()} <= {"moved"} else FAILED
 
 
@@ -178,10 +179,9 @@ def _holds(run: Run, asked: argparse.Namespace) -> int:
 
 
 def _end(run: Run, asked: argparse.Namespace) -> int:
-    for account in move.end_what_was_left(run, overdue_only=asked.overdue):
-        print(f"{account}: ended")
-    if not asked.overdue:  # for then others may be at work
-        behind.carry(run)
+    with contextlib.nullcontext() if asked.overdue else behind.carried_after(run):  # overdue: others may be at work
+        for account in move.end_what_was_left(run, overdue_only=asked.overdue):
+            print(f"{account}: ended")
     return DONE
 
 

@@ -164,10 +164,10 @@ class EndBrokenMoves(BasculeOperator):
     def act(self, run: "Run") -> Any:
         if self.others_move:
             return tasks.holds.undo_overdue(run)
-        ended = tasks.move.end_what_was_left(run, overdue_only=self.overdue_only)
-        if not self.overdue_only:
-            tasks.behind.carry(run)
-        return ended
+        if self.overdue_only:
+            return tasks.move.end_what_was_left(run, overdue_only=True)
+        with tasks.behind.carried_after(run):
+            return tasks.move.end_what_was_left(run, overdue_only=False)
 
 
 class OfManyAccounts(BasculeOperator):

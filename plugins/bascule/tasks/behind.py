@@ -1,6 +1,8 @@
 """After moves: what came to old behind the last pass of those who have moved is put on new."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from bascule import mailbox
@@ -14,6 +16,7 @@ from bascule.moves.machine import KIND
 from bascule.tasks.run import Run
 from bascule.text.harmless import harmless
 from bascule.text.logs import get_logger
+from bascule.text.reason import reason
 
 log = get_logger(__name__)
 
@@ -35,6 +38,23 @@ def carry(run: Run) -> int:
         copied = sum(pool.map(lambda account: _of_one(run, account, jobs[account]), chosen))
     log.info("looked at old behind the moves", accounts=len(chosen), carried=copied)
     return copied
+
+
+@contextlib.contextmanager
+def carried_after(run: Run) -> Iterator[None]:
+    """Do it after the body, also when that raises: other moves may have ended before.
+
+    What the body raises goes on then; what the look raises beside it is in the log.
+    """
+    try:
+        yield
+    except Exception:
+        try:
+            carry(run)
+        except Exception as error:
+            log.error("what came to old behind the moves was not looked at", reason=reason(error))
+        raise
+    carry(run)
 
 
 def ended_in(run: Run) -> set[str]:

@@ -67,5 +67,16 @@ def undo_overdue(run: Run) -> list[str]:
         return move.end_what_was_left(run, overdue_only=True)
     except NeedsPerson as error:
         log.error(str(error))
-        run.outcome.becomes("done", f"not all overdue holds could be undone: {error}")
-        return []
+        run.outcome.becomes("done", _what_became(error))
+        return error.ended if isinstance(error, move.NotAllEnded) else []
+
+
+def _what_became(error: NeedsPerson) -> str:
+    """For the page. A move that has ended otherwise than it should holds no mail any more."""
+    if not isinstance(error, move.NotAllEnded):
+        return f"not all overdue holds could be undone: {error}"
+    said = {
+        "not all overdue holds could be undone": error.standing,
+        "to be looked at, though no mail waits": error.told,
+    }
+    return "; ".join(f"{what}: {'; '.join(sentences)}" for what, sentences in said.items() if sentences)

@@ -1,10 +1,11 @@
 """Accounts move one by one, while everybody works; what a move has left is finished or undone."""
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 
 from bascule.hosts.connections import AccessError
-from bascule.ledger import journal, leases, moves, phases
+from bascule.ledger import LedgerError, journal, leases, moves, phases
 from bascule.ledger.moves import Move, Server, State
 from bascule.mailbox.back import stay_on_old
 from bascule.moves.acts import SiteActs
@@ -15,6 +16,7 @@ from bascule.site import MovesPart
 from bascule.tasks import accounts, behind, calendars, filters, mailbox, notify, pop3, waves
 from bascule.tasks.run import NeedsPerson, NotBegun, Run, TryAgain
 from bascule.text.logs import get_logger
+from bascule.text.reason import reason
 
 log = get_logger(__name__)
 
@@ -22,6 +24,18 @@ CALENDARS = "calendars"  # in the journal, when they were carried after a move
 CALENDARS_LEFT = "calendars left"  # when they were not
 WATCHED = "its move was finished by a task that watches holds, which carries none"
 PATIENCE = 0.25  # of the longest hold, in which an act that fails is tried again
+
+
+class NotAllEnded(NeedsPerson):
+    """Raised when moves that were left need a person.
+
+    `ended`: the accounts whose moves have ended all the same. `standing`: a sentence for each that could be neither
+    finished nor undone, and of holds that were not looked for; `told`: for each that ended otherwise than it should.
+    """
+
+    def __init__(self, ended: Sequence[str], standing: Sequence[str], told: Sequence[str]) -> None:
+        super().__init__("; ".join([*standing, *told]))
+        self.ended, self.standing, self.told = [*ended], [*standing], [*told]
 
 
 def server(name: str) -> Server:
@@ -59,7 +73,7 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
         try:
             leased.enter_context(leases.lease(run.ledger, account, run.owner, patience=run.patience))
         except leases.LeaseHeld as error:
-            raise NotBegun(str(error)) from None
+            raise _kept_from(run, account, error) from None
         acts = _acts(run, account)
         if run.dry_run:
             return _tell(run, acts, to)
@@ -78,11 +92,28 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
             raise TryAgain(str(error)) from None
         if to == "old" and not unproven:
             stay_on_old(run.ledger, account)
+    if unproven:
+        raise NeedsPerson(unproven + (_calendars_of_unproven(run, account) if to == "new" else ""))
     if to == "new":
         _carry_calendars(run, account)
-    if unproven:
-        raise NeedsPerson(unproven)
     return "moved" if moved else "was there"
+
+
+def _kept_from(run: Run, account: str, error: leases.LeaseHeld) -> TryAgain:
+    """A move that an earlier try has left may hold its mail: then it is not true that nothing was begun."""
+    left = moves.under_way(run.ledger, account)
+    if left is None:
+        return NotBegun(str(error))
+    return TryAgain(f"a move of {account} has begun ({left.state}), and can't be gone on with now: {error}")
+
+
+def _calendars_of_unproven(run: Run, account: str) -> str:
+    """What the sentence about the proof gets added: no other try says that one again."""
+    try:
+        _carry_calendars(run, account)
+    except (AccessError, LedgerError) as error:
+        return f". Its calendars and address books are still on old: {error}. Run `move` for it again, to new"
+    return ""
 
 
 def _carry_calendars(run: Run, account: str) -> None:
@@ -106,10 +137,10 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
 
     Without that, also holds that no move has.
 
-    Returns the accounts. Raises NeedsPerson when some could be neither.
+    Returns the accounts. Raises NotAllEnded when some could be neither, or have ended otherwise than they should.
     """
     _part(run)
-    ended, failed = list[str](), list[str]()
+    ended, standing, told = list[str](), list[str](), list[str]()
     for left in moves.all_under_way(run.ledger):
         if overdue_only and not left.is_overdue:
             continue
@@ -127,14 +158,21 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
                 "this move is still worked on", account=left.account, held_for=round(left.age, 1), reason=str(error)
             )
         except MoveFailed as error:
-            failed.append(str(error))
+            over = _is_over(run, left)
+            (told if over else standing).append(str(error))
+            ended += [left.account] if over else []
             if overdue_only:
                 _tell_calendars_left(run, left.account, WATCHED)
     if not overdue_only:
-        ended += _end_stray_holds(run)
+        try:
+            ended += _end_stray_holds(run)
+        except Exception as error:
+            if not standing and not told:
+                raise
+            standing.append(f"holds that no move has were not all looked for: {reason(error)}")
         _carry_calendars_left(run)
-    if failed:
-        raise NeedsPerson("; ".join(failed))
+    if standing or told:
+        raise NotAllEnded(ended, standing, told)
     log.info("moves that broke off", ended=len(ended), accounts=ended)
     return ended
 
@@ -151,6 +189,12 @@ def _end(run: Run, found: Move) -> bool:
         if ended.state is State.DONE and ended.to == "old":
             stay_on_old(run.ledger, left.account)
         return True
+
+
+def _is_over(run: Run, left: Move) -> bool:
+    """Whether it has an end, so that mail for its account waits no more."""
+    now = moves.under_way(run.ledger, left.account)
+    return now is None or now.id != left.id
 
 
 def _tell_calendars_left(run: Run, account: str, why: str) -> None:
