@@ -18,6 +18,9 @@ DEFAULT = "~/.dovecot.sieve"
 LARGEST = 1 << 20  # bytes, as Pigeonhole's own limit
 OTHERS_MAY_READ = 0o004
 AT_ONCE = 50  # accounts of which one command is asked; few enough that what it says is seconds old
+FIND = ("env", "LC_ALL=C", "find")  # so that its complaints are the ones that `GONE` knows
+GONE = re.compile(r"^find: (?P<quote>'?)(?P<place>.*)(?P=quote): (No such file or directory|Not a directory)$")
+UNKNOWN_TARGET = "l?"  # a link, and nobody can say to what
 MASK = re.compile(r"[*?\ufffd]")  # `doveadm user` takes such a name for many; the last is what was no UTF-8
 
 _settings: Remembered[str] = Remembered()
@@ -46,7 +49,7 @@ class DovecotActiveFiles:
         if self._has_none(account):
             return None
         place = self._expanded(self._home(account), account)
-        told = self.host.run(["find", place, "-maxdepth", "0", "-printf", "%y%Y"], check=False).output
+        told = self._kind(place)
         name = posixpath.basename(place).removesuffix(".sieve").lstrip(".") or "sieve"
         if not told:
             return None
@@ -54,6 +57,21 @@ class DovecotActiveFiles:
             return ActiveFile(name, place, None)
         owner = self.host.run(["doveadm", "user", "-f", "uid", account]).output.strip()
         return ActiveFile(name, place, read_for(self.host, place, owner))
+
+    def _kind(self, place: str) -> str:
+        """The kind of what is there and of what a link leads to, as `find` has letters for them; "" when none is there.
+
+        Raises AccessError when `find` did not look: it was not let in, its disk is away, or sudo refuses it.
+        """
+        finished = self.host.run([*FIND, place, "-maxdepth", "0", "-printf", "%y%Y"], check=False)
+        complaints = [line for line in finished.error.splitlines() if line.startswith("find: ")]
+        none = bool(complaints) and all(GONE.search(line) for line in complaints) and not finished.output
+        if none or finished.output not in ("", UNKNOWN_TARGET):
+            return finished.output
+        raise AccessError(
+            f"whether there is a filter at {place} on {self.host.name} can't be seen: "
+            + (finished.error.strip() or f"`find` ended with status {finished.status} and said nothing")
+        )
 
     def _has_none(self, account: str) -> bool:
         """Whether it was seen with those that come next; False also where that was not told: it is asked alone then."""
@@ -76,11 +94,14 @@ class DovecotActiveFiles:
                 return set()
             known = zip(accounts, homes, strict=True)
             places = {name: self._expanded(home, name) for name, home in known if not MASK.search(home)}
-            words = ["find", "/", *places.values(), "-maxdepth", "0", "-printf", "%p\\0"]
-            there = {*self.host.run(words, check=False).output.split("\0")}
+            words = [*FIND, *places.values(), "/", "-maxdepth", "0", "-printf", "%p\\0"]
+            finished = self.host.run(words, check=False)
         except AccessError:  # each one's own question says it
             return set()
-        return {name for name, place in places.items() if place not in there} if "/" in there else set()
+        if not finished.output.endswith("/\0"):  # the last word's answer: it was cut short without it
+            return set()
+        gone = {match["place"] for line in finished.error.splitlines() if (match := GONE.search(line))}
+        return {name for name, place in places.items() if place in gone}
 
     def _home(self, account: str) -> str:
         return self.host.run(["doveadm", "user", "-f", "home", account]).output.strip()
