@@ -176,8 +176,8 @@ class RemoteHost:
     def converse(self, command: Sequence[str], *, timeout: float = 120.0) -> Conversation:
         """Begin a command as root by sudo; `timeout` in seconds without an answer. Raises AccessError."""
         log.info("conversation with a command on host", host=self.name, command=shlex.join(command))
-        with self._told():
-            channel = self._transport().open_session()
+        with self._told() as transport:
+            channel = transport.open_session()
             channel.settimeout(timeout)
             channel.exec_command(shlex.join(["sudo", "-n", "--", *command]))
             return _SshConversation(self.name, channel)
@@ -212,13 +212,13 @@ class RemoteHost:
         self.run(["rm", "-f", "--", path, f"{path}.bascule-new"])
 
     def close(self) -> None:
-        if self._client:
-            self._client.close()
-            self._client = None
+        client, self._client = self._client, None  # another thread may close it at the same time
+        if client:
+            client.close()
 
     def _execute(self, line: str, input: bytes, timeout: float) -> tuple[int, bytes, bytes]:
-        with self._told():
-            channel = self._transport().open_session(timeout=timeout)
+        with self._told() as transport:
+            channel = transport.open_session(timeout=timeout)
             channel.settimeout(timeout)
             channel.exec_command(line)
             if input:
@@ -238,15 +238,25 @@ class RemoteHost:
         return transport
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What breaks the connection, as AccessError."""
+    def _told(self) -> Iterator[paramiko.Transport]:
+        """The connection's transport; what breaks it, as AccessError."""
         import paramiko
 
+        transport = None
         try:
-            yield
+            transport = self._transport()
+            yield transport
         except (OSError, EOFError, paramiko.SSHException) as error:
-            self.close()
+            self._drop(transport)
             raise AccessError(f"{self.name}: the SSH connection broke: {reason(error)}") from error
+
+    def _drop(self, transport: paramiko.Transport | None) -> None:
+        """Close the connection that broke, and not one that another thread has made in its place."""
+        client = self._client
+        if client and client.get_transport() is transport:
+            self.close()
+        elif transport:
+            transport.close()
 
     def _patiently_connected(self) -> paramiko.SSHClient:
         """Connect, again and again while the host turns connections away. Raises AccessError."""
@@ -296,9 +306,14 @@ class _SshConversation:
 
 
 def _collect(channel: paramiko.Channel, timeout: float) -> tuple[int, bytes, bytes]:
-    """Read both outputs side by side, since a full buffer of the unread one would stop the command."""
+    """Read both outputs side by side, since a full buffer of the unread one would stop the command.
+
+    Raises EOFError when the connection ends before the command does, TimeoutError after `timeout` seconds of silence.
+    """
     output, error, quiet_since = bytearray(), bytearray(), time.monotonic()
     while True:
+        # Asked before reading: what came until then is read below, whatever comes meanwhile.
+        ended = channel.closed or (channel.exit_status_ready() and channel.eof_received)
         moved = False
         while channel.recv_ready():
             output += channel.recv(65536)
@@ -308,7 +323,9 @@ def _collect(channel: paramiko.Channel, timeout: float) -> tuple[int, bytes, byt
             moved = True
         if moved:
             quiet_since = time.monotonic()
-        elif channel.exit_status_ready() and channel.eof_received:
+        elif ended:
+            if not channel.eof_received:  # paramiko closes the channels of a transport that ends, and says no more
+                raise EOFError("the connection ended in the middle of a command")
             return channel.recv_exit_status(), bytes(output), bytes(error)
         elif time.monotonic() - quiet_since > timeout:
             channel.close()
