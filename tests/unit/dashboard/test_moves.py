@@ -24,7 +24,7 @@ from tests.unit.dashboard.conftest import client_of
 from tests.unit.dashboard.reading import Read, cells
 
 HOSTILE = "<script>alert(1)</script>\"'\u202egnp.exe"
-NINE = datetime(2026, 12, 1, 8)
+NINE = datetime(2037, 12, 1, 8)
 BEGIN = Try(journal.Origin("move", "run-2", "begin"), 1)
 
 
@@ -48,7 +48,7 @@ def test_each_wave_says_how_far_it_is_and_its_accounts_why(client: TestClient, l
     move(ledger, "bert", "new", State.UNDONE, "mx can't be reached")
     move(ledger, "carl", "new", State.CARRYING)
     assert cells(client, "moves", "waves-title") == [
-        ["1", "1 Dec 2026 09:00", "4", "1", "1", "1", "1"],
+        ["1", "1 Dec 2037 09:00", "4", "1", "1", "1", "1"],
         ["Nobody has said yet when", "", "1", "", "", "", "1"],
     ]
     assert "carl the last pass" in Read(client.get("moves").text).text
@@ -116,9 +116,9 @@ def test_the_plan_is_edited_as_a_spreadsheet_of_the_page(client: TestClient, led
         set_mailbox(session, "carl", "verified")
         carried.remember(session, "anna", "folder", "acl", Carried("carl", "lrs", None, None, ours=True))
     table = client.get("moves.csv").content.decode("utf-8-sig").splitlines()
-    assert table[1:] == ["anna,1,'2026-12-01 09:00,,", "bert,1,'2026-12-01 09:00,,", "eve,,,,37 share"]
+    assert table[1:] == ["anna,1,'2037-12-01 09:00,,", "bert,1,'2037-12-01 09:00,,", "eve,,,,37 share"]
 
-    page = send(client, "\n".join([*table[:3], "carl,2,2026-12-02 09:00,,"]))
+    page = send(client, "\n".join([*table[:3], "carl,2,2037-12-02 09:00,,"]))
     assert page.status_code == 200
     text = Read(page.text).text
     assert "The plan was taken: 3 accounts have a start, 0 have none, 1 were changed, 1 taken out." in text
@@ -131,7 +131,7 @@ def test_the_plan_is_edited_as_a_spreadsheet_of_the_page(client: TestClient, led
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ("account,wave,start\n" + HOSTILE + ",1,2026-12-01 09:00", "no account of the site has this name"),
+        ("account,wave,start\n" + HOSTILE + ",1,2037-12-01 09:00", "no account of the site has this name"),
         ("account,wave,start\nanna,1,tomorrow", "'tomorrow' is no start: write it as 2026-12-31 09:00"),
         (b"\xff\x00", ""),
         (b"", ""),

@@ -17,7 +17,7 @@ from tests.unit.dashboard.reading import Read
 from tests.unit.moves.fake_site import FakeActs, FakeSite
 
 ORIGIN = journal.Origin("move", "run-1", "account.move[0]", "anna")
-NINE = datetime(2026, 12, 1, 8)
+NINE = datetime(2037, 12, 1, 8)
 
 
 def move(ledger: Ledger, account: str, acts: FakeActs, to: moves.Server = "new") -> None:

@@ -92,14 +92,14 @@ def test_who_stays_on_old_by_decision_is_told_no_start(run: Run, inboxes: Inboxe
 def test_the_start_is_told_in_each_language_on_the_clocks_of_the_site(
     run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(letters, "now", lambda: datetime(2026, 11, 30))
-    waves.replace(run.ledger, [Planned("anna", "1", datetime(2026, 12, 1, 8))])
+    monkeypatch.setattr(letters, "now", lambda: datetime(2037, 11, 30))
+    waves.replace(run.ledger, [Planned("anna", "1", datetime(2037, 12, 1, 8))])
     letters.tell_before_moves(run)
     (letter,) = inboxes["anna on old"]
     french, english = letter.get_content().split("----")
-    assert "1 déc. 2026 09:00" in french and "1 Dec 2026 09:00" in english
+    assert "1 déc. 2037 09:00" in french and "1 Dec 2037 09:00" in english
     assert letter["Subject"] == (
-        "Votre boîte aux lettres déménage : 1 déc. 2026 09:00 / Your mailbox moves: 1 Dec 2026 09:00"
+        "Votre boîte aux lettres déménage : 1 déc. 2037 09:00 / Your mailbox moves: 1 Dec 2037 09:00"
     )
     assert letter["Auto-Submitted"] == "auto-generated"
 

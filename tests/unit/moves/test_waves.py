@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 PARIS = "Europe/Paris"
-NINE = datetime(2026, 12, 1, 8)  # 9:00 in Paris
+NINE = datetime(2037, 12, 1, 8)  # 9:00 in Paris
 HOSTILE = ["'; drop table move; --", "<script>alert(1)</script>", "a\u202eb", "", "\ud800", "x" * 5000, "*", "=1+1"]
 names = st.lists(st.sampled_from([*"abcdefgh", *HOSTILE]), unique=True)
 pairs = st.lists(st.tuples(st.sampled_from([*"abcdefgh", *HOSTILE]), st.sampled_from([*"abcdefgh", *HOSTILE])))
@@ -65,8 +65,8 @@ def test_moves_begin_within_the_hours_on_the_clocks_of_the_site() -> None:
     part = HoursPart()
     assert hours.opening(None, PARIS, NINE) == NINE
     assert hours.opening(part, PARIS, NINE) == NINE
-    assert hours.opening(part, PARIS, datetime(2026, 12, 1, 7, 59)) == NINE
-    assert hours.opening(part, PARIS, datetime(2026, 12, 4, 16)) == datetime(2026, 12, 7, 8), "Friday 17:00 to Monday"
+    assert hours.opening(part, PARIS, datetime(2037, 12, 1, 7, 59)) == NINE
+    assert hours.opening(part, PARIS, datetime(2037, 12, 4, 16)) == datetime(2037, 12, 7, 8), "Friday 17:00 to Monday"
     assert hours.opening(part, PARIS, datetime(2026, 6, 1, 6)) == datetime(2026, 6, 1, 7), "in summer an hour earlier"
 
 
@@ -92,16 +92,16 @@ KNOWN = {"anna", "bert", "carl"}
 
 def test_the_plan_is_read_back_from_a_spreadsheet_as_it_was_written() -> None:
     data = plan_table.as_csv(PLAN, {"anna": {"bert"}}, PARIS)
-    assert b"anna,1,'2026-12-01 09:00,bert," in data
+    assert b"anna,1,'2037-12-01 09:00,bert," in data
     assert plan_table.read(data, PARIS, KNOWN) == PLAN
 
 
 @pytest.mark.parametrize(
     ("rows", "reasons"),
     [
-        (["zoe,1,2026-12-01 09:00"], ["line 2 (zoe): no account of the site has this name"]),
+        (["zoe,1,2037-12-01 09:00"], ["line 2 (zoe): no account of the site has this name"]),
         (
-            ["anna,1,", "bert,,2026-12-01 09:00"],
+            ["anna,1,", "bert,,2037-12-01 09:00"],
             [
                 "line 2 (anna): it needs both a wave and a start, or neither: then it waits until somebody says when",
                 "line 3 (bert): it needs both a wave and a start, or neither: then it waits until somebody says when",
@@ -116,14 +116,14 @@ def test_the_plan_is_read_back_from_a_spreadsheet_as_it_was_written() -> None:
             ],
         ),
         (
-            ["anna,1;2,2026-12-01 09:00"],
+            ["anna,1;2,2037-12-01 09:00"],
             ["line 2 (anna): '1;2' is no wave's name: letters, digits, `.`, `_` and `-`, 32 at most"],
         ),
         (
-            ["anna,1,2026-12-01 09:00", "bert,1,2026-12-02 09:00", "anna,2,2026-12-03 09:00"],
+            ["anna,1,2037-12-01 09:00", "bert,1,2037-12-02 09:00", "anna,2,2037-12-03 09:00"],
             [
                 "line 4 (anna): it stands in line 2 already",
-                "line 3 (bert): wave 1 starts at 2026-12-02 09:00 here, and at 2026-12-01 09:00 in line 2",
+                "line 3 (bert): wave 1 starts at 2037-12-02 09:00 here, and at 2037-12-01 09:00 in line 2",
             ],
         ),
     ],
@@ -149,5 +149,5 @@ def test_what_is_no_table_is_told(data: bytes) -> None:
 
 def test_the_plan_in_lines_names_who_waits_and_why() -> None:
     assert plan_table.as_text(PLAN, PARIS).splitlines() == [
-        "wave 1, from 2026-12-01 09:00: 2", "    anna, bert", "without a wave: 1 (=too many)", "    carl",
+        "wave 1, from 2037-12-01 09:00: 2", "    anna, bert", "without a wave: 1 (=too many)", "    carl",
     ]  # fmt: skip
