@@ -1,8 +1,9 @@
 """Read by every process of Airflow at its start.
 
 Workers get what tasks import before they fork a process for each: a task then begins in a fifth of a second of CPU
-instead of two. What was imported is as the files were when the process started: restart the scheduler (LocalExecutor)
-or the workers (Celery) after an upgrade of Bascule. Whoever writes logs bears a full disk.
+instead of two. What a pass asks of the ledger is compiled there, too. What was imported is as the files were when the
+process started: restart the scheduler (LocalExecutor) or the workers (Celery) after an upgrade of Bascule. Whoever
+writes logs bears a full disk.
 """
 
 import sys

@@ -13,6 +13,7 @@ from bascule.ledger import Ledger
 
 from tests.unit.test_ledger import *  # noqa: F403
 from tests.unit.test_ledger_schema import *  # noqa: F403
+from tests.unit.test_ledger_warm import *  # noqa: F403
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 

@@ -11,36 +11,41 @@ import pytest
 from bascule.operators import before_fork
 
 from lab.paths import CHECKOUT, SITE_FILE
+from tests.ledgers import empty_ledger
 
 # As the process of Airflow that these words start, up to where it forks.
 LOOK = """
 import json, os, sys
 sys.argv = ["airflow", *sys.argv[1:]]
 import airflow.settings
+from bascule.ledger import base
 from bascule.operators import before_fork
 print(json.dumps({
     "missing": [name for name in before_fork.NAMES if name not in sys.modules],
     "threads": len(os.listdir("/proc/self/task")),
     "sockets": [found for fd in os.listdir("/proc/self/fd") if os.path.islink(path := f"/proc/self/fd/{fd}")
                 and (found := os.readlink(path)).startswith("socket:")],
+    "asked": len(base._kept),
 }))
 """
 
 
 def process(*words: str, home: Path) -> dict[str, Any]:
     env = {**os.environ, "AIRFLOW_HOME": str(home), "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}"}
+    env["BASCULE_LEDGER"] = empty_ledger(home / "ledger.db")
     done = subprocess.run([sys.executable, "-c", LOOK, *words], env=env, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("words", [("scheduler",), ("celery", "worker")])
 def test_who_forks_tasks_has_their_modules_and_no_socket_or_thread(words: tuple[str, ...], tmp_path: Path) -> None:
-    assert process(*words, home=tmp_path) == {"missing": [], "threads": 1, "sockets": []}
+    assert process(*words, home=tmp_path) == {"missing": [], "threads": 1, "sockets": [], "asked": 1}
 
 
 @pytest.mark.parametrize("words", [("api-server",), ("tasks", "run", "dag", "scheduler")])
 def test_other_processes_import_none_of_it(words: tuple[str, ...], tmp_path: Path) -> None:
-    assert "bascule.tasks.mailbox" in process(*words, home=tmp_path)["missing"]
+    found = process(*words, home=tmp_path)
+    assert "bascule.tasks.mailbox" in found["missing"] and not found["asked"]
 
 
 def test_a_module_that_is_not_there_stops_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:

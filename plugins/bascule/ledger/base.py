@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -59,7 +60,7 @@ class Ledger:
             raise kind(f"the ledger {sa.make_url(url).render_as_string()} can't be opened: {words}") from error
 
     @classmethod
-    def from_environment(cls) -> "Ledger":
+    def from_environment(cls) -> Self:
         """The ledger that `BASCULE_LEDGER` names, an SQLAlchemy URL, or that the command BASCULE_LEDGER_CMD prints.
 
         With the command the URL's password stands in no environment.
@@ -145,10 +146,41 @@ def _engine_of(url: str) -> sa.Engine:
         ) from None
 
 
+_kept: dict[str, sa.Engine] = {}  # by kind: used before the fork, without connections and addresses (see `warm`)
+_addresses: WeakKeyDictionary[sa.Dialect, Any] = WeakKeyDictionary()  # what connections of an engine are made with
+
+
 def _make_engine(url: str) -> sa.Engine:
+    kind = kind_of(url)
+    engine = _kept.pop(kind, None) or _new_engine(kind)
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        _addresses[engine.dialect] = engine.dialect.create_connect_args(sa.make_url(url))
+    return engine
+
+
+def kind_of(url: str) -> str:
+    """Which engine serves this database: one for each driver, or for each file of SQLite."""
+    return url if url.startswith("sqlite") else f"{sa.make_url(url).drivername}://"
+
+
+def keep_engine(url: str, engine: sa.Engine) -> None:
+    """Keep it, with all that it has compiled, for the next ledger of its kind in this process or in a fork of it."""
+    engine.dispose()
+    _addresses.pop(engine.dialect, None)
+    _kept[kind_of(url)] = engine
+
+
+def _connect(dialect: sa.Dialect, *_: Any) -> Any:
+    args, params = _addresses[dialect]
+    return dialect.connect(*args, **params)
+
+
+def _new_engine(kind: str) -> sa.Engine:
+    if not kind.startswith("sqlite"):
+        engine = sa.create_engine(kind, pool_pre_ping=True)
+        sa.event.listen(engine, "do_connect", _connect)
+        return engine
+    engine = sa.create_engine(kind, connect_args={"timeout": BUSY_SECONDS})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -59,6 +59,8 @@ def lease(
     finally:
         with _lock:
             _held[held] -= 1
+            if not _held[held]:
+                del _held[held]  # the ledger's URL may have a password
 
 
 def require(ledger: Ledger, account: str, owner: str) -> None:

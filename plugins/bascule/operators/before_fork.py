@@ -1,4 +1,7 @@
-"""What tasks import, imported once in the process that forks them. Nothing here opens a socket or starts a thread."""
+"""What tasks import, imported once in the process that forks them, and what they ask of the ledger, asked once.
+
+Nothing here leaves a socket open or a thread running.
+"""
 
 import contextlib
 from importlib import import_module
@@ -6,6 +9,7 @@ from pkgutil import iter_modules
 
 from bascule import site, tasks
 from bascule.ledger.base import Base, tables
+from bascule.tasks import warm
 from bascule.text.logs import get_logger
 
 TASKS = tuple(f"{tasks.__name__}.{module.name}" for module in iter_modules(tasks.__path__))
@@ -28,7 +32,7 @@ log = get_logger(__name__)
 
 
 def load() -> None:
-    """Import all of it, and read the site file. What can't be imported is told in the log.
+    """Import all of it, read the site file, and ask the ledger. What can't be is told in the log.
 
     The task that needs it says why.
     """
@@ -41,3 +45,7 @@ def load() -> None:
     Base.registry.configure()
     with contextlib.suppress(site.SiteError):  # the first task says what is wrong with it
         site.from_environment()
+    try:
+        warm.ask()
+    except Exception as error:  # whatever it is: tasks compile it then, each for itself
+        log.info("the ledger was not asked before the fork", reason=str(error))

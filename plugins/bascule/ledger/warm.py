@@ -1,0 +1,50 @@
+"""The ledger in a process that forks others: what is asked of it there has been compiled for each of them.
+
+SQLAlchemy turns a statement into SQL when it is first executed, and remembers that for the engine. A task's process,
+which executes each a few times, would spend more on that than on the rest of its work with the ledger.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from bascule.ledger import schema
+from bascule.ledger.base import Ledger, LedgerError, keep_engine
+
+
+@contextlib.contextmanager
+def taken_back() -> Iterator[Ledger]:
+    """The ledger of the environment; all that is written is taken back at the end.
+
+    Its engine is kept for the first ledger of a forked process, without connections, address and password. Raises
+    LedgerError, also where the tables are not those of this Bascule: the first task makes them.
+    """
+    ledger = _TakenBack.from_environment()
+    try:
+        with ledger._writer.connect() as ledger.connection:
+            ledger.connection.begin()
+            yield ledger
+    finally:
+        keep_engine(ledger.url, ledger.engine)
+
+
+class _TakenBack(Ledger):
+    connection: sa.Connection  # all sessions are parts of its one transaction, which is never committed
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Session]:
+        with (
+            self._spelled("written"),
+            Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session,
+            session.begin(),
+        ):
+            yield session
+
+    reading = session
+
+    def _bring_up(self) -> None:
+        with self.engine.connect() as connection:
+            if not schema.is_current(connection):
+                raise LedgerError("the ledger's tables are not made yet, or those of an older Bascule")
