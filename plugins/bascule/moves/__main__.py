@@ -25,6 +25,10 @@ from bascule.text.harmless import harmless
 from bascule.text.logs import INFO, NOTHING, to_standard_error
 
 DONE, FAILED = 0, 1
+STRAY = (
+    "held in the directory, and no move of it is in the ledger: a preflight tries the hold just now, or one that was "
+    "killed has left it, or a renamed entry has kept it. `python -m bascule.moves end` takes it away"
+)
 Outcome = Literal["moved", "failed", "not begun"]  # of one account: moved, or where it should be
 
 
@@ -173,8 +177,15 @@ def _moved(run: Run, account: str, to: Server) -> Outcome:
 
 
 def _holds(run: Run, asked: argparse.Namespace) -> int:
-    for held in move.held(run):
-        print(holds.shown(held))
+    """What the ledger knows stands there also when the directory can't be asked."""
+    found = move.held(run)
+    for held in found:
+        print(holds.shown(held), flush=True)
+    strays = move.held_without_move(run)
+    for account in strays:
+        print(f"{account}: {STRAY}")
+    if not found and not strays:
+        print("nobody's mail is held")
     return DONE
 
 

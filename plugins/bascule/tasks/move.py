@@ -135,7 +135,7 @@ def _has_calendars_on_old(run: Run, account: str) -> bool:
 def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
     """Undo, or finish after its last pass, every move that nobody works on; `overdue_only`: those held too long.
 
-    Without that, also holds that no move has.
+    Then take away what the directory holds without a move: an entry that was renamed has kept the hold of its move.
 
     Returns the accounts. Raises NotAllEnded when some could be neither, or have ended otherwise than they should.
     """
@@ -163,13 +163,13 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
             ended += [left.account] if over else []
             if overdue_only:
                 _tell_calendars_left(run, left.account, WATCHED)
+    try:
+        ended += _end_stray_holds(run)
+    except Exception as error:
+        if not (standing or told or overdue_only):  # with that, others are to move behind it
+            raise
+        standing.append(f"holds that no move has were not all looked for: {reason(error)}")
     if not overdue_only:
-        try:
-            ended += _end_stray_holds(run)
-        except Exception as error:
-            if not standing and not told:
-                raise
-            standing.append(f"holds that no move has were not all looked for: {reason(error)}")
         _carry_calendars_left(run)
     if standing or told:
         raise NotAllEnded(ended, standing, told)
@@ -232,6 +232,20 @@ def _end_stray_holds(run: Run) -> list[str]:
 def held(run: Run) -> list[Move]:
     """Whose mail is held now, the oldest first."""
     return moves.holds(run.ledger)
+
+
+def held_without_move(run: Run) -> list[str]:
+    """Whose mail the directory holds, though the ledger knows no move of it. Raises NeedsPerson, DirectoryError.
+
+    Asked before and after: a move is in the ledger before its hold is in the directory, and until after it.
+    """
+    _part(run)
+    before = {left.account for left in moves.all_under_way(run.ledger)}
+    return [
+        account
+        for account in are_held(run.access)
+        if account not in before and moves.under_way(run.ledger, account) is None
+    ]
 
 
 def _part(run: Run) -> MovesPart:

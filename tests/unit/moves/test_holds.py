@@ -42,6 +42,7 @@ def run_of_move(ledger: Ledger) -> Run:
 def acts(monkeypatch: pytest.MonkeyPatch) -> FakeActs:
     made = FakeActs(FakeSite(held=True))
     monkeypatch.setattr(move, "SiteActs", lambda *_: made)
+    monkeypatch.setattr(move, "are_held", lambda _: [])
     return made
 
 
@@ -201,7 +202,6 @@ def test_what_can_not_be_undone_keeps_nobody_else_from_moving(
 ) -> None:
     """It is told, and the last task of the run fails by its name."""
     monkeypatch.setattr(move, "PATIENCE", 0.0)
-    monkeypatch.setattr(move, "are_held", lambda _: [])
     acts.fail["release"] = AccessError("mx can't be reached")
     left(run_of_move.ledger, "anna", seconds=-1)
     first = EndBrokenMoves(task_id="undo_overdue_holds", overdue_only=True, others_move=True)

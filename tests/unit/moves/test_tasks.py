@@ -17,7 +17,7 @@ from bascule.moves.machine import CannotMove
 from bascule.problems import store
 from bascule.problems.model import Action, Option, Problem, Proposal
 from bascule.problems.record import AnswerRefused
-from bascule.tasks import calendars, checks, kept_on_old, mailbox, move, notify, phase
+from bascule.tasks import calendars, checks, holds, kept_on_old, mailbox, move, notify, phase
 from bascule.tasks.run import NeedsPerson, Run
 
 from tests.deciding import decide
@@ -103,15 +103,39 @@ def test_an_overdue_hold_is_told_whether_somebody_works_on_it_or_not(
     assert told == [worked_on]
 
 
-def test_a_hold_that_no_move_has_is_taken_away(run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("overdue_only", [True, False])
+def test_a_hold_that_no_move_has_is_taken_away(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch, overdue_only: bool
+) -> None:
     """Of a preflight that was killed while it tried it, or of a process that slept while its move was ended."""
     monkeypatch.setattr(move, "are_held", lambda _: ["anna", "zoe"])
     with leases.lease(run.ledger, "anna", "the preflight of another run"):
-        assert move.end_what_was_left(run, overdue_only=True) == []
-        assert move.end_what_was_left(replace(run, dry_run=True), overdue_only=False) == []
+        assert move.end_what_was_left(replace(run, dry_run=True), overdue_only=overdue_only) == []
         assert acts.site.held
-        assert move.end_what_was_left(run, overdue_only=False) == ["zoe"]
+        assert move.end_what_was_left(run, overdue_only=overdue_only) == ["zoe"]
     assert not acts.site.held
+
+
+def test_the_hold_that_a_renamed_entry_has_kept_ends_with_its_overdue_move(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No ledger knows the account's new name, and nobody but the directory that its mail waits."""
+    entries = {"zoe": FakeActs(FakeSite(entry=False)), "zoe.martin": FakeActs(FakeSite(held=True))}
+    monkeypatch.setattr(move, "SiteActs", lambda access, ledger, account, owner: entries[account])
+    monkeypatch.setattr(move, "are_held", lambda _: [name for name, acts in entries.items() if acts.site.held])
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
+    left(run.ledger, "zoe", seconds=-1)
+    with pytest.raises(move.NotAllEnded, match="the directory has no entry of the account zoe") as told:
+        move.end_what_was_left(run, overdue_only=True)
+    assert told.value.ended == ["zoe", "zoe.martin"] and not entries["zoe.martin"].site.held
+
+
+def test_a_directory_that_does_not_say_who_is_held_keeps_nobody_from_moving(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "are_held", lambda _: fail_with(AccessError("ldap can't be reached")))
+    assert holds.undo_overdue(run) == []
+    assert "holds that no move has were not all looked for: ldap can't be reached" in run.outcome.sentence
 
 
 def test_a_hold_that_no_move_has_stands_in_the_way_of_none(
@@ -296,13 +320,47 @@ def test_the_command_line_shows_every_hold_with_its_age(
 ) -> None:
     left(ledger, "zoe", State.CARRYING)
     left(ledger, "anna", State.RELEASING, seconds=-1)
-    monkeypatch.setenv("BASCULE_LEDGER", ledger.url)
-    monkeypatch.setenv("BASCULE_SITE", str(Path(__file__).parents[3] / "lab" / "site.yaml"))
-    assert command_line.main(["holds"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    monkeypatch.setattr(move, "are_held", lambda _: ["anna", "zoe"])
+    assert said_of_holds(ledger, monkeypatch, capsys) == [
         "zoe: held for 0 s; carrying, on its way to new",
         "anna: held for 0 s, longer than it may be; releasing, on its way to new",
     ]
+
+
+def said_of_holds(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[str]:
+    monkeypatch.setenv("BASCULE_LEDGER", ledger.url)
+    monkeypatch.setenv("BASCULE_SITE", str(Path(__file__).parents[3] / "lab" / "site.yaml"))
+    assert command_line.main(["holds"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_command_line_shows_holds_that_the_directory_alone_knows(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(move, "are_held", lambda _: ["zoe.martin"])
+    (line,) = said_of_holds(ledger, monkeypatch, capsys)
+    assert line.startswith("zoe.martin: held in the directory, and no move of it is in the ledger")
+
+
+def test_the_command_line_says_so_when_nobody_is_held(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(move, "are_held", lambda _: [])
+    assert said_of_holds(ledger, monkeypatch, capsys) == ["nobody's mail is held"]
+
+
+def test_a_hold_whose_move_begins_or_ends_meanwhile_has_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = left(run.ledger, "zoe")
+
+    def are_held(_: object) -> list[str]:
+        left(run.ledger, "anna")
+        moves.note(run.ledger, ends, State.DONE)
+        return ["anna", "bert", "zoe"]
+
+    monkeypatch.setattr(move, "are_held", are_held)
+    assert move.held_without_move(run) == ["bert"]
 
 
 def test_calendars_move_with_the_mail_whoever_finishes_the_move(
