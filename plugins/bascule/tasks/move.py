@@ -148,7 +148,7 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
             log.info("dry run: this move would be ended", account=left.account, state=str(left.state))
             continue
         try:
-            if _end(run, left):
+            if _end(run, left, patience=0 if overdue_only else _patience_with(run, left)):
                 ended.append(left.account)
                 if overdue_only:
                     _tell_calendars_left(run, left.account, WATCHED)
@@ -177,9 +177,14 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
     return ended
 
 
-def _end(run: Run, found: Move) -> bool:
+def _patience_with(run: Run, left: Move) -> float:
+    """Nobody goes on with a move of this very run: whoever still has its lease is a process that is being ended."""
+    return run.patience if left.run == run.origin.run else 0
+
+
+def _end(run: Run, found: Move, *, patience: float) -> bool:
     """False when somebody else has ended it since it was found. Raises LeaseHeld and MoveFailed."""
-    with leases.lease(run.ledger, found.account, run.owner):
+    with leases.lease(run.ledger, found.account, run.owner, patience=patience):
         left = moves.under_way(run.ledger, found.account)
         if left is None or left.id != found.id:
             return False

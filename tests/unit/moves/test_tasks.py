@@ -1,5 +1,7 @@
 """What tasks and the command line do with moves: what was left is ended, who has moved is left alone by the day."""
 
+import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -75,6 +77,21 @@ def test_a_move_that_somebody_works_on_is_left_to_it(run: Run, acts: FakeActs) -
     with leases.lease(run.ledger, "zoe", "another task"):
         assert move.end_what_was_left(run, overdue_only=False) == []
     assert (acts.done, len(move.held(run))) == ([], 1)
+
+
+def test_the_last_task_waits_for_a_process_of_its_own_run_that_is_being_ended(
+    run: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has marked the task as failed in Airflow's page: it dies some seconds later, and holds until then."""
+    monkeypatch.setattr(leases, "ASK_AGAIN_SECONDS", 0.05)
+    held = left(run.ledger, "zoe")
+    of_its_own = replace(run, origin=replace(ORIGIN, run=held.run))
+    with ExitStack() as dying:
+        dying.enter_context(leases.lease(run.ledger, "zoe", "its task"))
+        threading.Timer(0.5, dying.close).start()
+        assert move.end_what_was_left(of_its_own, overdue_only=True) == []
+        assert move.end_what_was_left(of_its_own, overdue_only=False) == ["zoe"]
+    assert move.held(run) == []
 
 
 def test_a_move_that_was_ended_since_it_was_found_is_not_begun_again(
@@ -327,9 +344,7 @@ def test_the_command_line_shows_every_hold_with_its_age(
     ]
 
 
-def said_of_holds(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> list[str]:
+def said_of_holds(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
     monkeypatch.setenv("BASCULE_LEDGER", ledger.url)
     monkeypatch.setenv("BASCULE_SITE", str(Path(__file__).parents[3] / "lab" / "site.yaml"))
     assert command_line.main(["holds"]) == 0
