@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from bascule.ledger import Ledger
+from bascule.ledger import Ledger, base
 
 from tests.unit.test_ledger import *  # noqa: F403
 from tests.unit.test_ledger_schema import *  # noqa: F403
@@ -58,3 +58,26 @@ def ledger(url: str) -> Iterator[Ledger]:
 def test_it_is_postgresql(ledger: Ledger) -> None:
     with ledger.reading() as session:
         assert "PostgreSQL" in session.scalar(sa.text("SELECT version()"))
+
+
+def test_what_only_reads_needs_no_transaction_around_it(ledger: Ledger) -> None:
+    with ledger.reading() as session:
+        assert session.scalar(sa.text("SELECT now()")) < session.scalar(sa.text("SELECT now()"))
+    with ledger.session() as session:
+        assert session.scalar(sa.text("SELECT now()")) == session.scalar(sa.text("SELECT now()"))
+
+
+def test_a_connection_that_was_lost_while_nobody_used_it_is_replaced(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = sa.text("SELECT pg_backend_pid()")
+    with ledger.reading() as session:
+        before = session.scalar(backend)
+    other = sa.create_engine(ledger.url)
+    with other.begin() as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": before})
+    other.dispose()
+    monkeypatch.setattr(base, "IDLE_SECONDS", 0)
+    for opened in (ledger.session, ledger.reading):
+        with opened() as session:
+            assert session.scalar(backend) != before

@@ -206,7 +206,7 @@ def test_a_database_that_is_away_is_told_as_what_may_pass(ledger: Ledger, act: s
         if act == "opened":
             Ledger(nobody)
         ledger.url, ledger.engine = nobody, sa.create_engine(nobody)
-        ledger._writer = ledger.engine
+        ledger._writer = ledger._reader = ledger.engine
         with ledger.reading() if act == "read" else ledger.session() as session:
             session.execute(sa.text("SELECT 1"))
     assert "secret" not in str(away.value)

@@ -69,6 +69,7 @@ def forked(when: str, url: str, home: Path) -> dict[str, Any]:
     env = {**os.environ, "AIRFLOW_HOME": str(home), "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}"}
     env["BASCULE_LEDGER"] = url
     done = subprocess.run([sys.executable, "-c", FORKED, when], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -6,9 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from bascule import mailbox, site
+from bascule.hosts.login import Endpoint, Login
 from bascule.ledger import Ledger, journal, leases, mailboxes
 from bascule.ledger.base import now
+from bascule.mailbox import look as one_look
+from bascule.mailbox.job import MailboxJob
 from bascule.mailbox.look import LookResult
 from bascule.problems.evidence import evidence_lines, not_ready
 from bascule.tasks import look
@@ -114,3 +118,21 @@ def test_a_dry_run_writes_nothing(run: Run, changed: SetChanged) -> None:
     assert look.look(replace(run, dry_run=True), ALL) == ["bert"]
     assert mailboxes.mailbox_states(run.ledger) == before
     assert journal.entries(run.ledger) == []
+
+
+def test_what_the_ledger_knows_of_many_accounts_is_asked_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run.ledger.session() as session:
+        mailboxes.finish_mailbox(
+            session, "carl", "failed", folders=1, messages=9, octets=9, problems=0, seconds=1.0, verified=False
+        )
+    monkeypatch.setattr(one_look, "_on_the_servers", lambda job, ledger, known: FLAGS if job.account == "dora" else "")
+    server = mailbox.Server(Endpoint("imap.obs.test", 993, "tls"), Login("someone", "secret"))
+    jobs = [MailboxJob(account, server, server) for account in [*ALL, "emil"]]
+    asked: list[str] = []
+    sa.event.listen(run.ledger.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    found = {each.account: each.reason for each in one_look.look_over(jobs, run.ledger, connections=4)}
+    assert found == {
+        "anna": "", "bert": "", "carl": "its last pass left it in the state `failed`", "dora": FLAGS,
+        "emil": "no pass has ended yet",
+    }  # fmt: skip
+    assert len([words for words in asked if words.startswith("SELECT")]) == 3

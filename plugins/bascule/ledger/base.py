@@ -19,6 +19,7 @@ from bascule.ledger import schema
 from bascule.text.reason import reason
 
 BUSY_SECONDS = 60  # how long a writer waits for another one
+IDLE_SECONDS = 1  # after which a connection to PostgreSQL is tried before it is used
 SCHEMA_LOCK = 0x6261736375  # PostgreSQL advisory lock: who makes the tables, or appends to the journal
 
 
@@ -51,6 +52,7 @@ class Ledger:
         self.engine = _engine_of(url)
         try:
             self._writer = self.engine.execution_options(bascule_write=True)
+            self._reader = _reading(self.engine)
             self._bring_up()
         except schema.NewerLedger as error:
             raise LedgerError(f"the ledger {sa.make_url(url).render_as_string()} can't be used: {error}") from None
@@ -77,9 +79,13 @@ class Ledger:
             yield session
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A transaction that only reads; never waits for a writer on SQLite. Raises LedgerAway."""
-        with self._spelled("read"), Session(self.engine, expire_on_commit=False) as session:
+    def reading(self, *, in_slices: bool = False) -> Iterator[Session]:
+        """Only reads; never waits for a writer on SQLite. Raises LedgerAway.
+
+        `in_slices`: something is read that the database hands out piece by piece, as PostgreSQL does in a transaction.
+        """
+        engine = self.engine if in_slices else self._reader
+        with self._spelled("read"), Session(engine, expire_on_commit=False, autoflush=False) as session:
             yield session
 
     @contextlib.contextmanager
@@ -177,13 +183,39 @@ def _connect(dialect: sa.Dialect, *_: Any) -> Any:
 
 def _new_engine(kind: str) -> sa.Engine:
     if not kind.startswith("sqlite"):
-        engine = sa.create_engine(kind, pool_pre_ping=True)
+        engine = sa.create_engine(kind)
         sa.event.listen(engine, "do_connect", _connect)
+        sa.event.listen(engine, "checkin", _note_use)
+        sa.event.listen(engine, "checkout", _ping_after_a_rest)
         return engine
     engine = sa.create_engine(kind, connect_args={"timeout": BUSY_SECONDS})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _reading(engine: sa.Engine) -> sa.Engine:
+    """Each statement by itself on PostgreSQL: READ COMMITTED shows each its own picture anyway, and BEGIN and ROLLBACK
+    around every single SELECT would be two more round trips."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
+
+
+def _note_use(_: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_after_a_rest(connection: Any, record: Any, _: Any) -> None:
+    """A connection that has lain idle may have been lost with its server; a task uses one every few milliseconds."""
+    if time.monotonic() - record.info.get("used", time.monotonic()) < IDLE_SECONDS:
+        return
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SELECT 1")
+        connection.rollback()
+    except Exception as error:  # whatever the driver calls it, the pool takes another connection then
+        raise sa.exc.DisconnectionError from error
+    finally:
+        cursor.close()
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -176,6 +176,12 @@ def mailbox_states(ledger: Ledger) -> dict[str, MailboxStatus]:
         return {row.account: _status(row) for row in rows}
 
 
+def last_states(session: Session, accounts: Collection[str]) -> dict[str, str]:
+    """In which state the last pass left the mailboxes of these accounts, where one has ended."""
+    query = sa.select(MailboxRow.account, MailboxRow.state).where(MailboxRow.account.in_(accounts))
+    return {row.account: row.state for row in session.execute(query)}
+
+
 def folder_map(ledger: Ledger, account: str) -> dict[str, str]:
     """Old folder name -> new folder name, as people read them, of every folder that the last pass carried."""
     query = sa.select(FolderRow.old_name, FolderRow.new_name).where(FolderRow.account == account)
@@ -261,7 +267,7 @@ def uids_of_folders(ledger: Ledger) -> list[tuple[str, str, str, str, datetime |
 
 
 def runs_of(session: Session, folder_id: int) -> Iterator[tuple[int, int, int, str]]:
-    """The map of one folder: (first old UID, first new UID, length, origin), by old UID; read in slices."""
+    """The map of one folder: (first old UID, first new UID, length, origin), by old UID; read `in_slices`."""
     query = (
         sa.select(RunRow.old_first, RunRow.new_first, RunRow.length, RunRow.origin)
         .where(RunRow.folder_id == folder_id)
@@ -314,6 +320,12 @@ def set_aside_of(session: Session, folder_id: int) -> dict[int, tuple[str, int]]
     """The messages that the bulk copy leaves alone: old UID -> (kind, tries)."""
     query = sa.select(SetAsideRow).where(SetAsideRow.folder_id == folder_id, SetAsideRow.old_uid > 0)
     return {row.old_uid: (row.kind, row.tries) for row in session.scalars(query)}
+
+
+def accounts_with_set_aside(session: Session, accounts: Collection[str]) -> set[str]:
+    """Those of them in whose folders messages wait for a person, or for another try."""
+    query = sa.select(FolderRow.account).join(SetAsideRow, FolderRow.id == SetAsideRow.folder_id).distinct()
+    return set(session.scalars(query.where(FolderRow.account.in_(accounts), SetAsideRow.old_uid > 0)))
 
 
 def folders_with_set_aside(session: Session, account: str) -> set[int]:

@@ -42,7 +42,10 @@ class _TakenBack(Ledger):
         ):
             yield session
 
-    reading = session
+    @contextlib.contextmanager
+    def reading(self, *, in_slices: bool = False) -> Iterator[Session]:
+        with self.session() as session:
+            yield session
 
     def _bring_up(self) -> None:
         with self.engine.connect() as connection:

@@ -89,7 +89,7 @@ class _Look:
                 yield folder.encoded, row, first, folder.status.uidnext
 
     def _carry(self, name: bytes, row: FolderRow, first: int) -> None:
-        with self.ledger.reading() as session:
+        with self.ledger.reading(in_slices=True) as session:
             known = UidMap(mailboxes.runs_of(session, row.id))
         source, destination = Side(self.sessions.source, name), self._destination(row)
         came = [message for message in list_from(source.session, name, first) if message.uid not in known]

@@ -267,7 +267,7 @@ class _CarryBack:
     def _map(self, row: FolderRow | None) -> UidMap:
         if row is None:
             return UidMap()
-        with self.ledger.reading() as session:
+        with self.ledger.reading(in_slices=True) as session:
             return UidMap(mailboxes.runs_of(session, row.id))
 
     def _not_created(self, pair: FolderPair) -> str:

@@ -4,7 +4,8 @@ A look asks what a pass asks first (LIST and STATUS of both sides, rights and an
 what the last pass left in the ledger. Where it is not sure, it says that a pass is needed.
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,8 +21,10 @@ from bascule.mailbox.state.folder import Counts, FolderState
 from bascule.mailbox.throttle import Pace
 from bascule.mailbox.workers import Sessions, WorkQueue, in_parallel
 from bascule.problems import store
+from bascule.problems.model import State
 
 NAMED = 3  # folders in a reason
+AT_ONCE = 50  # accounts of which the ledger is asked together; few enough that what it says is seconds old
 
 
 @dataclass(frozen=True)
@@ -36,37 +39,62 @@ class LookResult:
         return not self.reason
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What the ledger knows of some accounts, read for all of them at once."""
+
+    states: dict[str, str]  # of their mailboxes
+    set_aside: set[str]
+    problems: dict[str, set[State]]  # of those who ever had one
+
+    @classmethod
+    def of(cls, ledger: Ledger, accounts: Collection[str]) -> "_Known":
+        with ledger.reading() as session:
+            return cls(
+                mailboxes.last_states(session, accounts),
+                mailboxes.accounts_with_set_aside(session, accounts),
+                store.states_of(session, accounts),
+            )
+
+    def reason(self, account: str) -> str:
+        """Why a pass is needed, whatever the servers say."""
+        state = self.states.get(account)
+        if state not in ("verified", "waiting"):
+            return "no pass has ended yet" if state is None else f"its last pass left it in the state `{state}`"
+        if account in self.set_aside:
+            return "messages of it wait to be tried again"
+        if not self.problems.get(account, set()).isdisjoint(("open", "decided")):
+            return "a person is asked about it, or what was decided waits to be carried out"
+        return ""
+
+
 def look_at(job: MailboxJob, ledger: Ledger) -> LookResult:
     """Look at one mailbox. A server that can't be asked is a reason for a pass, which finds out what to do about it."""
-    try:
-        return LookResult(job.account, _in_the_ledger(ledger, job.account) or _on_the_servers(job, ledger))
-    except (TransientError, MailboxFailed, Refused) as error:
-        return LookResult(job.account, f"it can't be looked at: {error}")
+    return _look(job, ledger, _Known.of(ledger, [job.account]))
 
 
 def look_over(jobs: Iterable[MailboxJob], ledger: Ledger, *, connections: int) -> list[LookResult]:
     """Look at many mailboxes, so many at a time."""
+    coming, results = iter(jobs), list[LookResult]()
     with ThreadPoolExecutor(connections) as pool:
-        return list(pool.map(lambda job: look_at(job, ledger), jobs))
+        while some := list(itertools.islice(coming, AT_ONCE)):
+            known = _Known.of(ledger, [job.account for job in some])
+            results += pool.map(lambda job, known=known: _look(job, ledger, known), some)
+    return results
 
 
-def _in_the_ledger(ledger: Ledger, account: str) -> str:
-    with ledger.reading() as session:
-        row = session.get(mailboxes.MailboxRow, account)
-        if row is None or row.state not in ("verified", "waiting"):
-            return "no pass has ended yet" if row is None else f"its last pass left it in the state `{row.state}`"
-        if mailboxes.folders_with_set_aside(session, account):
-            return "messages of it wait to be tried again"
-    if store.problems(ledger, account=account, states=("open", "decided")):
-        return "a person is asked about it, or what was decided waits to be carried out"
-    return ""
+def _look(job: MailboxJob, ledger: Ledger, known: _Known) -> LookResult:
+    try:
+        return LookResult(job.account, known.reason(job.account) or _on_the_servers(job, ledger, known))
+    except (TransientError, MailboxFailed, Refused) as error:
+        return LookResult(job.account, f"it can't be looked at: {error}")
 
 
-def _on_the_servers(job: MailboxJob, ledger: Ledger) -> str:
+def _on_the_servers(job: MailboxJob, ledger: Ledger, known: _Known) -> str:
     sessions = Sessions(job.old, job.new)
     sessions.open()
     try:
-        reason = _compare(job, ledger, sessions)
+        reason = _compare(job, ledger, sessions, known)
     except BaseException:
         sessions.close(cut=True)
         raise
@@ -74,9 +102,10 @@ def _on_the_servers(job: MailboxJob, ledger: Ledger) -> str:
     return reason
 
 
-def _compare(job: MailboxJob, ledger: Ledger, sessions: Sessions) -> str:
+def _compare(job: MailboxJob, ledger: Ledger, sessions: Sessions, known: _Known) -> str:
     problems = PassProblems(ledger, job.account)
-    problems.load()
+    if job.account in known.problems:
+        problems.load()
     old, new = in_parallel(lambda: list_folders(sessions.source), lambda: list_folders(sessions.destination))
     planner = Planner(job, ledger, old, new, problems)
     planned = planner.plan()

@@ -95,7 +95,7 @@ def _carry(access: Access, ledger: Ledger, part: PopPart, account: str, dry_run:
 
 def wanted_uidls(ledger: Ledger, account: str, of_old: dict[int, str]) -> dict[int, str]:
     """New UID -> UIDL of every message of INBOX that was carried, from old UID -> UIDL. Raises ListingFailed."""
-    with ledger.reading() as session:
+    with ledger.reading(in_slices=True) as session:
         inbox = next((folder for folder in folders_of(session, account) if folder.old_name.upper() == "INBOX"), None)
         if inbox is None:
             return {}

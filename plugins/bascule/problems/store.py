@@ -123,6 +123,15 @@ def problems(
         return [_problem(row) for row in session.scalars(query)]
 
 
+def states_of(session: Session, accounts: Collection[str]) -> dict[str, set[State]]:
+    """Account -> the states of all problems that there ever were with it; only accounts that had any."""
+    query = sa.select(ProblemRow.account, ProblemRow.state).where(ProblemRow.account.in_(accounts)).distinct()
+    found: dict[str, set[State]] = {}
+    for row in session.execute(query):
+        found.setdefault(row.account, set()).add(row.state)
+    return found
+
+
 def count(ledger: Ledger, state: State) -> int:
     """How many problems are in this state."""
     with ledger.reading() as session:

@@ -1,6 +1,7 @@
 """Folder names on the wire: modified UTF-7 (RFC 3501 section 5.1.3), and what people see of it."""
 
 import base64
+import functools
 import re
 
 _RUNS = re.compile(r"[ -~]+|[^ -~]+")
@@ -8,8 +9,15 @@ _SHIFT = re.compile(rb"&([A-Za-z0-9+,]*)-")
 _SHIFT_TEXT = re.compile(r"&[A-Za-z0-9+,]*-", re.ASCII)
 
 
+_REMEMBERED = 256  # octets of a name that is remembered: people's folders have the same names, and each is read often
+
+
 def decode(raw: bytes) -> str:
     """Modified UTF-7 to text; raises ValueError when it is none."""
+    return _decode_once(raw) if len(raw) <= _REMEMBERED else _decode(raw)
+
+
+def _decode(raw: bytes) -> str:
     if any(octet < 0x20 or octet > 0x7E for octet in raw):
         raise ValueError("not ASCII")
     plain = raw.decode("ascii")
@@ -24,6 +32,9 @@ def decode(raw: bytes) -> str:
     if encode(text) != raw:
         raise ValueError("not the one way to write this")
     return text
+
+
+_decode_once = functools.lru_cache(maxsize=4096)(_decode)
 
 
 def _unshift(shifted: bytes) -> str:

@@ -129,7 +129,7 @@ class FolderState:
         """Read the map, the flags and what earlier passes set aside."""
         if self.row.id is None:
             return
-        with self.ledger.reading() as session:
+        with self.ledger.reading(in_slices=True) as session:
             self.map = UidMap(mailboxes.runs_of(session, self.row.id))
             self._written = self.map.given
             pieces = mailboxes.flags_of(session, self.row.id)

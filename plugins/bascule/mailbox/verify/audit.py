@@ -189,7 +189,7 @@ class _MailboxAudit:
         )  # fmt: skip
 
     def _known(self, row: FolderRow) -> Known:
-        with self.ledger.reading() as session:
+        with self.ledger.reading(in_slices=True) as session:
             uid_map = UidMap(mailboxes.runs_of(session, row.id))
             memory = Memory(*mailboxes.flags_of(session, row.id))
             aside = mailboxes.set_aside_of(session, row.id)
