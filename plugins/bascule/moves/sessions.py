@@ -33,6 +33,7 @@ class Sessions:
         self.servers = {"old": servers.old, "new": servers.new}
         self.proxies = [access.remote(host) for host in self.part.proxies]
         self.names = [account, f"{account}@{access.site.domain}"]  # as whom people log in
+        self._led_as = {*self.names, *(name.lower() for name in self.names)}  # a Dovecot writes names small by itself
 
     def open(self) -> None:
         """Open the connections to the proxies. Raises AccessError."""
@@ -83,11 +84,13 @@ class Sessions:
         """A Dovecot that does not say leads nobody that is known."""
         command = ["doveadm", "-f", "tab", "proxy", "list"]
         said = proxy.run(command, check=False, private=True, timeout=COUNTED_SECONDS)
-        return self._own(said.output).total()
+        own = self._own(said.output)
+        self._led_as |= {*own}  # where it keeps them as people wrote them
+        return own.total()
 
     def send_out(self) -> None:
-        """End them at the proxies. Raises AccessError."""
-        command = ["doveadm", "proxy", "kick", *self.names]
+        """End them at the proxies, which know a name in one case alone. Raises AccessError."""
+        command = ["doveadm", "proxy", "kick", *sorted(self._led_as)]
         on_each(self.proxies, lambda proxy: proxy.run(command, timeout=ANSWER_SECONDS))
 
     def prove(self, to: Server) -> None:

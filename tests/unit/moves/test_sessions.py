@@ -81,3 +81,22 @@ def test_what_the_proxies_lead_is_counted_over_all_of_their_login_processes(acce
 def test_a_proxy_that_does_not_list_its_sessions_leads_none_that_are_known(access: FakeAccess) -> None:
     access.remote("proxy").answers["doveadm -f tab proxy list"] = Finished(75, "", "connect(ipc) failed", 0.0)
     assert Sessions(access, "anna").led() == 0
+
+
+def kicked_at_the_proxy(access: FakeAccess) -> list[str]:
+    return [line for line in access.remote("proxy").commands if line.startswith("doveadm proxy kick")]
+
+
+def test_an_account_with_capitals_is_sent_out_also_under_the_name_that_dovecot_makes_of_it(access: FakeAccess) -> None:
+    """`doveadm proxy kick Grand` ends nothing where the proxy leads `grand`, as `auth_username_format` has it."""
+    Sessions(access, "Grand").send_out()
+    assert kicked_at_the_proxy(access) == ["doveadm proxy kick Grand Grand@obs.test grand grand@obs.test"]
+
+
+def test_who_came_in_is_sent_out_as_the_proxy_writes_it(access: FakeAccess) -> None:
+    """Where Dovecot keeps names as people wrote them."""
+    access.remote("proxy").answers["doveadm -f tab proxy list"] = f"{LISTED}\nANNA\timap\t192.0.2.1\t192.0.2.2\t143\n"
+    found = Sessions(access, "anna")
+    assert found.led() == 1
+    found.send_out()
+    assert kicked_at_the_proxy(access) == ["doveadm proxy kick ANNA anna anna@obs.test"]
