@@ -44,6 +44,7 @@ def move_settings() -> dict[str, Any]:
         "accounts": Param(
             type="string",
             minLength=1,
+            pattern=r"[^\s,]",  # a blank would be everybody
             title="Accounts",
             description="`wave:` and the name of a wave of the plan, names with commas between them, an LDAP filter in "
             "parentheses, such as (ou=optics), or `all`.",

@@ -1,5 +1,6 @@
 """The accounts that a run works on."""
 
+import re
 from datetime import datetime
 
 from bascule.hosts import directory
@@ -19,6 +20,16 @@ def names(run: Run) -> list[str]:
     wave = _wave(run)
     selection = directory.parse_selection(run.selection) if wave is None else [each.account for each in wave]
     return [account.name for account in directory.accounts(run.access, selection)]
+
+
+def is_blank(run: Run) -> bool:
+    """Whether there is no word in it. `names` takes that for everybody, as the forms of the phases do."""
+    return not re.search(r"[^\s,]", run.selection)
+
+
+def are_named(run: Run) -> bool:
+    """Whether each account was asked for by its name, and not by a wave, a filter, or `all`."""
+    return _wave(run) is None and not isinstance(directory.parse_selection(run.selection), str)
 
 
 def start_of_wave(run: Run) -> datetime | None:

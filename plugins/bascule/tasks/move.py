@@ -47,10 +47,7 @@ def server(name: str) -> Server:
 
 def list_to_move(run: Run, to: Server) -> list[str]:
     """The accounts that were asked for, without those kept on old by decision. Raises NeedsPerson, DirectoryError."""
-    _part(run)
-    found, kept = accounts.names(run), store.kept_on_old(run.ledger)
-    if not found:
-        raise NeedsPerson(f"{run.selection!r} finds no account: nobody would be moved")
+    found, kept = _asked_for(run, to), store.kept_on_old(run.ledger)
     staying = [account for account in found if to == "new" and account in kept]
     if staying:
         log.warning("these stay on old by decision, and are not moved", accounts=staying)
@@ -59,6 +56,30 @@ def list_to_move(run: Run, to: Server) -> list[str]:
     if to == "new":
         pop3.tell_who_fetches_anew_after_a_move(run, moving)
     return moving
+
+
+def _asked_for(run: Run, to: Server) -> list[str]:
+    """Raises NeedsPerson where that is nobody, and DirectoryError."""
+    _part(run)
+    if accounts.is_blank(run):
+        raise NeedsPerson("`accounts` is blank: who is to move is always said. Everybody is `all`")
+    found = accounts.names(run)
+    if not found:
+        raise NeedsPerson(f"{run.selection!r} finds no account: nobody would be moved")
+    return found if to == "new" or accounts.are_named(run) else _who_had_moved(run, found)
+
+
+def _who_had_moved(run: Run, found: list[str]) -> list[str]:
+    """Who was on new from the beginning (a tester, say) goes to old by its name alone. Raises NeedsPerson for nobody.
+
+    A move to new that broke off counts: it may have been flipped.
+    """
+    had_moved = moves.moved(run.ledger) | {left.account for left in moves.all_under_way(run.ledger)}
+    if others := [account for account in found if account not in had_moved]:
+        log.warning("these have not moved to new, and are left where they are: name them to move them", accounts=others)
+    if back := [account for account in found if account in had_moved]:
+        return back
+    raise NeedsPerson(f"nobody of {run.selection!r} has moved to new. Who was there from the beginning goes by name")
 
 
 def move(run: Run, account: str, to: Server, at_once: int) -> str:
