@@ -1,5 +1,6 @@
 """The acts of a move on a real site."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -59,7 +60,7 @@ class SiteActs:
         self._delayed_until = self._flip_seconds = 0.0
         self._kept_out: KeptOut | None = None
         self._keeping_out = ExitStack()
-        self._came_in = 0  # sessions, during all last passes of this process, also those that failed
+        self._came_in, self._open_for = 0, 0.0  # during all last passes of this process, also those that failed
 
     def before(self, *, also_held: bool = False) -> dict[str, Any]:
         """Also opens what the acts need, so that none of them waits for a connection."""
@@ -128,6 +129,7 @@ class SiteActs:
         self._keeping_out.close()
         if self._kept_out is not None:
             self._came_in += self._kept_out.came_in
+            self._open_for += self._kept_out.open_for
             self._kept_out = None
 
     def carry(self, to: Server) -> dict[str, Any]:
@@ -135,12 +137,18 @@ class SiteActs:
         kept_out = self._keep_out()
         done = self._passes(to)
         self.let_in()
+        return done | self._who_came_in() | {"kept_out_longer": round(kept_out.longer, 1)}
+
+    def _who_came_in(self) -> dict[str, Any]:
+        """What the journal has of it; nothing where nobody can have been inside."""
+        told: dict[str, Any] = {}
         if self._came_in:
-            log.warning(
-                "somebody came in before the last pass had ended", account=self.account, sessions=self._came_in
-            )  # fmt: skip
-            done |= {"came_in": self._came_in}
-        return done | {"kept_out_longer": round(kept_out.longer, 1)}
+            told["came_in"] = self._came_in
+            log.warning("somebody came in before the last pass had ended", account=self.account, **told)
+        if self._open_for:
+            told["open_for"] = math.ceil(10 * self._open_for) / 10
+            log.warning("nothing kept logins waiting until the last pass had ended", account=self.account, **told)
+        return told
 
     def _passes(self, to: Server) -> dict[str, Any]:
         """Until one has no session behind it. Raises AccessError."""

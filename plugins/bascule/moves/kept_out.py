@@ -39,7 +39,8 @@ class KeptOut:
     """During the `with`. `until`: when logins are let in (Unix time); `at_most`: seconds in which that is put off.
 
     `put_off` writes another instant, which took `modify_seconds` the last time. `came_in`: how many sessions were seen
-    before the end, each once a look.
+    before the end, each once a look. `open_for`: for how many seconds nothing kept logins waiting, since an instant came
+    before it could be put off; who came in then and went again within a second was seen by no look.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class KeptOut:
     ) -> None:
         self.until = self._first = until
         self.came_in = 0
+        self.open_for = 0.0
         self._latest = until + at_most
         self._sent_out_at = self._round_seconds = 0.0
         self._put_off, self._proxies, self._modify_seconds = put_off, proxies, modify_seconds
@@ -72,6 +74,7 @@ class KeptOut:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        self._note_gap(time.time())
         self._tried(self._see_who_came_in)
 
     def _run(self) -> None:
@@ -95,7 +98,11 @@ class KeptOut:
         if now > self.until - ahead:
             until = math.ceil(now + min(LONGEST_DELAY, ahead + max(FURTHER, self._round_seconds)))
             self._put_off(until)
+            self._note_gap(time.time())
             self.until, self._modify_seconds = until, time.time() - now
+
+    def _note_gap(self, now: float) -> None:
+        self.open_for += max(0.0, now - self.until)
 
     def _send_out_who_came_in(self, now: float) -> None:
         if now > self._first and now - self._sent_out_at > SEND_OUT_EVERY:

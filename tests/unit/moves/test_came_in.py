@@ -59,3 +59,17 @@ def test_where_nobody_came_in_nothing_is_said_of_it(moving: SiteActs, monkeypatc
     moving._delayed_until = time.time() + 60
     passes(monkeypatch, moving, False)
     assert moving.carry("new") == {"copied": 1, "kept_out_longer": 0.0}
+
+
+def test_for_how_long_nothing_kept_logins_waiting_is_told_although_nobody_was_seen(
+    moving: SiteActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(until: float) -> None:
+        raise AccessError("the directory can't be reached")
+
+    monkeypatch.setattr(moving.sessions, "led", lambda: 0)
+    monkeypatch.setattr(moving.entry, "delay", away)
+    passes(monkeypatch, moving, False)
+    done = moving.carry("new")
+    assert done["open_for"] >= 0.3
+    assert "came_in" not in done

@@ -46,7 +46,7 @@ def test_it_is_put_off_before_the_instant_comes_and_nobody_is_sent_out_before_it
         began = time.time()
     assert proxy.sent_out == 0
     assert proxy.instants[0] > began + 0.9
-    assert kept.longer > 0
+    assert (kept.longer > 0, kept.open_for) == (True, 0.0)
 
 
 def test_who_comes_in_while_the_pass_goes_on_is_sent_out_again(proxy: Proxy) -> None:
@@ -71,10 +71,12 @@ def test_a_directory_that_is_away_for_a_while_breaks_nothing(proxy: Proxy) -> No
             raise AccessError("the directory can't be reached")
         proxy.put_off(until)
 
-    with KeptOut(time.time() - 0.5, 60, away_at_first, proxy):
+    began = time.time()
+    with KeptOut(began - 0.5, 60, away_at_first, proxy) as kept:
         while not proxy.instants:
             time.sleep(0.01)
     assert len(tries) == 3
+    assert 0.5 <= kept.open_for < time.time() - began + 0.5
 
 
 def test_where_sending_out_takes_long_it_is_put_off_by_more_so_that_no_instant_comes_meanwhile(
