@@ -112,9 +112,9 @@ def busy(lab: Lab, trusted: ssl.SSLContext, traveller: str) -> Busy:
 def assert_nothing_lost_or_doubled(verdict: Verdict, ledger: Ledger) -> None:
     """Who was seen inside before the last pass had ended, as on a machine that is too busy, may see what was before.
 
-    So may who came in while the directory was away for longer than logins wait, unseen if he went again at once. What such
-    a user changes there stays, beside what became of the message on the other server, and what he saves there may take
-    the UID of a message that the last pass brings. That logins were put off for longer excuses nothing.
+    So may who came in while the directory was away for longer than logins wait, unseen if he went again at once. What
+    such a user changes there stays, beside what became of the message on the other server, and what he saves there may
+    take the UID of a message that the last pass brings. That logins were put off for longer excuses nothing.
     """
     carried = [entry.after or {} for entry in journal.entries(ledger, kind="move")]
     came_in = any(after.get("came_in") or after.get("open_for") for after in carried)
