@@ -39,7 +39,7 @@ class KeptOut:
     """During the `with`. `until`: when logins are let in (Unix time); `at_most`: seconds in which that is put off.
 
     `put_off` writes another instant, which took `modify_seconds` the last time. `came_in`: how many sessions were seen
-    before the end, each once a look. `open_for`: for how many seconds nothing kept logins waiting, since an instant came
+    before the end, each once a look. `open_for`: for how many seconds nothing kept logins waiting, as an instant came
     before it could be put off; who came in then and went again within a second was seen by no look.
     """
 
