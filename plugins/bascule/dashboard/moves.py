@@ -16,7 +16,7 @@ from bascule.dashboard.links import Links
 from bascule.dashboard.mailboxes import Pages
 from bascule.dashboard.room import Room
 from bascule.dashboard.visitor import Visitor, check_form, token
-from bascule.ledger import Ledger, journal, mailboxes, moves, task_log, waves
+from bascule.ledger import Ledger, journal, mailboxes, moves, phases, waves
 from bascule.ledger.base import now
 from bascule.ledger.moves import ENDS, MoveRow
 from bascule.ledger.waves import Planned, Word
@@ -65,7 +65,7 @@ def values(room: Room, request: Request, chosen: str | None, wanted: int, taken:
         "needs": today.needs(each for each in room.day().attention if each.phase == MOVES),
         "links": Links(),
         "whom": lambda each: today.whom(room, each, room.reader(request)),
-        "stopped": waves.stopped(room.ledger, task_log.began(room.ledger, "move", "begin")),
+        "stopped": waves.stopped(room.ledger, phases.asked_last(room.ledger, "move")),
         "may_stop": visitor.may_edit,
         "taken": taken,
         "token": token(room.door, visitor),

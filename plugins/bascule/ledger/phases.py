@@ -13,15 +13,24 @@ NEEDS: dict[str, str] = {"problems": "prepare", "freeze": "prepare", "transfer":
                          "drain": "cutover", "migrate": "prepare", "move": "prepare"}  # fmt: skip
 # After the cutover has been decided, these would take the mail away from the server that is now in production.
 NOT_AFTER_GO = ("prepare", "problems", "freeze", "transfer", "move")
+ASKED_AT = "asked_at"  # in the journal: when a run was triggered
 
 
 class PhaseRefused(LedgerError):
     """Raised when a phase may not run now; the text says what has to happen first."""
 
 
-def mark(ledger: Ledger, phase: str, state: Mark, origin: journal.Origin, note: str = "") -> None:
-    """Write into the journal that a phase started, was given its go, or finished."""
-    journal.append(ledger, journal.Entry("phase", "phase", phase, origin, after={"state": state}, note=note))
+def mark(
+    ledger: Ledger, phase: str, state: Mark, origin: journal.Origin, note: str = "", asked_at: datetime | None = None
+) -> None:
+    """Write into the journal that a phase started, was given its go, or finished.
+
+    `asked_at`: when its run was triggered (UTC).
+    """
+    parameters = {ASKED_AT: asked_at.isoformat()} if asked_at else {}
+    journal.append(
+        ledger, journal.Entry("phase", "phase", phase, origin, parameters, after={"state": state}, note=note)
+    )
 
 
 def marked(ledger: Ledger, phase: str, state: Mark) -> journal.Entry | None:
@@ -43,6 +52,13 @@ def marked_at(ledger: Ledger, phase: str, state: Mark) -> datetime | None:
     """When that was (UTC)."""
     entry = marked(ledger, phase, state)
     return entry.at if entry else None
+
+
+def asked_last(ledger: Ledger, phase: str) -> datetime | None:
+    """When that run was triggered (UTC) which was last of those that have started; None when none has."""
+    marks = journal.entries(ledger, kind="phase", subject=phase)
+    triggered = (entry.parameters.get(ASKED_AT) for entry in marks if entry.after == {"state": "started"})
+    return max((datetime.fromisoformat(at) for at in triggered if at), default=None)
 
 
 def require(ledger: Ledger, phase: str) -> None:

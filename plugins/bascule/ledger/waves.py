@@ -122,6 +122,6 @@ def last_signal(ledger: Ledger, word: Word | None = None) -> Signal | None:
 
 
 def stopped(ledger: Ledger, since: datetime | None) -> Signal | None:
-    """The word by which a run that began then was stopped: a later run is not."""
+    """The word by which a run that was asked for then is stopped: one that is asked for later is not."""
     last = last_signal(ledger)
     return last if last and last.word == "stop" and (since is None or last.at >= since) else None

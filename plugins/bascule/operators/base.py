@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,7 @@ def _opened(context: "Context", phase: str) -> "contextlib.AbstractContextManage
     _check_lost(context)
     ti, dag_run, params = context["ti"], context["dag_run"], context["params"]
     index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
+    triggered = getattr(dag_run, "run_after", None)  # `start_date` is when it came out of the queue
     asked_by = getattr(dag_run, "triggering_user_name", None) or str(getattr(dag_run, "run_type", "") or "")
     return tasks.run.opened(
         AirflowConnections(),
@@ -146,6 +148,7 @@ def _opened(context: "Context", phase: str) -> "contextlib.AbstractContextManage
         tasks.run.Origin(phase, ti.run_id, f"{ti.task_id}{index}", str(asked_by)),
         dry_run=bool(params.get("dry_run", False)),
         selection=str(params.get("accounts", "all")),
+        asked_at=triggered and triggered.astimezone(UTC).replace(tzinfo=None),
     )
 
 

@@ -18,7 +18,7 @@ def begin(run: Run) -> None:
         return
     if run.origin.phase == "freeze":
         _see_that_nobody_moves(run)
-    phases.mark(run.ledger, run.origin.phase, "started", run.origin)
+    phases.mark(run.ledger, run.origin.phase, "started", run.origin, asked_at=run.asked_at)
     if run.origin.phase == "freeze":
         _see_that_nobody_moves(run)  # one that began between look and mark; the next one sees the mark
     if run.origin.phase in ("migrate", "freeze"):

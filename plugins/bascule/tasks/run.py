@@ -63,7 +63,7 @@ class Outcome:
 class Run:
     """One task's view of the day. `selection` of accounts: as `bascule.hosts.directory.parse_selection` takes it.
 
-    `began`: when a command line did (UTC); of a run of Airflow the ledger knows it.
+    `asked_at`: when the command was given, or the run of Airflow triggered (UTC), however long it has waited since.
     """
 
     site: Site
@@ -73,7 +73,7 @@ class Run:
     dry_run: bool = False
     selection: str = "all"
     holder: str = ""  # who holds leases, where this is no task
-    began: datetime | None = None
+    asked_at: datetime | None = None
     outcome: Outcome = field(default_factory=Outcome)
 
     @property
@@ -99,11 +99,12 @@ def opened(
     *,
     dry_run: bool = False,
     selection: str = "all",
+    asked_at: datetime | None = None,
 ) -> Iterator[Run]:
     """A task's Run, for the site and the ledger of the environment. Raises SiteError and LedgerError."""
     access = Access(site.from_environment(), connections, ssh)
     try:
-        yield Run(access.site, access, Ledger.from_environment(), origin, dry_run, selection)
+        yield Run(access.site, access, Ledger.from_environment(), origin, dry_run, selection, asked_at=asked_at)
     finally:
         access.close()
 
@@ -114,10 +115,10 @@ def at_command_line(
 ) -> Iterator[Run]:
     """The Run of a command line, with connections from the environment."""
     access = Access(loaded, EnvironmentConnections(), connect_ssh)
-    began = now()
-    origin = Origin("command line", f"by_hand__{began.isoformat()}", command, getpass.getuser())
+    at = now()
+    origin = Origin("command line", f"by_hand__{at.isoformat()}", command, getpass.getuser())
     try:
-        yield Run(loaded, access, ledger, origin, dry_run, selection, holder=this_process(command), began=began)
+        yield Run(loaded, access, ledger, origin, dry_run, selection, holder=this_process(command), asked_at=at)
     finally:
         access.close()
 

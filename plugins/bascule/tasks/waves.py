@@ -185,8 +185,8 @@ def wait_for_turn(run: Run, account: str, to: Server) -> None:
 
 
 def check_goes_on(run: Run) -> None:
-    """Nobody has stopped it since it began. Raises LeftForLater."""
-    said = None if run.dry_run else waves.stopped(run.ledger, _began(run) or now())
+    """Nobody has stopped it since it was asked for, also while it waited for another run. Raises LeftForLater."""
+    said = None if run.dry_run else waves.stopped(run.ledger, run.asked_at)
     if said:
         raise LeftForLater(
             f"not moved: {said.by} stopped the moves at {plan_table.shown(said.at, run.site.timezone)}. Run `move` "
@@ -194,13 +194,10 @@ def check_goes_on(run: Run) -> None:
         )
 
 
-def _began(run: Run) -> datetime | None:
-    return run.began or task_log.began(run.ledger, run.origin.phase, "begin", run.origin.run)
-
-
 def _check_failures(run: Run, most: int) -> None:
-    """Those before the run was let go on count no more."""
-    last, began = waves.last_signal(run.ledger, "go on"), _began(run)
+    """Those before the run was let go on, or was begun anew, count no more."""
+    last = waves.last_signal(run.ledger, "go on")
+    began = task_log.began(run.ledger, run.origin.phase, "begin", run.origin.run)
     since = max((at for at in (last and last.at, began) if at), default=None)
     failed = task_log.failed(run.ledger, run.origin, "account.move", since)
     _check_few_failed(run, failed, most)

@@ -67,14 +67,20 @@ def test_who_came_back_is_yet_to_move_again(ledger: Ledger, back: State, told: s
     assert states_of(ledger) == {"anna": (told, "")}
 
 
-def test_one_button_stops_the_moves_and_the_page_says_so_until_a_run_begins(client: TestClient, ledger: Ledger) -> None:
+def test_one_button_stops_the_moves_and_the_page_says_so_until_a_later_run_begins(
+    client: TestClient, ledger: Ledger
+) -> None:
+    """Not one that was triggered before, and waited for another one."""
+    before = now()
     assert press(client, "stop").status_code == 303
     said = waves.stopped(ledger, None)
     assert said is not None and said.by == "postmaster"
     assert re.search(r"Stopped \d\d:\d\d:\d\d by postmaster: ", Read(client.get("moves").text).text)
     (noted,) = journal.entries(ledger, kind="move")
     assert (noted.parameters, noted.origin.asked_by) == ({"what": "stop"}, "postmaster")
-    task_log.note(ledger, BEGIN, "running")
+    phases.mark(ledger, "move", "started", BEGIN.origin, asked_at=before)
+    assert "Stopped" in Read(client.get("moves").text).text
+    phases.mark(ledger, "move", "started", BEGIN.origin, asked_at=now())
     assert "Stopped" not in Read(client.get("moves").text).text
 
 

@@ -1,8 +1,9 @@
 """A run of moves: it names a wave, waits for its time, keeps to its pace, and stops at once."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
@@ -47,12 +48,17 @@ def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(waves.Entry, "is_at", lambda self, server: server == "old")
     monkeypatch.setattr("bascule.checks.preflight.uids.make_uidls", lambda access: True)
     monkeypatch.setattr(waves.time, "sleep", lambda seconds: pytest.fail("it waits"))
-    return begun(Run(SITE, FakeAccess(), ledger, ORIGIN))
+    return begun(Run(SITE, FakeAccess(), ledger, ORIGIN, asked_at=now()))
 
 
 def begun(run: Run) -> Run:
     task_log.note(run.ledger, Try(replace(run.origin, task="begin"), 1), "done")
     return run
+
+
+def another(run: Run) -> Run:
+    """A run that is triggered now, and begins at once."""
+    return begun(replace(run, origin=replace(ORIGIN, run="run-2"), asked_at=now()))
 
 
 def failed(run: Run, number: int) -> None:
@@ -138,7 +144,7 @@ def test_after_some_failures_the_rest_of_the_run_is_left_for_later_and_the_next_
     with pytest.raises(LeftForLater, match=r"3 accounts of this run have failed .*goes on with the rest"):
         waves.wait_for_turn(run, "anna", "new")
     waves.wait_for_turn(run, "anna", "old")
-    waves.wait_for_turn(begun(replace(run, origin=replace(ORIGIN, run="run-2"))), "anna", "new")
+    waves.wait_for_turn(another(run), "anna", "new")
     waves.signal(run, "go on")
     waves.wait_for_turn(run, "anna", "new")
 
@@ -152,10 +158,34 @@ def test_stopped_nobody_begins_and_the_next_run_does(run: Run, monkeypatch: pyte
     with pytest.raises(LeftForLater):
         waves.is_time(run, "new")
     assert moves.all_under_way(run.ledger) == []
-    waves.wait_for_turn(begun(replace(run, origin=replace(ORIGIN, run="run-2"))), "bert", "new")
+    waves.wait_for_turn(another(run), "bert", "new")
     waves.signal(run, "go on")
     waves.wait_for_turn(run, "bert", "new")
     assert [entry.parameters["what"] for entry in journal.entries(run.ledger, kind="move")] == ["stop", "go on"]
+
+
+def test_stopped_is_also_a_run_that_was_triggered_before_and_waited_for_another_one(run: Run) -> None:
+    waiting = replace(run, origin=replace(ORIGIN, run="run-2"), asked_at=now())
+    waves.signal(run, "stop")
+    begun(waiting)
+    with pytest.raises(LeftForLater, match="anna stopped the moves"):
+        waves.is_time(waiting, "new")
+    with pytest.raises(LeftForLater, match="anna stopped the moves"):
+        waves.wait_for_turn(waiting, "anna", "new")
+
+
+def test_a_run_of_airflow_is_asked_for_when_it_is_triggered_not_when_it_begins(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base.tasks.run.site, "from_environment", lambda: SITE)
+    monkeypatch.setattr(base.tasks.run.Ledger, "from_environment", lambda: ledger)
+    paris = timezone(timedelta(hours=1))
+    dag_run = SimpleNamespace(run_after=NINE.replace(hour=9, tzinfo=paris), start_date=now().replace(tzinfo=UTC))
+    task = SimpleNamespace(dag_id="move", run_id="run-1", task_id="begin", map_index=-1, try_number=1, max_tries=0)
+    context = {"ti": task, "task": SimpleNamespace(retries=0), "dag_run": dag_run, "params": {}}
+    monkeypatch.setattr(base, "_check_lost", lambda context: None)
+    with base._opened(context, "move") as run:
+        assert run.asked_at == NINE
 
 
 def test_stopped_during_its_passes_an_account_is_not_held(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +249,7 @@ def test_the_word_stop_is_heard_by_the_command_line_before_an_account_is_held(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Said while the passes without a lock went on."""
-    by_hand = replace(run, origin=journal.Origin("command line", task="moves move"), began=now())
+    by_hand = replace(run, origin=journal.Origin("command line", task="moves move"), asked_at=now())
     acts = FakeActs(FakeSite())
     monkeypatch.setattr(move, "SiteActs", lambda *_: acts)
     monkeypatch.setattr(move, "_prepare", lambda *_: waves.signal(run, "stop"))
