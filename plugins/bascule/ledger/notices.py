@@ -31,10 +31,11 @@ def claim(ledger: Ledger, what: str, way: str) -> bool:
     return True
 
 
-def told(ledger: Ledger, way: str) -> set[str]:
-    """What was told by this way; what no column can hold is there by its hash."""
+def told(ledger: Ledger, way: str) -> list[str]:
+    """What was told by this way, the last thing last; what no column can hold is there by its hash."""
+    query = sa.select(NoticeRow.what).where(NoticeRow.way == way).order_by(NoticeRow.told_at, NoticeRow.what)
     with ledger.reading() as session:
-        return {*session.scalars(sa.select(NoticeRow.what).where(NoticeRow.way == way))}
+        return [*session.scalars(query)]
 
 
 def give_back(ledger: Ledger, what: str, way: str) -> None:

@@ -1,13 +1,14 @@
 """Owners of mailboxes are told when theirs moves, and afterwards what was decided in it; the helpdesk gets the list."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bascule import mailbox
 from bascule.hosts.connections import AccessError
-from bascule.ledger import leases, moves, notices, waves
+from bascule.ledger import Ledger, leases, moves, notices, waves
 from bascule.ledger import letters as sent_letters
 from bascule.ledger.base import now
 from bascule.ledger.leases import LeaseHeld
@@ -22,6 +23,7 @@ from bascule.views.language import Reader
 log = get_logger(__name__)
 
 BEFORE = "letter before a move"  # the way by which people are told, in the ledger
+START = "%Y-%m-%d %H:%M"
 
 
 def tell_owners(run: Run) -> dict[str, int]:
@@ -46,18 +48,18 @@ def tell_moved(run: Run) -> dict[str, int]:
 
 
 def tell_before_moves(run: Run) -> dict[str, int]:
-    """One letter into the old INBOX of everybody whose wave starts within the site file's days, once for each start.
+    """One letter into the old INBOX of everybody whose wave starts within the site file's days, and not when told last.
 
     Who can't be written to now is tried again the next time. Returns {"letters": n now, "not written": n}.
     """
     days = run.site.letters.days_before_move
     staying = moves.moved(run.ledger) | store.kept_on_old(run.ledger).keys()
-    told, chosen = notices.told(run.ledger, BEFORE), set(accounts.names(run)) if days else set()
+    told, chosen = starts_told(run.ledger), set(accounts.names(run)) if days else set()
     soon = [
         each
         for each in waves.plan(run.ledger)
         if each.starts_at and now() < each.starts_at <= now() + timedelta(days=days)
-        and each.account in chosen - staying and slot(each) not in told
+        and each.account in chosen - staying and told.get(each.account) != _to_the_minute(each.starts_at)
     ]  # fmt: skip
     if run.dry_run:
         log.info("dry run: these would be told when they move", accounts=[each.account for each in soon])
@@ -74,7 +76,7 @@ def tell_before_moves(run: Run) -> dict[str, int]:
 
 
 def _announce(run: Run, planned: waves.Planned) -> None:
-    """It is noted afterwards: a letter that is there already is not written again.
+    """It is noted afterwards: a letter that is there already is not written again, nor one that somebody else has noted.
 
     Raises AccessError and LeaseHeld.
     """
@@ -83,16 +85,42 @@ def _announce(run: Run, planned: waves.Planned) -> None:
     when: dict[str, str] = {
         language: reader.moment(planned.starts_at, seconds=False) for language, reader in readers.items()
     }
-    identity = letters.message_id(site, slot(planned))
-    letter = letters.announcement(site, planned.account, identity, when)
     with leases.lease(run.ledger, planned.account, run.owner):
+        what = _next_letter(run.ledger, planned)
+        if not what:
+            return
+        identity = letters.message_id(site, what)
+        letter = letters.announcement(site, planned.account, identity, when)
         post.append_once(old.endpoint, old.login, identity, letter)
-        notices.claim(run.ledger, slot(planned), BEFORE)
+        notices.claim(run.ledger, what, BEFORE)
     log.info("told when its mailbox moves", account=planned.account, starts=str(planned.starts_at))
 
 
+def starts_told(ledger: Ledger) -> dict[str, datetime]:
+    """The start that each account was told last (UTC, to the minute)."""
+    found = dict[str, datetime]()
+    for what in notices.told(ledger, BEFORE):
+        account, day, minute = what.split(" ")[:3]
+        found[account] = datetime.strptime(f"{day} {minute}", START)
+    return found
+
+
 def slot(planned: waves.Planned) -> str:
-    return f"{planned.account} {planned.starts_at:%Y-%m-%d %H:%M}"
+    """By what the first letter about this start is known."""
+    return f"{planned.account} {planned.starts_at:{START}}"
+
+
+def _next_letter(ledger: Ledger, planned: waves.Planned) -> str:
+    """By what it is known: with a number where its start is told again, after another one. Empty: it was told last."""
+    told = [what for what in notices.told(ledger, BEFORE) if what.split(" ")[0] == planned.account]
+    times = Counter(" ".join(what.split(" ")[:3]) for what in told)[slot(planned)]
+    if not times:
+        return slot(planned)
+    return "" if told[-1].startswith(slot(planned)) else f"{slot(planned)} {times + 1}"
+
+
+def _to_the_minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
 
 
 def _write_to_all(run: Run, things: Sequence[Outcome]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from bascule.hosts import directory
-from bascule.ledger import Ledger, journal, moves, notices, task_log, waves
+from bascule.ledger import Ledger, journal, moves, task_log, waves
 from bascule.ledger.base import now
 from bascule.ledger.moves import Server
 from bascule.ledger.waves import Planned
@@ -229,7 +229,7 @@ def _replace(
         sum(not each.wave for each in planned),
         sum(_slot(before.get(account)) != _slot(each) for account, each in after.items()),
         len(before.keys() - after.keys()),
-        [*notes, *_told_in_vain(notices.told(ledger, letters.BEFORE), zone, before, after)],
+        [*notes, *_told_in_vain(letters.starts_told(ledger), zone, before, after)],
     )
     if not dry_run:
         waves.replace(ledger, planned)
@@ -239,13 +239,14 @@ def _replace(
 
 
 def _told_in_vain(
-    told: Collection[str], zone: str, before: Mapping[str, Planned], after: Mapping[str, Planned]
+    told: Mapping[str, datetime], zone: str, before: Mapping[str, Planned], after: Mapping[str, Planned]
 ) -> Iterator[str]:
     """Who was written to that they move then, and now nobody says when: no letter takes that back."""
     for account, was in sorted(before.items()):
         still = after.get(account)
-        if was.starts_at and was.starts_at > now() and letters.slot(was) in told and not (still and still.starts_at):
-            start = plan_table.shown(was.starts_at, zone)
+        start_told = told.get(account)
+        if was.starts_at and start_told and start_told > now() and not (still and still.starts_at):
+            start = plan_table.shown(start_told, zone)
             yield f"{account} was told by letter that it moves at {start}, and has no start any more: tell it yourself"
 
 

@@ -63,6 +63,11 @@ def moved(ledger: Ledger, account: str) -> None:
     moves.note(ledger, moves.begin(ledger, account, "new", {}, "run-0"), State.DONE)
 
 
+def tell(run: Run, start: datetime) -> None:
+    waves.replace(run.ledger, [Planned("anna", "1", start)])
+    letters.tell_before_moves(run)
+
+
 def test_who_moves_soon_is_told_when_once_and_nobody_else(run: Run, inboxes: Inboxes) -> None:
     tomorrow, later = now() + timedelta(days=1), now() + timedelta(days=4)
     plan = [
@@ -106,10 +111,31 @@ def test_the_start_is_told_in_each_language_on_the_clocks_of_the_site(
 
 def test_who_was_told_a_start_that_has_changed_is_told_the_new_one(run: Run, inboxes: Inboxes) -> None:
     tomorrow = now() + timedelta(days=1)
-    for start in (tomorrow, tomorrow + timedelta(hours=1), tomorrow):
-        waves.replace(run.ledger, [Planned("anna", "1", start)])
-        letters.tell_before_moves(run)
+    for start in (tomorrow, tomorrow + timedelta(hours=1)):
+        tell(run, start)
+        tell(run, start)
     assert len(inboxes["anna on old"]) == 2
+
+
+def test_who_was_told_another_start_last_is_told_the_first_one_again(run: Run, inboxes: Inboxes) -> None:
+    """Else people would believe the letter that came last."""
+    nine, ten = now() + timedelta(days=1), now() + timedelta(days=1, hours=1)
+    for start in (nine, ten, nine, nine, ten, nine):
+        tell(run, start)
+    subjects = [letter["Subject"] for letter in inboxes["anna on old"]]
+    assert len(subjects) == 5 and len({*subjects}) == 2
+    assert subjects[0] == subjects[2] == subjects[4] and subjects[1] == subjects[3]
+
+
+def test_two_that_write_at_the_same_time_write_one_letter(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waves.replace(run.ledger, [Planned("anna", "1", now() + timedelta(days=1))])
+    seen_before = dict(letters.starts_told(run.ledger))
+    letters.tell_before_moves(run)
+    monkeypatch.setattr(letters, "starts_told", lambda ledger: seen_before)
+    letters.tell_before_moves(run)
+    assert len(inboxes["anna on old"]) == 1
 
 
 def test_a_letter_that_was_written_by_a_task_that_was_killed_is_not_written_twice(
