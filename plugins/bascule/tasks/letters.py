@@ -1,13 +1,13 @@
 """Owners of mailboxes are told when theirs moves, and afterwards what was decided in it; the helpdesk gets the list."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from bascule import mailbox
 from bascule.hosts.connections import AccessError
+from bascule.hosts.directory import DirectoryError
 from bascule.ledger import Ledger, leases, moves, notices, waves
 from bascule.ledger import letters as sent_letters
 from bascule.ledger.base import now
@@ -15,8 +15,8 @@ from bascule.ledger.leases import LeaseHeld
 from bascule.problems import letters, post, store
 from bascule.problems.letters import Outcome
 from bascule.problems.table import with_mark
-from bascule.tasks import accounts
-from bascule.tasks.run import Run, TryAgain
+from bascule.tasks import accounts, behind
+from bascule.tasks.run import NeedsPerson, Run, TryAgain
 from bascule.text.logs import get_logger
 from bascule.views.language import Reader
 
@@ -42,9 +42,18 @@ def tell_owners(run: Run) -> dict[str, int]:
 
 def tell_moved(run: Run) -> dict[str, int]:
     """The same letter for those of this run who are on new now. Returns {"letters": n now}. Raises TryAgain."""
-    chosen = moves.moved(run.ledger).intersection(accounts.names(run))
+    chosen = moves.moved(run.ledger) & (behind.ended_in(run) | _asked_for(run))
     things = [each for each in letters.outcomes(run.ledger) if each.account in chosen]
     return {"letters": _write_to_all(run, things) if run.site.letters.owners else 0}
+
+
+def _asked_for(run: Run) -> set[str]:
+    """Also who had moved before this run. Empty where the plan or the directory has changed since it began."""
+    try:
+        return set(accounts.names(run))
+    except (NeedsPerson, DirectoryError) as error:
+        log.warning("only those whose moves ended in this run are written to", reason=str(error))
+        return set()
 
 
 def tell_before_moves(run: Run) -> dict[str, int]:
@@ -76,7 +85,7 @@ def tell_before_moves(run: Run) -> dict[str, int]:
 
 
 def _announce(run: Run, planned: waves.Planned) -> None:
-    """It is noted afterwards: a letter that is there already is not written again, nor one that somebody else has noted.
+    """It is noted afterwards: what is there already is not written again, nor what somebody else has noted meanwhile.
 
     Raises AccessError and LeaseHeld.
     """
@@ -113,7 +122,7 @@ def slot(planned: waves.Planned) -> str:
 def _next_letter(ledger: Ledger, planned: waves.Planned) -> str:
     """By what it is known: with a number where its start is told again, after another one. Empty: it was told last."""
     told = [what for what in notices.told(ledger, BEFORE) if what.split(" ")[0] == planned.account]
-    times = Counter(" ".join(what.split(" ")[:3]) for what in told)[slot(planned)]
+    times = sum(what.startswith(slot(planned)) for what in told)
     if not times:
         return slot(planned)
     return "" if told[-1].startswith(slot(planned)) else f"{slot(planned)} {times + 1}"

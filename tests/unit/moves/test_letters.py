@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from bascule.hosts.connections import AccessError
-from bascule.hosts.directory import Account
+from bascule.hosts.directory import Account, DirectoryError
 from bascule.ledger import Ledger, journal, leases, moves, waves
 from bascule.ledger.base import now
 from bascule.ledger.letters import sent
@@ -200,3 +200,35 @@ def test_after_a_move_those_are_told_in_whose_mailbox_something_was_decided(
     assert [*inboxes] == ["anna on new"] and [*sent(run.ledger)] == ["anna"]
     letters.tell_owners(run)
     assert {place: len(mails) for place, mails in inboxes.items()} == {"anna on new": 1, "bert on new": 1}
+
+
+def ended(run: Run, account: str) -> None:
+    moved(run.ledger, account)
+    done = journal.Entry("note", "move", account, run.origin, {"what": State.DONE})
+    journal.append(run.ledger, done)
+
+
+def test_after_the_moves_people_are_told_also_where_the_plan_was_replaced_meanwhile(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things = [Outcome(name, "renamed", "Folder", "a//b", "a-b", "lead") for name in ("anna", "bert")]
+    monkeypatch.setattr(letters.letters, "outcomes", lambda ledger: things)
+    ended(run, "anna")
+    moved(run.ledger, "bert")
+    waves.replace(run.ledger, [Planned("bert", "8", now())])
+    assert letters.tell_moved(replace(run, selection="wave:7")) == {"letters": 1}
+    assert [*inboxes] == ["anna on new"]
+
+
+def test_after_the_moves_people_are_told_also_where_one_of_them_was_deleted_meanwhile(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> list[Account]:
+        raise DirectoryError("no entry has the name 'bert'")
+
+    monkeypatch.setattr(letters.accounts.directory, "accounts", refuse)
+    monkeypatch.setattr(
+        letters.letters, "outcomes", lambda ledger: [Outcome("anna", "renamed", "Folder", "a//b", "a-b", "lead")]
+    )
+    ended(run, "anna")
+    assert letters.tell_moved(replace(run, selection="anna,bert")) == {"letters": 1}
