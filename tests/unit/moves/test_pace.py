@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
+from bascule.hosts import directory
 from bascule.hosts.directory import Account
 from bascule.ledger import Ledger, carried, journal, leases, moves, notices, task_log
 from bascule.ledger import waves as plan
@@ -23,6 +24,7 @@ from bascule.problems.model import Problem
 from bascule.site import HoursPart, Site
 from bascule.tasks import accounts, letters, move, waves
 from bascule.tasks.run import LeftForLater, NeedsPerson, NotBegun, Run
+from structlog.testing import capture_logs
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 from tests.unit.moves.fake_site import FakeActs, FakeSite
@@ -83,6 +85,19 @@ def test_who_shares_something_since_the_plan_was_made_and_stays_behind_is_told(
     monkeypatch.setattr(waves, "are_on", lambda access, server: {"dora"})
     assert waves.tell_who_is_parted(run, ["anna", "bert"]) == [("anna", "carl")]
     assert waves.tell_who_is_parted(run, ["anna", "bert", "carl"]) == []
+
+
+def test_a_bad_entry_of_somebody_else_stops_no_move_for_the_sake_of_a_notice(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> list[Account]:
+        raise directory.DirectoryError("'salle 12' can't be the name of an account")
+
+    monkeypatch.setattr(directory, "accounts", refuse)
+    with capture_logs() as logged:
+        assert waves.tell_who_is_parted(run, ["anna"]) == []
+    (told,) = logged
+    assert told["log_level"] == "warning" and "'salle 12' can't be the name" in told["reason"]
 
 
 @pytest.mark.parametrize("asked", ["wave:9", "wave:", "wave: ", "wave:*"])
