@@ -14,6 +14,7 @@ from bascule.text.harmless import harmless, storable
 COLUMNS = ["account", "wave", "start", "shares with", "note"]
 NEEDED = COLUMNS[:3]
 START = "%Y-%m-%d %H:%M"
+YEARS = range(2000, 3000)  # others are slips of the pen, and the first and last hours of all have no UTC
 WAVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
@@ -89,11 +90,21 @@ def _why_wrong(row: _Row, zone: str, known: Collection[str]) -> str:
         return "it needs both a wave and a start, or neither: then it waits until somebody says when"
     if row.wave and not WAVE.fullmatch(row.wave):
         return f"{harmless(row.wave)[:40]!r} is no wave's name: letters, digits, `.`, `_` and `-`, 32 at most"
+    words = _why_no_start(row.start, zone) if row.start else ""
+    return f"{harmless(row.start)[:40]!r} is no start: {words}" if words else ""
+
+
+def _why_no_start(text: str, zone: str) -> str:
     try:
-        _start(row.start or "2026-01-01 09:00", zone)
+        here = datetime.strptime(text, START)
+    except ValueError:
+        return "write it as 2026-12-31 09:00"
+    if here.year not in YEARS:
+        return f"the year must be between {YEARS[0]} and {YEARS[-1]}"
+    try:
+        instant(here, zone)
     except ValueError as error:
-        words = str(error) if "clocks" in str(error) else "write it as 2026-12-31 09:00"
-        return f"{harmless(row.start)[:40]!r} is no start: {words}"
+        return str(error)
     return ""
 
 

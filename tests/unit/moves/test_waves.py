@@ -134,6 +134,14 @@ def test_each_bad_line_is_told_by_its_number(rows: list[str], reasons: list[str]
     assert [*refused.value.reasons] == reasons
 
 
+@pytest.mark.parametrize("start", ["0001-01-01 00:00", "9999-12-31 23:59"])
+@pytest.mark.parametrize("zone", [PARIS, "America/New_York"])
+def test_a_start_at_the_end_of_all_times_is_told_as_a_bad_line(start: str, zone: str) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        plan_table.read(f"account,wave,start\nanna,1,{start}".encode(), zone, KNOWN)
+    assert [*refused.value.reasons] == [f"line 2 (anna): '{start}' is no start: the year must be between 2000 and 2999"]
+
+
 @pytest.mark.parametrize("cell", HOSTILE[:4])
 def test_hostile_cells_are_told_harmlessly(cell: str) -> None:
     with pytest.raises(PlanRefused) as refused:
