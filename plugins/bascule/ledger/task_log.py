@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
 from bascule.ledger.journal import Origin
@@ -79,11 +79,15 @@ NOT_BEGUN = "nothing was begun: "  # with what the sentence of a try begins that
 
 
 def failed(ledger: Ledger, origin: Origin, name: str, since: datetime | None) -> set[str]:
-    """What the failed ones of a mapped task's many are about, in the run of this origin, since then.
+    """What those of a mapped task's many are about whose last try has failed, in the run of this origin, since then.
 
     Without those that had begun nothing.
     """
-    query = sa.select(TaskRow.about).where(*_in_run(origin, name, "failed"), ~TaskRow.sentence.startswith(NOT_BEGUN))
+    later = aliased(TaskRow)
+    of_same_task = (later.run == TaskRow.run, later.phase == TaskRow.phase, later.task == TaskRow.task)
+    is_last = ~sa.exists().where(*of_same_task, later.attempt > TaskRow.attempt)
+    has_failed = (*_in_run(origin, name, "failed"), ~TaskRow.sentence.startswith(NOT_BEGUN))
+    query = sa.select(TaskRow.about).where(*has_failed, is_last)
     if since is not None:
         query = query.where(TaskRow.ended_at > since)
     with ledger.reading() as session:

@@ -164,6 +164,19 @@ def test_after_some_failures_the_rest_of_the_run_is_left_for_later_and_the_next_
     waves.wait_for_turn(run, "anna", "new")
 
 
+def test_a_failed_account_that_was_mended_and_cleared_counts_no_more(run: Run) -> None:
+    for number in range(3):
+        failed(run, number)
+    with pytest.raises(LeftForLater, match="3 accounts of this run have failed"):
+        waves.wait_for_turn(run, "anna", "new")
+    origin = replace(run.origin, task="account.move[1]")
+    task_log.note(run.ledger, Try(origin, 4, "account 1", of_many=True), "done")
+    waves.wait_for_turn(run, "anna", "new")
+    task_log.note(run.ledger, Try(origin, 5, "account 1", of_many=True), "failed", "mx can't be reached")
+    with pytest.raises(LeftForLater, match="3 accounts of this run have failed"):
+        waves.wait_for_turn(run, "anna", "new")
+
+
 def test_stopped_nobody_begins_and_the_next_run_does(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waves.Entry, "is_at", lambda self, server: False)
     waves.signal(run, "stop")
