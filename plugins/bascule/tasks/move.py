@@ -310,17 +310,26 @@ def _prepare(run: Run, acts: SiteActs, to: Server) -> None:
         else:
             result = mailbox.pass_over(run, account, last_try=False, progress=mailbox.tell)
         acts.pass_seconds = result.seconds
-        if result.problems:
-            raise CannotMove(
-                f"{account} was not moved: {result.problems} problem(s) of its mailbox wait for a person. Run "
-                "`problems` for it, then `move` again"
-            )
+        _check_problems(account, result.problems)
         if result.seconds <= part.small_pass:
             log.info("the last pass without a lock was small", account=account, passes=number, seconds=result.seconds)
             break
     if to == "new" and filters.convert(run, [account]):
-        raise CannotMove(f"{account} was not moved: its filters wait for a person. Answer, then run `move` again")
+        raise _filters_wait(account)
     acts.filters_carried = to == "new"
+
+
+def _check_problems(account: str, waiting: int) -> None:
+    """Raises CannotMove."""
+    if waiting:
+        raise CannotMove(
+            f"{account} was not moved: {waiting} problem(s) of its mailbox wait for a person. Run `problems` for it, "
+            "then `move` again"
+        )
+
+
+def _filters_wait(account: str) -> CannotMove:
+    return CannotMove(f"{account} was not moved: its filters wait for a person. Answer, then run `move` again")
 
 
 def _see_that_it_may_leave(run: Run, account: str) -> None:
@@ -340,6 +349,8 @@ def _tell(run: Run, acts: SiteActs, to: Server) -> str:
         if to == "new":
             _see_that_it_may_leave(run, acts.account)
         before = acts.before(also_held=True)
+        if to == "new" and (left is None or left.state.number < State.FLIPPING.number):
+            _look_for_problems(run, acts.account)
     except CannotMove as error:
         raise NeedsPerson(str(error)) from None
     if left is not None:
@@ -351,9 +362,17 @@ def _tell(run: Run, acts: SiteActs, to: Server) -> str:
         held_as=[*acts.mail.addresses.values()], sessions_to_end=acts.sessions.on(moves.other(to)),
         left_by_another_run=str(left.state) if left else "",
     )  # fmt: skip
-    if to == "new":
-        mailbox.pass_over(run, acts.account, last_try=False, progress=mailbox.tell)
     return "would move"
+
+
+def _look_for_problems(run: Run, account: str) -> None:
+    """What the passes before the hold would end with. Raises CannotMove, TryAgain and NeedsPerson.
+
+    Filters are not looked at anew: by folders that no pass has carried yet, there would be questions that nobody has.
+    """
+    _check_problems(account, mailbox.pass_over(run, account, last_try=False, progress=mailbox.tell).problems)
+    if account in store.accounts_with_open(run.ledger, "sieve"):
+        raise _filters_wait(account)
 
 
 def _tell_overdue(run: Run, left: Move, *, worked_on: bool) -> None:

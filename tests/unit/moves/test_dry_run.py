@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from bascule.ledger import Ledger, journal, moves
 from bascule.ledger.moves import State
+from bascule.mailbox.result import PassResult
 from bascule.problems import store
 from bascule.problems.model import Option, Problem
 from bascule.tasks import mailbox, move
@@ -23,11 +24,18 @@ class Shown(FakeActs):
     sessions = SimpleNamespace(on=lambda server: ["imap"])
 
 
+def look_finds(monkeypatch: pytest.MonkeyPatch, *, problems: int) -> None:
+    def pass_over(run: Run, account: str, **_: object) -> PassResult:
+        return PassResult(account, 3, 100, 0, 0, 0, 0, problems, 0, 0.1, run.dry_run)
+
+    monkeypatch.setattr(mailbox, "pass_over", pass_over)
+
+
 @pytest.fixture
 def acts(monkeypatch: pytest.MonkeyPatch) -> FakeActs:
     made = Shown(FakeSite())
     monkeypatch.setattr(move, "SiteActs", lambda *_: made)
-    monkeypatch.setattr(mailbox, "pass_over", lambda *_, **__: None)
+    look_finds(monkeypatch, problems=0)
     return made
 
 
@@ -66,3 +74,30 @@ def test_who_stays_on_old_by_decision_would_not_move(dry: Run) -> None:
     decide(dry.ledger, option=Option.KEEP_ON_OLD)
     with pytest.raises(NeedsPerson, match="zoe was not moved: anne has decided that its mailbox stays on old"):
         move.move(dry, "zoe", "new", 0)
+
+
+def test_who_has_problems_would_not_move(
+    dry: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    look_finds(monkeypatch, problems=4)
+    with pytest.raises(NeedsPerson, match=r"zoe was not moved: 4 problem\(s\) of its mailbox wait for a person"):
+        move.move(dry, "zoe", "new", 0)
+    assert "this account would be moved" not in capsys.readouterr().out
+
+
+def test_whose_filters_wait_for_a_person_would_not_move(dry: Run) -> None:
+    with dry.ledger.session() as session:
+        store.report(session, Problem("zoe", "sieve", "unsupported", "absence", "new knows no such test"))
+    with pytest.raises(NeedsPerson, match="zoe was not moved: its filters wait for a person"):
+        move.move(dry, "zoe", "new", 0)
+    decide(dry.ledger, option=Option.LEAVE_OUT)
+    assert move.move(dry, "zoe", "new", 0) == "would move"
+
+
+def test_a_move_that_broke_off_after_its_flip_would_be_finished_whatever_its_mailbox_has(
+    dry: Run, acts: FakeActs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_finds(monkeypatch, problems=4)
+    acts.site.held, acts.site.at = True, "new"
+    left(dry.ledger, "zoe", State.CARRYING)
+    assert move.move(dry, "zoe", "new", 0) == "would move"
