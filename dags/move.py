@@ -6,7 +6,7 @@ from airflow.sdk import dag, task_group
 from bascule.operators.holds import WatchHolds
 from bascule.operators.params import move_settings
 from bascule.operators.tasks import (
-    BeginPhase,
+    BeginMoves,
     EndBrokenMoves,
     FinishPhase,
     ListAccountsToMove,
@@ -19,7 +19,7 @@ from bascule.operators.tasks import (
 
 @dag(**move_settings())
 def move():
-    begin = BeginPhase(task_id="begin")
+    begin = BeginMoves(task_id="begin", to="{{ params.to }}")
     undo_overdue_holds = EndBrokenMoves(task_id="undo_overdue_holds", overdue_only=True, others_move=True)
     time = WaitUntilMovesMayBegin(
         task_id="wait_for_the_time",

@@ -10,7 +10,13 @@ from typing import Any
 import ldap3
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
-from ldap3.core.exceptions import LDAPAttributeError, LDAPException
+from ldap3.core.exceptions import (
+    LDAPAttributeError,
+    LDAPException,
+    LDAPInvalidFilterError,
+    LDAPInvalidValueError,
+    LDAPObjectClassError,
+)
 from ldap3.protocol.rfc4512 import SchemaInfo
 from ldap3.utils.conv import escape_filter_chars
 
@@ -26,6 +32,8 @@ TIMEOUT = 30  # seconds, to connect and for each answer
 LAG = 60.0  # seconds until a replica shows a change that it has sent on
 # Results of LDAP (RFC 4511 section 4.1.9).
 REFERRAL, NO_SUCH_VALUE, UNDEFINED_ATTRIBUTE, NO_EQUALITY, VALUE_EXISTS, NO_RIGHTS = 10, 16, 17, 18, 20, 50
+# What ldap3 says before it asks: parentheses, or the names and values of attributes.
+WRONG_FILTER = (LDAPInvalidFilterError, LDAPAttributeError, LDAPObjectClassError, LDAPInvalidValueError)
 EQUALITY = (
     "has no rule of equality in the directory's schema, so that {what}: give it one there (`EQUALITY "
     "caseIgnoreIA5Match` for addresses, `caseIgnoreMatch` for other text, `integerMatch` for numbers), or name "
@@ -37,6 +45,10 @@ Step = tuple[str, Sequence[str]]  # ldap3's MODIFY_DELETE or MODIFY_ADD, and the
 
 class DirectoryError(AccessError):
     """Raised when the directory can't be reached or searched, or when an entry makes no account."""
+
+
+class SelectionRefused(DirectoryError):
+    """Raised when nobody can be meant by what accounts were asked for: by a filter that is none, or an unknown name."""
 
 
 class ChangesRefused(DirectoryError):
@@ -133,7 +145,8 @@ def _bound(connection: Connection, schema: SchemaInfo | None) -> ldap3.Connectio
 def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Account]:
     """The accounts of the site, sorted by name: all of them, those of a list, or those that an LDAP filter finds.
 
-    Raises DirectoryError, also when a name of the list is in no entry, so that nobody is forgotten silently.
+    Raises SelectionRefused, also when a name of the list is in no entry, so that nobody is forgotten silently; and
+    DirectoryError.
     """
     site = access.site
     with connected(access) as connection:
@@ -142,7 +155,7 @@ def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Acc
     if doubles:
         raise DirectoryError(f"more than one entry of the directory has the account name {', '.join(sorted(doubles))}")
     if not isinstance(selection, str) and (missing := set(selection) - {account.name for account in found}):
-        raise DirectoryError(f"the directory has no account {', '.join(sorted(missing))}")
+        raise SelectionRefused(f"the directory has no account {', '.join(sorted(missing))}")
     return sorted(found, key=lambda account: account.name)
 
 
@@ -197,9 +210,8 @@ def _answers(connection: ldap3.Connection, site: Site, ldap_filter: str) -> Iter
         )
         yield from pages
     except LDAPException as error:
-        raise DirectoryError(
-            f"the search {ldap_filter!r} below {site.directory.base!r} failed: {_reason(error)}"
-        ) from None
+        kind = SelectionRefused if isinstance(error, WRONG_FILTER) else DirectoryError
+        raise kind(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {_reason(error)}") from None
     if connection.result["result"] != 0:
         raise DirectoryError(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {reason(connection)}")
 

@@ -99,6 +99,25 @@ class PreflightOfMoves(BasculeOperator):
         return tasks.checks.preflight_moves(run)
 
 
+class OfOneDirection(BasculeOperator):
+    """Works on all accounts that a run of `move` was asked for. `to`: `new`, or back to `old`."""
+
+    template_fields = ("to",)
+    ui_color = LOOKS
+
+    def __init__(self, *, to: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.to = to
+
+
+class BeginMoves(OfOneDirection):
+    """First task of `move`: who is meant is also looked up, before the time is waited for and hosts are asked."""
+
+    def act(self, run: "Run") -> Any:
+        tasks.move.asked_for(run, tasks.move.server(self.to))
+        return tasks.phase.begin(run)
+
+
 class WaitUntilMovesMayBegin(BaseSensorOperator):
     """Waits for the start of the wave and for the working hours; skipped when the moves were stopped meanwhile."""
 
@@ -114,15 +133,8 @@ class WaitUntilMovesMayBegin(BaseSensorOperator):
             return tasks.waves.is_time(run, tasks.move.server(self.to))
 
 
-class ListAccountsToMove(BasculeOperator):
+class ListAccountsToMove(OfOneDirection):
     """The accounts that were asked for, by name."""
-
-    template_fields = ("to",)
-    ui_color = LOOKS
-
-    def __init__(self, *, to: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.to = to
 
     def act(self, run: "Run") -> Any:
         to = tasks.move.server(self.to)

@@ -16,10 +16,16 @@ WAVE = "wave:"  # before its name, where accounts are asked for
 
 
 def names(run: Run) -> list[str]:
-    """The accounts that were asked for, by name. Raises DirectoryError, and NeedsPerson for an unknown wave."""
+    """The accounts that were asked for, by name. Raises DirectoryError.
+
+    Raises NeedsPerson for an unknown name or wave and a filter that is none: no other try knows better.
+    """
     wave = _wave(run)
     selection = directory.parse_selection(run.selection) if wave is None else [each.account for each in wave]
-    return [account.name for account in directory.accounts(run.access, selection)]
+    try:
+        return [account.name for account in directory.accounts(run.access, selection)]
+    except directory.SelectionRefused as error:
+        raise NeedsPerson(str(error)) from None
 
 
 def is_blank(run: Run) -> bool:

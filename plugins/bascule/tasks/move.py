@@ -47,7 +47,7 @@ def server(name: str) -> Server:
 
 def list_to_move(run: Run, to: Server) -> list[str]:
     """The accounts that were asked for, without those kept on old by decision. Raises NeedsPerson, DirectoryError."""
-    found, kept = _asked_for(run, to), store.kept_on_old(run.ledger)
+    found, kept = asked_for(run, to), store.kept_on_old(run.ledger)
     staying = [account for account in found if to == "new" and account in kept]
     if staying:
         log.warning("these stay on old by decision, and are not moved", accounts=staying)
@@ -58,8 +58,8 @@ def list_to_move(run: Run, to: Server) -> list[str]:
     return moving
 
 
-def _asked_for(run: Run, to: Server) -> list[str]:
-    """Raises NeedsPerson where that is nobody, and DirectoryError."""
+def asked_for(run: Run, to: Server) -> list[str]:
+    """Who is meant. Raises NeedsPerson where that is nobody, and DirectoryError."""
     _part(run)
     if accounts.is_blank(run):
         raise NeedsPerson("`accounts` is blank: who is to move is always said. Everybody is `all`")
