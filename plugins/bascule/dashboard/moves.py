@@ -93,7 +93,7 @@ def take(room: Room, request: Request, form: FormData, name: str, data: bytes) -
     known = mailboxes.mailbox_states(room.ledger).keys() | {each.account for each in waves.plan(room.ledger)}
     origin = journal.Origin("control room", task="moves", asked_by=visitor.name)
     try:
-        change = take_table(room.ledger, room.site.timezone, known, data, origin)
+        change = take_table(room.ledger, room.site, known, data, origin)
     except PlanRefused as refused:
         return Taken(lines=refused.reasons)
     room.fresh.forget()

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from bascule.hosts import directory
-from bascule.ledger import Ledger, journal, moves, task_log, waves
+from bascule.ledger import Ledger, journal, moves, phases, task_log, waves
 from bascule.ledger.base import now
 from bascule.ledger.moves import Server
 from bascule.ledger.waves import Planned
-from bascule.moves import groups, hours, plan_table
+from bascule.moves import groups, hours, plan_notes, plan_table
 from bascule.moves.entry import Entry, are_on, part_of
 from bascule.moves.machine import KIND
 from bascule.moves.ties import ties
 from bascule.problems import store
 from bascule.problems.model import Room
-from bascule.site import HoursPart
+from bascule.site import HoursPart, Site
 from bascule.tasks import accounts, letters
 from bascule.tasks.run import LeftForLater, NeedsPerson, Run
 from bascule.text.logs import get_logger
@@ -72,22 +72,20 @@ def _first_number(run: Run) -> int:
 def take(run: Run, data: bytes) -> Change:
     """The table becomes the plan, whole. Raises PlanRefused; nothing is changed then."""
     known = {account.name for account in directory.accounts(run.access)}
-    return take_table(run.ledger, run.site.timezone, known, data, run.origin, dry_run=run.dry_run)
+    return take_table(run.ledger, run.site, known, data, run.origin, dry_run=run.dry_run)
 
 
 def take_table(
-    ledger: Ledger, zone: str, known: Collection[str], data: bytes, origin: journal.Origin, *, dry_run: bool = False
+    ledger: Ledger, site: Site, known: Collection[str], data: bytes, origin: journal.Origin, *, dry_run: bool = False
 ) -> Change:
     """The same for whoever has no directory in hand. `known`: the accounts of the site."""
-    planned = plan_table.read(data, zone, known)
-    wave_of = {each.account: each.wave for each in planned}
-    apart = [
-        f"{one} (wave {wave_of[one] or '-'}) and {other} (wave {wave_of[other] or '-'}) share folders or calendars, "
-        "and do not move together"
-        for one, other in sorted(ties(ledger, wave_of))
-        if wave_of[one] != wave_of[other]
-    ]
-    return _replace(ledger, zone, planned, apart, origin, dry_run=dry_run)
+    planned = plan_table.read(data, site.timezone, known)
+    notes = plan_notes.notes(ledger, site, _by_account(waves.plan(ledger)), _by_account(planned))
+    return _replace(ledger, site.timezone, planned, notes, origin, dry_run=dry_run)
+
+
+def _by_account(plan: Sequence[Planned]) -> dict[str, Planned]:
+    return {each.account: each for each in plan}
 
 
 def tell_who_is_parted(run: Run, moving: Collection[str]) -> list[tuple[str, str]]:
@@ -226,8 +224,7 @@ def _replace(
     *,
     dry_run: bool,
 ) -> Change:
-    before = {each.account: each for each in waves.plan(ledger)}
-    after = {each.account: each for each in planned}
+    before, after = _by_account(waves.plan(ledger)), _by_account(planned)
     change = Change(
         sum(bool(each.wave) for each in planned),
         sum(not each.wave for each in planned),
@@ -268,6 +265,14 @@ def _why_not_planned(group: Collection[str], partners: dict[str, set[str]], larg
 
 
 def _what_is_not_known(run: Run) -> list[str]:
-    if run.site.mailboxes.acl:
-        return []
-    return ["rights of folders are not read (`mailboxes.acl` in the site file): who shares folders is not known"]
+    notes = list[str]()
+    if phases.marked(run.ledger, "prepare", "finished") is None:
+        notes.append(
+            "`prepare` has never run to its end: who shares folders or calendars with whom is not known yet, and the "
+            "plan may part them. Propose it `--anew` afterwards"
+        )
+    if not run.site.mailboxes.acl:
+        notes.append(
+            "rights of folders are not read (`mailboxes.acl` in the site file): who shares folders is not known"
+        )
+    return notes

@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from bascule.hosts import directory
 from bascule.hosts.directory import Account
-from bascule.ledger import Ledger, carried, journal, leases, moves, notices, task_log
+from bascule.ledger import Ledger, carried, journal, leases, moves, task_log
 from bascule.ledger import waves as plan
 from bascule.ledger.base import now
 from bascule.ledger.carried import Carried
@@ -17,50 +16,17 @@ from bascule.ledger.task_log import Try
 from bascule.ledger.waves import Planned
 from bascule.moves import __main__ as command_line
 from bascule.moves import machine
-from bascule.moves.plan_table import PlanRefused
 from bascule.operators import base
 from bascule.problems import store
 from bascule.problems.model import Problem
-from bascule.site import HoursPart, Site
-from bascule.tasks import accounts, letters, move, waves
+from bascule.site import HoursPart
+from bascule.tasks import accounts, move, waves
 from bascule.tasks.run import LeftForLater, NeedsPerson, NotBegun, Run
 from structlog.testing import capture_logs
 
 from tests.unit.changes.fakes import SITE, FakeAccess
+from tests.unit.moves.conftest import NINE, ORIGIN, another, begun, of_moves
 from tests.unit.moves.fake_site import FakeActs, FakeSite
-
-ORIGIN = journal.Origin("move", "run-1", "account.move[0]", "anna")
-NINE = datetime(2037, 12, 1, 8)
-KNOWN = ("anna", "bert", "carl", "dora")
-
-
-def of_moves(**values: object) -> Site:
-    assert SITE.moves
-    return SITE.model_copy(update={"moves": SITE.moves.model_copy(update=values)})
-
-
-@pytest.fixture
-def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A run that has begun; the directory has four accounts, who are all on old."""
-
-    def found(access: object, selection: str | list[str] = "all") -> list[Account]:
-        return [Account(name, "") for name in (KNOWN if selection == "all" else selection)]
-
-    monkeypatch.setattr(accounts.directory, "accounts", found)
-    monkeypatch.setattr(waves.Entry, "is_at", lambda self, server: server == "old")
-    monkeypatch.setattr("bascule.checks.preflight.uids.make_uidls", lambda access: True)
-    monkeypatch.setattr(waves.time, "sleep", lambda seconds: pytest.fail("it waits"))
-    return begun(Run(SITE, FakeAccess(), ledger, ORIGIN, asked_at=now()))
-
-
-def begun(run: Run) -> Run:
-    task_log.note(run.ledger, Try(replace(run.origin, task="begin"), 1), "done")
-    return run
-
-
-def another(run: Run) -> Run:
-    """A run that is triggered now, and begins at once."""
-    return begun(replace(run, origin=replace(ORIGIN, run="run-2"), asked_at=now()))
 
 
 def failed(run: Run, number: int) -> None:
@@ -298,100 +264,6 @@ def test_who_waits_for_a_place_among_those_that_are_held_hears_it_too(
     with pytest.raises(LeftForLater, match="anna stopped the moves"):
         move.move(run, "zoe", "new", 1)
     assert (acts.done, [each.account for each in moves.all_under_way(run.ledger)]) == ([], ["carl"])
-
-
-def test_everybody_who_has_not_moved_is_planned_and_a_plan_is_not_overwritten(run: Run) -> None:
-    moves.note(run.ledger, moves.begin(run.ledger, "dora", "new", {}, "run-0"), moves.State.DONE)
-    change = waves.propose(run, per_wave=2, largest=0, first=NINE.date(), anew=False)
-    assert (change.planned, change.waiting, change.changed, change.gone) == (3, 0, 3, 0)
-    assert [(each.account, each.wave) for each in waves.planned(run)] == [("carl", "1"), ("anna", "2"), ("bert", "2")]
-    assert [each.starts_at for each in waves.planned(run)][:2] == [NINE, NINE + timedelta(days=1)]
-    with pytest.raises(NeedsPerson, match="there is a plan already"):
-        waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=False)
-    assert waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=True).planned == 3
-
-
-def test_who_was_told_a_start_and_has_none_any_more_is_named(run: Run) -> None:
-    soon, gone = now() + timedelta(days=1), now() - timedelta(days=1)
-    before = [*(Planned(name, "1", soon) for name in ("anna", "bert", "carl")), Planned("dora", "0", gone)]
-    plan.replace(run.ledger, before)
-    for told in (before[0], before[2], before[3]):
-        notices.claim(run.ledger, letters.slot(told), letters.BEFORE)
-    change = waves.take(run, b"account,wave,start\nanna,,\ncarl,2,2099-12-01 09:00\n")
-    (note,) = change.notes
-    assert note.startswith("anna was told by letter that it moves at ") and "tell it yourself" in note
-
-
-def test_a_plan_that_is_made_anew_counts_its_waves_behind_those_that_have_moved(run: Run) -> None:
-    """The record tells each by its name."""
-    begun = journal.Entry("note", "move", "dora", ORIGIN, {"what": "intent", "wave": "4"})
-    journal.append(run.ledger, begun)
-    moves.note(run.ledger, moves.begin(run.ledger, "dora", "new", {}, "run-0"), moves.State.DONE)
-    waves.propose(run, per_wave=2, largest=0, first=NINE.date(), anew=False)
-    assert [each.wave for each in waves.planned(run)] == ["5", "6", "6"]
-
-
-def test_who_is_on_new_already_is_not_planned(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beta testers, and who came after new: by the directory, in which all of an entry must say so."""
-
-    def entry(name: str, host: str, mail: str) -> Account:
-        return Account(name, "", {"MAILHOST": [f"{host}.obs.test"], "mailRoutingAddress": [f"{name}@{mail}.obs.test"]})
-
-    found = [entry("anna", "new", "new"), entry("bert", "old", "new"), entry("carl", "old", "old"), Account("dora", "")]
-    monkeypatch.setattr(accounts.directory, "accounts", lambda access, selection="all": found)
-    waves.propose(run, per_wave=9, largest=0, first=NINE.date(), anew=False)
-    assert [each.account for each in waves.planned(run)] == ["bert", "carl", "dora"]
-
-
-def test_a_group_that_is_too_large_is_named_and_not_planned_until_somebody_says_so(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waves, "ties", lambda ledger, accounts: {("anna", "bert"), ("bert", "carl")})
-    change = waves.propose(run, per_wave=5, largest=2, first=NINE.date(), anew=False)
-    assert (change.planned, change.waiting) == (1, 3)
-    (told,) = change.notes
-    assert told.startswith(
-        "not planned: anna, bert, carl. 3 accounts share folders or calendars with one another, more"
-    )
-    assert "above all bert (with 2), anna (with 1), carl (with 1)" in told
-    table = waves.write(run.ledger, run.site.timezone).decode("utf-8-sig").splitlines()
-    assert table[2].startswith('anna,,,bert,"3 accounts share')
-    edited = [table[0], *("anna,2,2037-12-02 09:00", "bert,2,2037-12-02 09:00", "carl,3,2037-12-03 09:00")]
-    change = waves.take(run, "\n".join(edited).encode())
-    assert (change.planned, change.waiting, change.changed, change.gone) == (3, 0, 3, 1)
-    assert change.notes == ["bert (wave 2) and carl (wave 3) share folders or calendars, and do not move together"]
-
-
-def test_a_table_with_a_bad_line_changes_nothing(run: Run) -> None:
-    plan.replace(run.ledger, [Planned("anna", "7", NINE)])
-    with pytest.raises(PlanRefused, match=r"line 3 \(zoe\): no account of the site has this name"):
-        waves.take(run, b"account,wave,start\nbert,1,2037-12-02 09:00\nzoe,1,2037-12-02 09:00\n")
-    assert waves.planned(run) == [Planned("anna", "7", NINE)]
-
-
-@pytest.fixture
-def shell(run: Run, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """The command line's environment."""
-    monkeypatch.setenv("BASCULE_LEDGER", run.ledger.url)
-    monkeypatch.setenv("BASCULE_SITE", str(Path(__file__).parents[3] / "lab" / "site.yaml"))
-    return run.ledger
-
-
-def test_the_command_line_makes_shows_writes_and_takes_the_plan(
-    shell: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "plan.csv"
-    assert command_line.main(["plan", "propose", "--per-wave", "4", "--from", "2037-12-01"]) == 0
-    assert "4 account(s) planned, 0 wait for a person; 4 changed, 0 taken out" in capsys.readouterr().out
-    assert command_line.main(["plan", "write", str(file)]) == 0
-    file.write_bytes(file.read_bytes().replace(b"anna,1", b"anna,one;two"))
-    capsys.readouterr()
-    assert command_line.main(["plan", "take", str(file)]) == 1
-    told = capsys.readouterr().err
-    assert "nothing was changed:\n  line 2 (anna): 'one;two' is no wave's name" in told
-    assert command_line.main(["plan", "show"]) == 0
-    assert "wave 1, from 2037-12-01 09:00: 4\n    anna, bert, carl, dora" in capsys.readouterr().out
-    assert command_line.main(["plan", "take", str(tmp_path / "none.csv")]) == 1
 
 
 def test_the_command_line_stops_itself_and_others(
