@@ -23,6 +23,7 @@ log = get_logger(__name__)
 CALENDARS = "calendars"  # in the journal, when they were carried after a move
 CALENDARS_LEFT = "calendars left"  # when they were not
 WATCHED = "its move was finished by a task that watches holds, which carries none"
+ENDING_SECONDS = 15.0  # in which Airflow ends a task's process after somebody has marked the task as failed
 PATIENCE = 0.25  # of the longest hold, in which an act that fails is tried again
 
 
@@ -200,7 +201,7 @@ def end_what_was_left(run: Run, *, overdue_only: bool) -> list[str]:
 
 def _patience_with(run: Run, left: Move) -> float:
     """Nobody goes on with a move of this very run: whoever still has its lease is a process that is being ended."""
-    return run.patience if left.run == run.origin.run else 0
+    return run.patience + ENDING_SECONDS if left.run == run.origin.run else 0
 
 
 def _end(run: Run, found: Move, *, patience: float) -> bool:
