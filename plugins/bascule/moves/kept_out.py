@@ -57,7 +57,7 @@ class KeptOut:
         self._latest = until + at_most
         self._sent_out_at = self._round_seconds = 0.0
         self._put_off, self._proxies, self._modify_seconds = put_off, proxies, modify_seconds
-        self._ended = threading.Event()
+        self._ended, self._ended_at = threading.Event(), math.inf
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
@@ -72,9 +72,10 @@ class KeptOut:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended_at = time.time()  # a look, or a kick, of the thread may go on for seconds
         self._ended.set()
         self._thread.join()
-        self._note_gap(time.time())
+        self._note_gap()
         self._tried(self._see_who_came_in)
 
     def _run(self) -> None:
@@ -98,11 +99,12 @@ class KeptOut:
         if now > self.until - ahead:
             until = math.ceil(now + min(LONGEST_DELAY, ahead + max(FURTHER, self._round_seconds)))
             self._put_off(until)
-            self._note_gap(time.time())
+            self._note_gap()
             self.until, self._modify_seconds = until, time.time() - now
 
-    def _note_gap(self, now: float) -> None:
-        self.open_for += max(0.0, now - self.until)
+    def _note_gap(self) -> None:
+        """Who comes after the end may come in."""
+        self.open_for += max(0.0, min(time.time(), self._ended_at) - self.until)
 
     def _send_out_who_came_in(self, now: float) -> None:
         if now > self._first and now - self._sent_out_at > SEND_OUT_EVERY:

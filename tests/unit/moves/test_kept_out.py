@@ -1,5 +1,6 @@
 """Nobody is let in before the last pass has ended, and not for ever kept out either."""
 
+import threading
 import time
 
 import pytest
@@ -77,6 +78,23 @@ def test_a_directory_that_is_away_for_a_while_breaks_nothing(proxy: Proxy) -> No
             time.sleep(0.01)
     assert len(tries) == 3
     assert 0.5 <= kept.open_for < time.time() - began + 0.5
+
+
+def test_what_goes_on_at_the_proxies_when_the_pass_ends_lets_nobody_in_before(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = threading.Event()
+
+    def send_out_slowly() -> None:
+        began.set()
+        time.sleep(3)
+
+    monkeypatch.setattr(proxy, "send_out", send_out_slowly)
+    with KeptOut(time.time() - 0.1, 60, proxy.put_off, proxy) as kept:
+        assert began.wait(10)
+        open_before = kept.open_for  # it came late, so that the first instant was over
+    assert time.time() > kept.until
+    assert kept.open_for == open_before
 
 
 def test_where_sending_out_takes_long_it_is_put_off_by_more_so_that_no_instant_comes_meanwhile(
