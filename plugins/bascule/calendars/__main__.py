@@ -17,7 +17,7 @@ from bascule.ledger.calendars import by_hand_lines
 from bascule.problems import questions, store
 from bascule.tasks import accounts
 from bascule.tasks.calendars import carry
-from bascule.tasks.run import at_command_line
+from bascule.tasks.run import NeedsPerson, at_command_line
 from bascule.text.harmless import harmless
 from bascule.text.logs import INFO, WARNING, to_standard_error
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     to_standard_error(INFO if given.verbose else WARNING)
     try:
         return given.run(given)
-    except (AccessError, LedgerError, site_file.SiteError) as error:
+    except (AccessError, LedgerError, NeedsPerson, site_file.SiteError) as error:
         print(error, file=sys.stderr)
         return 1
 

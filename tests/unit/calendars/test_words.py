@@ -10,6 +10,7 @@ import structlog
 from bascule.calendars import __main__, sync_account
 from bascule.ledger import Ledger
 from bascule.problems import kinds, store
+from bascule.tasks.run import NeedsPerson
 from calendar_items import event
 from test_folder import exported_to
 
@@ -108,3 +109,16 @@ def test_an_error_of_the_command_line_goes_to_the_standard_error(
     assert said.out.startswith("collections 0, ")
     assert said.out.count("\n") == 1
     assert "the calendars of 1 of 1 account(s) failed:\n  zoe: " in said.err
+
+
+@pytest.mark.usefixtures("command_line")
+@pytest.mark.parametrize("command", ["sync", "verify"])
+def test_a_name_that_the_directory_has_not_is_told_in_a_sentence(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def names(_: object) -> list[str]:
+        raise NeedsPerson("the directory has no account nobody")
+
+    monkeypatch.setattr("bascule.tasks.accounts.names", names)
+    assert __main__.main([command, "nobody"]) == 1
+    assert capsys.readouterr().err == "the directory has no account nobody\n"
