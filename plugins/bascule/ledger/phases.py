@@ -55,10 +55,14 @@ def marked_at(ledger: Ledger, phase: str, state: Mark) -> datetime | None:
 
 
 def asked_last(ledger: Ledger, phase: str) -> datetime | None:
-    """When that run was triggered (UTC) which was last of those that have started; None when none has."""
+    """When that run was triggered (UTC) which was last of those that have started; None when none has.
+
+    Of one that an older Bascule began, the journal knows when it did.
+    """
     marks = journal.entries(ledger, kind="phase", subject=phase)
-    triggered = (entry.parameters.get(ASKED_AT) for entry in marks if entry.after == {"state": "started"})
-    return max((datetime.fromisoformat(at) for at in triggered if at), default=None)
+    started = [each for each in marks if each.after == {"state": "started"}]
+    times = [datetime.fromisoformat(asked) if (asked := each.parameters.get(ASKED_AT)) else each.at for each in started]
+    return max((at for at in times if at), default=None)
 
 
 def require(ledger: Ledger, phase: str) -> None:

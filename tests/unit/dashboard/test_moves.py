@@ -84,6 +84,15 @@ def test_one_button_stops_the_moves_and_the_page_says_so_until_a_later_run_begin
     assert "Stopped" not in Read(client.get("moves").text).text
 
 
+def test_moves_that_went_on_before_bascule_was_renewed_are_not_shown_as_stopped(
+    client: TestClient, ledger: Ledger
+) -> None:
+    """Its journal told only when a run began."""
+    press(client, "stop")
+    phases.mark(ledger, "move", "started", BEGIN.origin)
+    assert "Stopped" not in Read(client.get("moves").text).text
+
+
 def test_stopped_runs_may_go_on(client: TestClient, ledger: Ledger) -> None:
     press(client, "stop")
     press(client, "go on")
