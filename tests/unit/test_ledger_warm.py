@@ -82,6 +82,10 @@ def test_the_process_of_a_task_compiles_nothing_that_was_asked_before_the_fork(
     assert forked("never", url, tmp_path)["compiled"] > 20
 
 
+def test_tables_that_are_not_there_leave_nothing_open_to_the_process_of_a_task(url: str, tmp_path: Path) -> None:
+    assert forked("before the fork", url, tmp_path)["open"] == []
+
+
 def test_all_that_is_written_before_the_fork_is_taken_back(ledger: Ledger) -> None:
     warm.ask()
     with ledger.reading() as session:

@@ -48,6 +48,11 @@ class _TakenBack(Ledger):
             yield session
 
     def _bring_up(self) -> None:
-        with self.engine.connect() as connection:
-            if not schema.is_current(connection):
-                raise LedgerError("the ledger's tables are not made yet, or those of an older Bascule")
+        """Raises LedgerError; no connection is left then to the processes that are forked."""
+        try:
+            with self.engine.connect() as connection:
+                if not schema.is_current(connection):
+                    raise LedgerError("the ledger's tables are not made yet, or those of an older Bascule")
+        except BaseException:
+            self.engine.dispose()
+            raise
