@@ -142,7 +142,7 @@ class Mover:
         ended = self.take_up(left, forward=left.to == to) if left is not None else None
         if ended is not None and ended.state is State.DONE and ended.to == to:
             return True
-        if self.acts.is_at(to) and not self._was_let_go(account):
+        if self.acts.is_at(to) and not self.was_let_go(account):
             log.info("the account is there already", account=account, server=to)
             return False
         before = self.acts.before()
@@ -159,7 +159,7 @@ class Mover:
         self._through(held)
         return True
 
-    def _was_let_go(self, account: str) -> bool:
+    def was_let_go(self, account: str) -> bool:
         """Whether its last move ended for want of an entry: what the directory says now tells not that all is there."""
         told = journal.entries(self.ledger, kind=KIND, subject=account)
         ends = [entry.after or {} for entry in told if entry.parameters.get("what") in ENDS]

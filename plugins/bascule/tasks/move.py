@@ -111,6 +111,8 @@ def move(run: Run, account: str, to: Server, at_once: int) -> str:
         except NoPlace as error:
             raise NotBegun(str(error)) from None
         except (MoveFailed, moves.TakenUp) as error:
+            if mover.was_let_go(account):
+                _end_hold_of_renamed(run)
             raise TryAgain(str(error)) from None
         if to == "old" and not unproven:
             stay_on_old(run.ledger, account)
@@ -254,6 +256,17 @@ def _end_stray_holds(run: Run) -> list[str]:
             if moves.under_way(run.ledger, account) is None and _acts(run, account).let_go_of_stray_hold():
                 ended.append(account)
     return ended
+
+
+def _end_hold_of_renamed(run: Run) -> None:
+    """After a move has ended for want of an entry, which may have another name by now, and have kept the hold.
+
+    What hinders it is in the log: the last task of the run looks again.
+    """
+    try:
+        _end_stray_holds(run)
+    except Exception as error:
+        log.error("holds that no move has were not all looked for", reason=reason(error))
 
 
 def held(run: Run) -> list[Move]:

@@ -19,7 +19,7 @@ from bascule.operators import holds as operators
 from bascule.operators.holds import HoldsOfRun, OverdueHolds, WatchHolds
 from bascule.operators.tasks import EndBrokenMoves
 from bascule.tasks import holds, move
-from bascule.tasks.run import NeedsPerson, Run
+from bascule.tasks.run import NeedsPerson, Run, TryAgain
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 from tests.unit.moves.fake_site import FakeActs, FakeSite
@@ -216,3 +216,23 @@ def test_what_can_not_be_undone_keeps_nobody_else_from_moving(
 
 def test_a_dry_run_holds_nobody_and_watches_nothing(context: dict[str, Any]) -> None:
     assert deferred(WatchHolds(task_id="watch_holds", moving="account.move"), context | {"dry_run": True}, None) is None
+
+
+def test_the_hold_that_a_renamed_entry_has_kept_does_not_wait_for_the_end_of_the_run(
+    run_of_move: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others of the run may move for hours after it."""
+    entries = {"zoe": FakeActs(FakeSite()), "zoe.martin": FakeActs(FakeSite())}
+
+    def rename() -> None:
+        entries["zoe"].site.delete()
+        entries["zoe.martin"].site.held = True
+
+    entries["zoe"].after["hold"] = rename
+    monkeypatch.setattr(move, "SiteActs", lambda access, ledger, account, owner: entries[account])
+    monkeypatch.setattr(move, "are_held", lambda _: [name for name, acts in entries.items() if acts.site.held])
+    monkeypatch.setattr(move, "_prepare", lambda *_: None)
+    monkeypatch.setattr(move, "PATIENCE", 0.0)
+    with pytest.raises(TryAgain, match="the directory has no entry of the account zoe"):
+        move.move(run_of_move, "zoe", "new", 0)
+    assert not entries["zoe.martin"].site.held
