@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,6 +127,23 @@ def test_no_password_is_kept_with_the_engine() -> None:
 def test_a_ledger_that_is_away_holds_up_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASCULE_LEDGER", "postgresql+psycopg2://nobody@127.0.0.1:1/ledger")
     before_fork.load()
+
+
+DEAF = """
+from bascule.ledger import warm
+from bascule.operators import before_fork
+warm.CONNECT_SECONDS = 2
+before_fork.load()
+"""
+
+
+def test_a_ledger_that_takes_a_connection_and_never_answers_holds_up_no_worker(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        env = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}"}
+        env["BASCULE_LEDGER"] = f"postgresql+psycopg2://nobody@127.0.0.1:{deaf.getsockname()[1]}/ledger"
+        words = [sys.executable, "-c", DEAF]
+        done = subprocess.run(words, env=env, capture_output=True, text=True, check=True, timeout=60)
+    assert "the ledger was not asked before the fork" in done.stdout + done.stderr
 
 
 def test_a_mistake_before_the_fork_holds_up_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:

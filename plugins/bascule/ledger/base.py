@@ -176,6 +176,12 @@ def keep_engine(url: str, engine: sa.Engine) -> None:
     _kept[kind_of(url)] = engine
 
 
+def give_up_after(engine: sa.Engine, seconds: int) -> None:
+    """A connection to PostgreSQL that is not made by then, where the address says nothing else, can't be made."""
+    if engine.dialect in _addresses:
+        _addresses[engine.dialect][1].setdefault("connect_timeout", seconds)
+
+
 def _connect(dialect: sa.Dialect, *_: Any) -> Any:
     args, params = _addresses[dialect]
     return dialect.connect(*args, **params)

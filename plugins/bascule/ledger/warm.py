@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from bascule.ledger import schema
-from bascule.ledger.base import Ledger, LedgerError, keep_engine
+from bascule.ledger.base import Ledger, LedgerError, give_up_after, keep_engine
+
+CONNECT_SECONDS = 10  # a server that takes a connection and never answers must not keep the scheduler from starting
 
 
 @contextlib.contextmanager
@@ -49,6 +51,7 @@ class _TakenBack(Ledger):
 
     def _bring_up(self) -> None:
         """Raises LedgerError; no connection is left then to the processes that are forked."""
+        give_up_after(self.engine, CONNECT_SECONDS)
         try:
             with self.engine.connect() as connection:
                 if not schema.is_current(connection):
