@@ -1,5 +1,6 @@
 """The look over all mailboxes: who gets a task, at which place, and what is the evidence of the others."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -136,3 +137,22 @@ def test_what_the_ledger_knows_of_many_accounts_is_asked_at_once(run: Run, monke
         "emil": "no pass has ended yet",
     }  # fmt: skip
     assert len([words for words in asked if words.startswith("SELECT")]) == 3
+
+
+def test_a_mailbox_that_is_slow_to_look_at_keeps_the_next_ones_waiting_for_nothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_was_looked_at = threading.Event()
+
+    def one(job: MailboxJob, ledger: Ledger, known: object) -> str:
+        if job.account == "anna":
+            assert last_was_looked_at.wait(20)
+        elif job.account == "dora":
+            last_was_looked_at.set()
+        return ""
+
+    monkeypatch.setattr(one_look, "_on_the_servers", one)
+    monkeypatch.setattr(one_look, "AT_ONCE", 1)
+    server = mailbox.Server(Endpoint("imap.obs.test", 993, "tls"), Login("someone", "secret"))
+    found = one_look.look_over([MailboxJob(account, server, server) for account in ALL], run.ledger, connections=2)
+    assert [(each.account, each.reason) for each in found] == [(account, "") for account in ALL]

@@ -5,7 +5,8 @@ what the last pass left in the ledger. Where it is not sure, it says that a pass
 """
 
 import itertools
-from collections.abc import Collection, Iterable
+import threading
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -75,12 +76,26 @@ def look_at(job: MailboxJob, ledger: Ledger) -> LookResult:
 
 def look_over(jobs: Iterable[MailboxJob], ledger: Ledger, *, connections: int) -> list[LookResult]:
     """Look at many mailboxes, so many at a time."""
-    coming, results = iter(jobs), list[LookResult]()
+    coming = list(jobs)
+    slices = _Slices(ledger, [job.account for job in coming])
     with ThreadPoolExecutor(connections) as pool:
-        while some := list(itertools.islice(coming, AT_ONCE)):
-            known = _Known.of(ledger, [job.account for job in some])
-            results += pool.map(lambda job, known=known: _look(job, ledger, known), some)
-    return results
+        return list(pool.map(lambda place, job: _look(job, ledger, slices.around(place)), itertools.count(), coming))
+
+
+class _Slices:
+    """What the ledger knows, by slices of the accounts: each is read when the first look of it begins."""
+
+    def __init__(self, ledger: Ledger, accounts: Sequence[str]) -> None:
+        self._ledger, self._accounts = ledger, accounts
+        self._known: dict[int, _Known] = {}
+        self._lock = threading.Lock()
+
+    def around(self, place: int) -> _Known:
+        first = place - place % AT_ONCE
+        with self._lock:
+            if first not in self._known:
+                self._known[first] = _Known.of(self._ledger, self._accounts[first : first + AT_ONCE])
+            return self._known[first]
 
 
 def _look(job: MailboxJob, ledger: Ledger, known: _Known) -> LookResult:
