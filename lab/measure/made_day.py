@@ -82,7 +82,7 @@ class MadeDay:
         self._task("prepare", "look_at_filters", 340, NIGHT)
         self._task("prepare", "copy_calendars", 500, NIGHT)
         self._task("prepare", "forecast", 40, NIGHT)
-        parts = {"acts": 80, "mailboxes": 5400, "filters": 330, "calendars": 410}
+        parts = {"acts": 80, "look": 0, "mailboxes": 5400, "filters": 330, "calendars": 410}
         forecast = {"seconds": 5480, **parts, "with a task": 300, "slots": 4, "questions": 60, "slowest": {}}
         origin = journal.Origin("prepare", NIGHT, "forecast", "schedule")
         journal.append(self.ledger, journal.Entry("note", "forecast", "window", origin, after=forecast))

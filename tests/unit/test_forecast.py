@@ -1,15 +1,17 @@
 """The forecast of the window: how its parts make up the whole, and who is named as the slowest."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from bascule import site
 from bascule.ledger import Ledger, journal, mailboxes, moves, phases, task_log
+from bascule.ledger.base import now
 from bascule.ledger.task_log import Try
 from bascule.mailbox.forecast import Forecast, count_gaps
-from bascule.tasks import forecast
+from bascule.tasks import forecast, look
 from bascule.tasks.forecast import Load, mailbox_seconds, window
 from bascule.tasks.run import Run
 from structlog.testing import capture_logs
@@ -100,7 +102,7 @@ def test_the_log_says_the_seconds_what_they_consist_of_and_the_ten_slowest(run: 
         told = forecast.tell(run)
     line = lines[-1]
     assert line["event"].startswith(f"forecast: the outage takes about {told['seconds']} seconds (")
-    assert told["seconds"] == pytest.approx(line["acts"] + line["mailboxes"], abs=1)
+    assert told["seconds"] == pytest.approx(line["acts"] + line["look"] + line["mailboxes"], abs=2)
     assert line["slots"] == 3
     assert [*line["slowest"]] == [f"a{number:02d}" for number in range(11, 1, -1)]
 
@@ -143,8 +145,42 @@ def test_forecast_and_reality_stand_side_by_side(run: Run) -> None:
     assert forecast.lines(run.ledger)[1] == f"the outage took 0 seconds, people's answers included; forecast: {told}"
 
 
-def test_a_mailbox_in_which_nothing_has_changed_costs_a_look(run: Run) -> None:
-    assert forecast.gather(run).mailboxes["a00"] == forecast.OF_A_LOOK
+def test_a_mailbox_in_which_nothing_has_changed_costs_no_more_than_the_look_at_all(run: Run) -> None:
+    load = forecast.gather(run)
+    assert load.mailboxes["a00"] == 0.0
+    assert load.look == pytest.approx(12 * forecast.OF_A_LOOK / 3)
+    assert window(load).seconds == window(replace(load, look=0.0)).seconds + load.look
+
+
+def test_the_calendars_begin_with_the_look_and_the_mailboxes_after_it() -> None:
+    short, long = (Load({"anna": 10.0}, 4, 5.0, calendars, look=50.0) for calendars in (55.0, 70.0))
+    acts = window(short).acts
+    assert (window(short).seconds - acts, window(long).seconds - acts) == (60.0, 70.0)
+
+
+def test_mailboxes_are_done_at_the_pace_of_the_last_prepare_that_had_enough_of_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [now()]
+    monkeypatch.setattr(task_log, "now", lambda: clock[0])
+
+    def prepared(number: int, tasks: int, seconds: float) -> None:
+        origin = journal.Origin("prepare", f"run {number}", "look_at_mailboxes")
+        given = [f"a{place}" for place in range(tasks)]
+        journal.append(run.ledger, journal.Entry("note", look.KIND, "mailboxes", origin, after={"with a task": given}))
+        (*_, entry) = journal.entries(run.ledger, kind=look.KIND)
+        assert entry.at is not None
+        clock[0] = entry.at + timedelta(seconds=seconds)
+        task_log.note(run.ledger, Try(replace(origin, task="look_at_filters"), 1), "running")
+
+    prepared(1, 1000, 1800)
+    assert forecast.gather(run).pace == 0.0  # everything was copied
+    prepared(2, 300, 120)
+    prepared(3, 2, 60)
+    load = forecast.gather(run)
+    assert load.pace == pytest.approx(0.4)
+    changed = dict.fromkeys(map(str, range(100)), 0.8)
+    assert window(replace(load, mailboxes=changed, slots=4)).mailboxes == pytest.approx(40.0)
 
 
 def test_who_has_moved_before_costs_nothing(run: Run) -> None:

@@ -99,9 +99,10 @@ def _in_run(origin: Origin, name: str, state: TaskState) -> tuple[sa.ColumnEleme
     return TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.state == state, of_task
 
 
-def began(ledger: Ledger, phase: str, task: str, run: str | None = None) -> datetime | None:
-    """When the last try of this task began, in this run or in any."""
-    query = sa.select(sa.func.max(TaskRow.began_at)).where(TaskRow.phase == phase, TaskRow.task == task)
+def began(ledger: Ledger, phase: str, task: str, run: str | None = None, *, first: bool = False) -> datetime | None:
+    """When the last try of this task began, or the first one, in this run or in any."""
+    which = sa.func.min if first else sa.func.max
+    query = sa.select(which(TaskRow.began_at)).where(TaskRow.phase == phase, TaskRow.task == task)
     if run is not None:
         query = query.where(TaskRow.run == run)
     with ledger.reading() as session:

@@ -19,6 +19,7 @@ from bascule.mailbox.forecast import Forecast, forecast
 from bascule.problems import store
 from bascule.problems.evidence import evidence_lines, problem_lines
 from bascule.tasks import accounts
+from bascule.tasks.look import KIND as LOOK
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
 
@@ -29,7 +30,8 @@ CONNECTIONS = 4  # to old, for the forecast
 SLOTS = 4  # mailboxes at once, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
 # What things take where nothing was measured yet, in seconds.
 TASKS_IN_OUTAGE, OF_A_TASK = 20, 2.5  # from `stop_imap_on_old` to `take_imap_address`, without what is mapped
-OF_A_LOOK = 0.05  # at a mailbox in which nothing has changed
+OF_A_LOOK = 0.05  # at a mailbox, where nothing was measured: all are looked at, so many at once
+ENOUGH = 20  # mailboxes with a task in a run of `prepare`, to go by how long they took together
 OF_A_PROCESS = 0.6  # Airflow's own share of one mailbox with a task
 LEAST, MOST = 0.6, 1.8  # of the seconds that are told: by how much machines differ from one hour to the next
 KIND = "forecast"  # in the journal
@@ -41,43 +43,57 @@ OF_A_FILTER, OF_A_CALENDAR = 0.3, 0.5
 
 @dataclass(frozen=True)
 class Load:
-    """What the window has to do, in seconds: `mailboxes` by account, so many at once as there are `slots`."""
+    """What the window has to do, in seconds: `mailboxes` by account (0: a look is enough), so many at once as there are
+    `slots`.
+
+    `pace`: by which one mailbox after the other was done lately, all slots together; 0 where that is not known.
+    """
 
     mailboxes: Mapping[str, float]
     slots: int
     filters: float
     calendars: float
+    look: float = 0.0
+    pace: float = 0.0
 
 
 @dataclass(frozen=True)
 class Window:
-    """Seconds of the outage by what they consist of; mailboxes, filters and calendars run side by side."""
+    """Seconds of the outage by what they consist of.
+
+    Mailboxes and filters follow the look, side by side; the calendars run beside all three.
+    """
 
     acts: float
+    look: float
     mailboxes: float
     filters: float
     calendars: float
 
     @property
     def seconds(self) -> float:
-        return self.acts + max(self.mailboxes, self.filters, self.calendars)
+        return self.acts + max(self.look + max(self.mailboxes, self.filters), self.calendars)
 
 
 def window(load: Load) -> Window:
-    """How long it takes: as many mailboxes at once as there are slots, but none faster than the slowest one."""
-    each = load.mailboxes.values()
+    """How long it takes: as many mailboxes at once as there are slots, but none faster than the slowest one.
+
+    Nor all of them faster than as many were done lately: what runs beside them takes its part of the machines.
+    """
+    each = [seconds for seconds in load.mailboxes.values() if seconds]
     return Window(
         acts=TASKS_IN_OUTAGE * OF_A_TASK,
-        mailboxes=max(sum(each) / load.slots, max(each, default=0.0)),
+        look=load.look,
+        mailboxes=max(sum(each) / load.slots, max(each, default=0.0), len(each) * load.pace),
         filters=load.filters,
         calendars=load.calendars,
     )
 
 
 def mailbox_seconds(changed: Forecast, of_a_pass: float) -> float:
-    """What the window's pass over one mailbox will take, with its process; a look, where nothing has changed."""
+    """What the window's pass over one mailbox will take, with its process; nothing, where a look is enough."""
     if changed.unchanged:
-        return OF_A_LOOK
+        return 0.0
     by_message = changed.new_messages * OF_A_MESSAGE + changed.gaps * OF_A_GAP
     return OF_A_PROCESS + of_a_pass + by_message + changed.new_bytes / 1e6 * OF_A_MEGABYTE
 
@@ -93,9 +109,12 @@ def gather(run: Run) -> Load:
     of_a_pass = _of_a_pass(found, mailboxes.mailbox_states(run.ledger))
     of_filters = len(filters.filters(run.ledger)) * OF_A_FILTER / run.site.filters.parallel
     of_calendars = calendars.count_collections(run.ledger) * OF_A_CALENDAR / run.site.calendars.parallel
+    slots = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or SLOTS)
     return Load(
         mailboxes={each.account: mailbox_seconds(each, of_a_pass) for each in found},
-        slots=int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or SLOTS),
+        slots=slots,
+        look=_as_lately(run.ledger, "look_at_mailboxes", len(found) * OF_A_LOOK / slots),
+        pace=_pace_lately(run.ledger),
         filters=_as_lately(run.ledger, "look_at_filters", of_filters),
         calendars=_as_lately(run.ledger, "copy_calendars", of_calendars),
     )
@@ -107,6 +126,21 @@ def _as_lately(ledger: Ledger, task: str, otherwise: float) -> float:
     The very first one is none to go by: it copied everything.
     """
     return max(task_log.lengths(ledger, "prepare", task)[1:][-3:], default=otherwise)
+
+
+def _pace_lately(ledger: Ledger) -> float:
+    """Seconds from one mailbox with a task to the next, in the last run of `prepare` that had enough of them.
+
+    They take from the end of the look to the first try of the look at filters, which waits for the last of them. The
+    very first run copied everything. 0 where none can be told.
+    """
+    looks = [entry for entry in journal.entries(ledger, kind=LOOK) if entry.origin.phase == "prepare"]
+    for entry in reversed(looks[1:]):
+        given = (entry.after or {})["with a task"]
+        ended = task_log.began(ledger, "prepare", "look_at_filters", entry.origin.run, first=True)
+        if len(given) >= ENOUGH and ended is not None and entry.at is not None and ended > entry.at:
+            return (ended - entry.at).total_seconds() / len(given)
+    return 0.0
 
 
 def _of_a_pass(found: Iterable[Forecast], states: Mapping[str, MailboxStatus]) -> float:
@@ -126,7 +160,7 @@ def tell(run: Run) -> dict[str, int]:
     told = {
         "seconds": round(found.seconds),
         **{name: round(value) for name, value in vars(found).items()},
-        "with a task": sum(seconds > OF_A_LOOK for seconds in load.mailboxes.values()),
+        "with a task": sum(seconds > 0 for seconds in load.mailboxes.values()),
         "slots": load.slots,
         "questions": questions,
         "slowest": {account: round(seconds, 1) for account, seconds in slowest},
@@ -143,8 +177,9 @@ def sentence(told: Mapping[str, Any]) -> str:
     slowest = ", ".join(f"{account} {took:g} s" for account, took in told["slowest"].items())
     return (
         f"the outage takes about {seconds} seconds ({seconds * LEAST:.0f} to {seconds * MOST:.0f}), and as long as "
-        f"people take to answer: acts {told['acts']} s, mailboxes {told['mailboxes']} s ({told['with a task']} with a "
-        f"task, {told['slots']} at once); beside them filters {told['filters']} s and calendars {told['calendars']} s; "
+        f"people take to answer: acts {told['acts']} s, the look at all mailboxes {told.get('look', 0)} s, mailboxes "
+        f"{told['mailboxes']} s ({told['with a task']} with a task, {told['slots']} at once); beside them filters "
+        f"{told['filters']} s and calendars {told['calendars']} s; "
         f"{told['questions']} account(s) with questions; the slowest mailboxes: {slowest or 'none'}"
     )
 
