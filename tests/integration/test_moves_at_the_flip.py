@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from bascule.hosts.access import Access
 from bascule.ledger import Ledger, journal
-from bascule.ledger.moves import Server
+from bascule.ledger.moves import Server, other
 from bascule.moves.acts import SiteActs
 from bascule.moves.entry import Entry
 from bascule.problems.model import Option
@@ -42,6 +42,7 @@ __all__ = ["run", "traveller", "trusted"]
 LARGE = 50_000_000
 CHUNK = 1_000_000
 NEIGHBOUR = "voisine"
+TRIES = 3
 
 
 def test_acts_without_a_pause_there_and_back(lab: Lab, run: Run, traveller: str, trusted: ssl.SSLContext) -> None:
@@ -49,10 +50,25 @@ def test_acts_without_a_pause_there_and_back(lab: Lab, run: Run, traveller: str,
     with Busy(traveller, ADDRESS, lab.secrets.password_of(traveller), trusted, (0.0, 0.0, 0.0)) as busy:
         busy.works()
         for to in ("new", "old"):
-            assert move.move(run, traveller, move.server(to), 0) == "moved"
+            moved_in_the_end(run, traveller, move.server(to))
             busy.works()
     assert_nothing_lost_or_doubled(busy.verdict(), run.ledger)
     assert_nobody_is_held(lab, run)
+
+
+def moved_in_the_end(run: Run, account: str, to: Server) -> None:
+    """On a machine that is too busy somebody may come in and file what the last pass has just brought.
+
+    Then the move is turned, and Airflow tries it again.
+    """
+    for _ in range(TRIES):
+        try:
+            assert move.move(run, account, to, 0) == "moved"
+            break
+        except TryAgain as error:
+            print(error)
+            assert Entry(run.access, account).is_at(other(to))
+    assert Entry(run.access, account).is_at(to)
 
 
 class Idler(Worker):
