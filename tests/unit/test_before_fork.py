@@ -15,7 +15,7 @@ from tests.ledgers import empty_ledger
 
 # As the process of Airflow that these words start, up to where it forks.
 LOOK = """
-import json, os, sys
+import gc, json, os, sys
 sys.argv = ["airflow", *sys.argv[1:]]
 import airflow.settings
 from bascule.ledger import base
@@ -26,6 +26,7 @@ print(json.dumps({
     "sockets": [found for fd in os.listdir("/proc/self/fd") if os.path.islink(path := f"/proc/self/fd/{fd}")
                 and (found := os.readlink(path)).startswith("socket:")],
     "asked": len(base._kept),
+    "collected_every": gc.get_threshold()[0],
 }))
 """
 
@@ -39,13 +40,15 @@ def process(*words: str, home: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("words", [("scheduler",), ("celery", "worker")])
 def test_who_forks_tasks_has_their_modules_and_no_socket_or_thread(words: tuple[str, ...], tmp_path: Path) -> None:
-    assert process(*words, home=tmp_path) == {"missing": [], "threads": 1, "sockets": [], "asked": 1}
+    found = process(*words, home=tmp_path)
+    assert found == {"missing": [], "threads": 1, "sockets": [], "asked": 1, "collected_every": 50_000}
 
 
 @pytest.mark.parametrize("words", [("api-server",), ("tasks", "run", "dag", "scheduler")])
 def test_other_processes_import_none_of_it(words: tuple[str, ...], tmp_path: Path) -> None:
     found = process(*words, home=tmp_path)
     assert "bascule.tasks.mailbox" in found["missing"] and not found["asked"]
+    assert found["collected_every"] == 700
 
 
 def test_a_module_that_is_not_there_stops_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
