@@ -19,3 +19,9 @@ if sys.argv[1:2] in (["scheduler"], ["celery"]):
     from bascule.operators import before_fork
 
     before_fork.load()
+
+if sys.argv[1:2] == ["scheduler"]:
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from bascule.operators.rounds import Rounds, let_runs_rest
+
+    let_runs_rest(SchedulerJobRunner, Rounds())
