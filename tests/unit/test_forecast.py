@@ -1,6 +1,6 @@
 """The forecast of the window: how its parts make up the whole, and who is named as the slowest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from bascule import site
 from bascule.ledger import Ledger, journal, mailboxes, moves, phases, task_log
-from bascule.ledger.base import now
+from bascule.ledger import passes as ledger_passes
 from bascule.ledger.task_log import Try
 from bascule.mailbox.forecast import Forecast, count_gaps
+from bascule.problems import store
+from bascule.problems.model import Problem
 from bascule.tasks import forecast, look
 from bascule.tasks.forecast import Load, mailbox_seconds, window
 from bascule.tasks.run import Run
@@ -107,27 +109,57 @@ def test_the_log_says_the_seconds_what_they_consist_of_and_the_ten_slowest(run: 
     assert [*line["slowest"]] == [f"a{number:02d}" for number in range(11, 1, -1)]
 
 
+class Nights:
+    """What runs of `prepare` leave in the ledger: a look, passes, and how long other tasks took."""
+
+    def __init__(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ledger, self.at, self.number = run.ledger, datetime(2026, 11, 1), 0
+        monkeypatch.setattr(task_log, "now", lambda: self.at)
+        monkeypatch.setattr("bascule.ledger.journal.now", lambda: self.at)
+        monkeypatch.setattr("bascule.ledger.passes.now", lambda: self.at)
+
+    def prepare(self, seconds: Mapping[str, int], passes: Sequence[float] = (), accounts: int = 12) -> None:
+        """One run over so many accounts, in which tasks took so long, and passes ended so long after the look."""
+        self.number, self.at = self.number + 1, self.at + timedelta(days=1)
+        origin = journal.Origin("prepare", f"run {self.number}", "look_at_mailboxes")
+        given = [f"a{place:02d}" for place in range(len(passes))]
+        after = {"unchanged": [], "need a pass": dict.fromkeys(map(str, range(accounts)), ""), "with a task": given}
+        journal.append(self.ledger, journal.Entry("note", look.KIND, "mailboxes", origin, after=after))
+        looked = self.at
+        for account, ended in zip(given, passes, strict=True):
+            self.at = looked + timedelta(seconds=ended)
+            with self.ledger.session() as session:
+                ledger_passes.note(session, account, 1.0, copied=0, octets=0, state="verified", ended=True)
+        for task, took in seconds.items():
+            this = Try(replace(origin, task=task), 1)
+            task_log.note(self.ledger, this, "running")
+            self.at += timedelta(seconds=took)
+            task_log.note(self.ledger, this, "done")
+
+
+@pytest.fixture
+def nights(run: Run, monkeypatch: pytest.MonkeyPatch) -> Nights:
+    return Nights(run, monkeypatch)
+
+
 def test_calendars_and_filters_take_what_they_took_lately_and_not_what_the_first_copy_did(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, nights: Nights
 ) -> None:
-    began = datetime(2026, 11, 1)
-    clock = [began]
-    monkeypatch.setattr(task_log, "now", lambda: clock[0])
-
-    def took(task: str, number: int, seconds: int) -> None:
-        this = Try(journal.Origin("prepare", f"run {number}", task), 1)
-        task_log.note(run.ledger, this, "running")
-        clock[0] += timedelta(seconds=seconds)
-        task_log.note(run.ledger, this, "done")
-
-    took("copy_calendars", 0, 900)
+    nights.prepare({"copy_calendars": 900, "look_at_filters": 70})
     assert forecast.gather(run).calendars < 900
-    for number, seconds in enumerate((500, 60, 3, 80), start=1):
-        took("copy_calendars", number, seconds)
-    for number, seconds in enumerate((70, 20)):
-        took("look_at_filters", number, seconds)
+    for seconds in (500, 60, 3, 80):
+        nights.prepare({"copy_calendars": seconds, "look_at_filters": 20})
     load = forecast.gather(run)
     assert (load.calendars, load.filters) == (80, 20)
+
+
+def test_runs_for_a_few_accounts_are_none_to_go_by(run: Run, nights: Nights) -> None:
+    nights.prepare({"copy_calendars": 5}, accounts=2)  # a pilot
+    nights.prepare({"copy_calendars": 1170})  # the first copy of all
+    nights.prepare({"copy_calendars": 60})
+    for _ in range(3):
+        nights.prepare({"copy_calendars": 1}, accounts=2)
+    assert forecast.gather(run).calendars == 60
 
 
 def test_forecast_and_reality_stand_side_by_side(run: Run) -> None:
@@ -158,29 +190,45 @@ def test_the_calendars_begin_with_the_look_and_the_mailboxes_after_it() -> None:
     assert (window(short).seconds - acts, window(long).seconds - acts) == (60.0, 70.0)
 
 
-def test_mailboxes_are_done_at_the_pace_of_the_last_prepare_that_had_enough_of_them(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [now()]
-    monkeypatch.setattr(task_log, "now", lambda: clock[0])
-
-    def prepared(number: int, tasks: int, seconds: float) -> None:
-        origin = journal.Origin("prepare", f"run {number}", "look_at_mailboxes")
-        given = [f"a{place}" for place in range(tasks)]
-        journal.append(run.ledger, journal.Entry("note", look.KIND, "mailboxes", origin, after={"with a task": given}))
-        (*_, entry) = journal.entries(run.ledger, kind=look.KIND)
-        assert entry.at is not None
-        clock[0] = entry.at + timedelta(seconds=seconds)
-        task_log.note(run.ledger, Try(replace(origin, task="look_at_filters"), 1), "running")
-
-    prepared(1, 1000, 1800)
+def test_mailboxes_are_done_at_the_pace_of_the_last_prepare_that_had_enough_of_them(run: Run, nights: Nights) -> None:
+    nights.prepare({}, [18.0 * number for number in range(1, 101)])
     assert forecast.gather(run).pace == 0.0  # everything was copied
-    prepared(2, 300, 120)
-    prepared(3, 2, 60)
+    nights.prepare({}, [0.4 * number for number in range(1, 31)])
+    nights.prepare({}, [60.0, 90.0])
     load = forecast.gather(run)
     assert load.pace == pytest.approx(0.4)
     changed = dict.fromkeys(map(str, range(100)), 0.8)
     assert window(replace(load, mailboxes=changed, slots=4)).mailboxes == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("late", [3600.0, 6 * 3600.0])
+def test_a_large_mailbox_and_one_that_was_mended_hours_later_slow_no_other_one_down(
+    run: Run, nights: Nights, late: float
+) -> None:
+    nights.prepare({}, [1.0])
+    nights.prepare({}, [*(0.4 * number for number in range(1, 25)), late])
+    assert forecast.gather(run).pace == pytest.approx(0.4)
+
+
+def test_a_pass_of_the_next_night_counts_for_none_of_this_one(run: Run, nights: Nights) -> None:
+    nights.prepare({}, [1.0])
+    nights.prepare({}, [0.4 * number for number in range(1, 31)])
+    nights.prepare({}, [7200.0 * number for number in range(1, 31)], accounts=2)
+    nights.prepare({}, [1.0])
+    assert forecast.gather(run).pace == pytest.approx(7200.0)
+
+
+def test_a_mailbox_of_which_a_person_is_asked_needs_a_pass_though_nothing_has_changed(run: Run) -> None:
+    assert forecast.gather(run).mailboxes["a00"] == 0.0
+    with run.ledger.session() as session:
+        store.report(session, Problem("a00", "mailbox", "folder-name", "~x", "", facts={"folder": "~x"}))
+    assert forecast.gather(run).mailboxes["a00"] > 0.0
+
+
+def test_who_needs_no_pass_is_not_among_the_slowest(run: Run) -> None:
+    with capture_logs() as lines:
+        forecast.tell(run)
+    assert lines[-1]["with a task"] == 11 and "a00" not in lines[-1]["slowest"]
 
 
 def test_who_has_moved_before_costs_nothing(run: Run) -> None:

@@ -1,11 +1,12 @@
 """Every pass over every mailbox: when, how long, how much was copied, how it ended."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from bascule.ledger.base import Base, now
+from bascule.ledger.base import Base, Ledger, now
 
 
 class PassRow(Base):
@@ -43,3 +44,12 @@ def note(session: Session, account: str, seconds: float, *, copied: int, octets:
         session.add(row)
     row.seen_at, row.ended_at, row.seconds = at, at if ended else None, seconds
     row.copied, row.bytes, row.state = copied, octets, state
+
+
+def ends(ledger: Ledger, accounts: Collection[str], since: datetime, until: datetime | None) -> list[datetime]:
+    """When the first pass of each of these accounts ended that ended after `since` (and before `until`), in order."""
+    query = sa.select(PassRow.account, sa.func.min(PassRow.ended_at)).where(PassRow.ended_at > since)
+    if until is not None:
+        query = query.where(PassRow.ended_at < until)
+    with ledger.reading() as session:
+        return sorted(at for account, at in session.execute(query.group_by(PassRow.account)) if account in accounts)

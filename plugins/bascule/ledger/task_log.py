@@ -99,22 +99,21 @@ def _in_run(origin: Origin, name: str, state: TaskState) -> tuple[sa.ColumnEleme
     return TaskRow.run == origin.run, TaskRow.phase == origin.phase, TaskRow.state == state, of_task
 
 
-def began(ledger: Ledger, phase: str, task: str, run: str | None = None, *, first: bool = False) -> datetime | None:
-    """When the last try of this task began, or the first one, in this run or in any."""
-    which = sa.func.min if first else sa.func.max
-    query = sa.select(which(TaskRow.began_at)).where(TaskRow.phase == phase, TaskRow.task == task)
+def began(ledger: Ledger, phase: str, task: str, run: str | None = None) -> datetime | None:
+    """When the last try of this task began, in this run or in any."""
+    query = sa.select(sa.func.max(TaskRow.began_at)).where(TaskRow.phase == phase, TaskRow.task == task)
     if run is not None:
         query = query.where(TaskRow.run == run)
     with ledger.reading() as session:
         return session.scalar(query)
 
 
-def lengths(ledger: Ledger, phase: str, task: str) -> list[float]:
-    """Seconds that the good tries of a task took, in all runs of the phase, the oldest first."""
+def lengths(ledger: Ledger, phase: str, task: str) -> list[tuple[str, float]]:
+    """Run and seconds of the good tries of a task, in all runs of the phase, the oldest first."""
     good = (TaskRow.phase == phase, TaskRow.task == task, TaskRow.state == "done")
-    query = sa.select(TaskRow.began_at, TaskRow.ended_at).where(*good).order_by(TaskRow.id)
+    query = sa.select(TaskRow.run, TaskRow.began_at, TaskRow.ended_at).where(*good).order_by(TaskRow.id)
     with ledger.reading() as session:
-        return [(ended - began).total_seconds() for began, ended in session.execute(query) if ended]
+        return [(run, (ended - began).total_seconds()) for run, began, ended in session.execute(query) if ended]
 
 
 def _has_rows(ledger: Ledger, origin: Origin) -> bool:

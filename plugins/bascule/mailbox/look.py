@@ -74,6 +74,16 @@ def look_at(job: MailboxJob, ledger: Ledger) -> LookResult:
     return _look(job, ledger, _Known.of(ledger, [job.account]))
 
 
+def needs_a_pass(ledger: Ledger, accounts: Sequence[str]) -> set[str]:
+    """Those of which the ledger alone knows that a look would find a reason for a pass."""
+    found: set[str] = set()
+    for first in range(0, len(accounts), AT_ONCE):
+        some = accounts[first : first + AT_ONCE]
+        known = _Known.of(ledger, some)
+        found |= {account for account in some if known.reason(account)}
+    return found
+
+
 def look_over(jobs: Iterable[MailboxJob], ledger: Ledger, *, connections: int) -> list[LookResult]:
     """Look at many mailboxes, so many at a time."""
     coming = list(jobs)

@@ -5,6 +5,7 @@ made by `prepare`, and again when `freeze` begins, which knows what has come sin
 that the day's pages show it and the final report sets it beside what came.
 """
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from statistics import median
 from typing import Any
 
 from bascule import mailbox
-from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, moves, phases, task_log
+from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, moves, passes, phases, task_log
 from bascule.ledger.mailboxes import MailboxStatus
 from bascule.mailbox.forecast import Forecast, forecast
+from bascule.mailbox.look import needs_a_pass
 from bascule.problems import store
 from bascule.problems.evidence import evidence_lines, problem_lines
 from bascule.tasks import accounts
@@ -31,7 +33,7 @@ SLOTS = 4  # mailboxes at once, where the environment does not say (BASCULE_MAIL
 # What things take where nothing was measured yet, in seconds.
 TASKS_IN_OUTAGE, OF_A_TASK = 20, 2.5  # from `stop_imap_on_old` to `take_imap_address`, without what is mapped
 OF_A_LOOK = 0.05  # at a mailbox, where nothing was measured: all are looked at, so many at once
-ENOUGH = 20  # mailboxes with a task in a run of `prepare`, to go by how long they took together
+ENOUGH, MOST_OF_THEM = 20, 0.8  # mailboxes with a task in a run of `prepare`, to go by how fast they were done
 OF_A_PROCESS = 0.6  # Airflow's own share of one mailbox with a task
 LEAST, MOST = 0.6, 1.8  # of the seconds that are told: by how much machines differ from one hour to the next
 KIND = "forecast"  # in the journal
@@ -90,9 +92,12 @@ def window(load: Load) -> Window:
     )
 
 
-def mailbox_seconds(changed: Forecast, of_a_pass: float) -> float:
-    """What the window's pass over one mailbox will take, with its process; nothing, where a look is enough."""
-    if changed.unchanged:
+def mailbox_seconds(changed: Forecast, of_a_pass: float, *, anyway: bool = False) -> float:
+    """What the window's pass over one mailbox will take, with its process; nothing, where a look is enough.
+
+    `anyway`: it needs a pass whatever has changed.
+    """
+    if changed.unchanged and not anyway:
         return 0.0
     by_message = changed.new_messages * OF_A_MESSAGE + changed.gaps * OF_A_GAP
     return OF_A_PROCESS + of_a_pass + by_message + changed.new_bytes / 1e6 * OF_A_MEGABYTE
@@ -109,38 +114,55 @@ def gather(run: Run) -> Load:
     of_a_pass = _of_a_pass(found, mailboxes.mailbox_states(run.ledger))
     of_filters = len(filters.filters(run.ledger)) * OF_A_FILTER / run.site.filters.parallel
     of_calendars = calendars.count_collections(run.ledger) * OF_A_CALENDAR / run.site.calendars.parallel
+    anyway = needs_a_pass(run.ledger, [each.account for each in found])
     slots = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or SLOTS)
     return Load(
-        mailboxes={each.account: mailbox_seconds(each, of_a_pass) for each in found},
+        mailboxes={each.account: mailbox_seconds(each, of_a_pass, anyway=each.account in anyway) for each in found},
         slots=slots,
-        look=_as_lately(run.ledger, "look_at_mailboxes", len(found) * OF_A_LOOK / slots),
+        look=_as_lately(run.ledger, "look_at_mailboxes", len(found), len(found) * OF_A_LOOK / slots),
         pace=_pace_lately(run.ledger),
-        filters=_as_lately(run.ledger, "look_at_filters", of_filters),
-        calendars=_as_lately(run.ledger, "copy_calendars", of_calendars),
+        filters=_as_lately(run.ledger, "look_at_filters", len(found), of_filters),
+        calendars=_as_lately(run.ledger, "copy_calendars", len(found), of_calendars),
     )
 
 
-def _as_lately(ledger: Ledger, task: str, otherwise: float) -> float:
-    """The longest of the last tries of a task of `prepare`, some of which may have been for few accounts only.
+def _as_lately(ledger: Ledger, task: str, many: int, otherwise: float) -> float:
+    """The longest of the last tries of a task of `prepare`, in its runs over most of so many accounts.
 
-    The very first one is none to go by: it copied everything.
+    The very first one of those is none to go by: it copied everything.
     """
-    return max(task_log.lengths(ledger, "prepare", task)[1:][-3:], default=otherwise)
+    over_most = {entry.origin.run for entry in _looks(ledger) if _looked_at(entry) * 2 >= many}
+    took = [seconds for run, seconds in task_log.lengths(ledger, "prepare", task) if run in over_most]
+    return max(took[1:][-3:], default=otherwise)
 
 
 def _pace_lately(ledger: Ledger) -> float:
     """Seconds from one mailbox with a task to the next, in the last run of `prepare` that had enough of them.
 
-    They take from the end of the look to the first try of the look at filters, which waits for the last of them. The
-    very first run copied everything. 0 where none can be told.
+    By the ends of their passes, without the last fifth: a large mailbox ends late, and one that a person had to mend.
+    The very first run copied everything. 0 where none can be told.
     """
-    looks = [entry for entry in journal.entries(ledger, kind=LOOK) if entry.origin.phase == "prepare"]
-    for entry in reversed(looks[1:]):
-        given = (entry.after or {})["with a task"]
-        ended = task_log.began(ledger, "prepare", "look_at_filters", entry.origin.run, first=True)
-        if len(given) >= ENOUGH and ended is not None and entry.at is not None and ended > entry.at:
-            return (ended - entry.at).total_seconds() / len(given)
+    looks = _looks(ledger)
+    for place in range(len(looks) - 1, 0, -1):
+        began, following = looks[place].at, looks[place + 1 :]
+        if began is None:
+            continue
+        given = {*(looks[place].after or {})["with a task"]}
+        ends = passes.ends(ledger, given, began, following[0].at if following else None)
+        if len(ends) >= ENOUGH:
+            counted = ends[: math.ceil(len(ends) * MOST_OF_THEM)]
+            return (counted[-1] - began).total_seconds() / len(counted)
     return 0.0
+
+
+def _looks(ledger: Ledger) -> list[journal.Entry]:
+    return [entry for entry in journal.entries(ledger, kind=LOOK) if entry.origin.phase == "prepare"]
+
+
+def _looked_at(entry: journal.Entry) -> int:
+    """At how many mailboxes."""
+    found = entry.after or {}
+    return len(found["unchanged"]) + len(found["need a pass"])
 
 
 def _of_a_pass(found: Iterable[Forecast], states: Mapping[str, MailboxStatus]) -> float:
@@ -156,11 +178,12 @@ def tell(run: Run) -> dict[str, int]:
         log.info(line)
     load = gather(run)
     found, questions = window(load), len(store.accounts_with_open(run.ledger))
-    slowest = sorted(load.mailboxes.items(), key=lambda item: item[1], reverse=True)[:SLOWEST]
+    with_a_task = {account: seconds for account, seconds in load.mailboxes.items() if seconds}
+    slowest = sorted(with_a_task.items(), key=lambda item: item[1], reverse=True)[:SLOWEST]
     told = {
         "seconds": round(found.seconds),
         **{name: round(value) for name, value in vars(found).items()},
-        "with a task": sum(seconds > 0 for seconds in load.mailboxes.values()),
+        "with a task": len(with_a_task),
         "slots": load.slots,
         "questions": questions,
         "slowest": {account: round(seconds, 1) for account, seconds in slowest},
