@@ -52,4 +52,5 @@ def ends(ledger: Ledger, accounts: Collection[str], since: datetime, until: date
     if until is not None:
         query = query.where(PassRow.ended_at < until)
     with ledger.reading() as session:
-        return sorted(at for account, at in session.execute(query.group_by(PassRow.account)) if account in accounts)
+        found = session.execute(query.group_by(PassRow.account))
+        return sorted(at for account, at in found if at and account in accounts)
