@@ -23,11 +23,15 @@ for file in /run/secrets/*; do
 done
 # A task that waits in the queue of a worker which has no place for it is taken for lost after a minute, again and again.
 tasks=${BASCULE_TASKS_AT_ONCE:-32} here=${BASCULE_WORKERS:-2} elsewhere=${BASCULE_WORKERS_ELSEWHERE:-0}
-each=${AIRFLOW__CELERY__WORKER_CONCURRENCY:-16}
+each=${AIRFLOW__CELERY__WORKER_CONCURRENCY:-16} mailboxes=${BASCULE_MAILBOXES_AT_ONCE:-8}
 if ! [[ "$tasks $here $elsewhere" =~ ^[1-9][0-9]{0,4}(\ (0|[1-9][0-9]{0,2})){2}$ ]]; then
   refuse "BASCULE_TASKS_AT_ONCE, BASCULE_WORKERS and BASCULE_WORKERS_ELSEWHERE are \"$tasks\", \"$here\" and \"$elsewhere\" in .env: write whole numbers"
 elif [ "$tasks" -gt $((each * (here + elsewhere))) ]; then
   refuse "BASCULE_TASKS_AT_ONCE is $tasks in .env, and $((here + elsewhere)) worker(s) have places for $((each * (here + elsewhere))), $each each: write that number, or more BASCULE_WORKERS (with workers on other machines, how many they are: BASCULE_WORKERS_ELSEWHERE)"
+elif ! [[ "$mailboxes" =~ ^[1-9][0-9]{0,4}$ ]]; then
+  refuse "BASCULE_MAILBOXES_AT_ONCE is \"$mailboxes\" in .env: write a whole number"
+elif [ "$mailboxes" -gt "$tasks" ]; then
+  refuse "BASCULE_MAILBOXES_AT_ONCE is $mailboxes in .env, and no more than $tasks tasks run at once: write $tasks or less, or more BASCULE_TASKS_AT_ONCE, with the BASCULE_WORKERS for them"
 fi
 [ -f /opt/bascule/site.yaml ] && [ -s /opt/bascule/site.yaml ] || refuse "there is no site.yaml beside docker-compose.yaml (a directory of this name is Docker's work: remove it)"
 [ "$wrong" = 0 ] || exit 1
@@ -35,7 +39,7 @@ fi
 python /opt/bascule/cluster/ledger.py
 airflow db migrate
 python -m bascule.ledger upgrade
-airflow pools set mailboxes "$BASCULE_MAILBOXES_AT_ONCE" "mailboxes that are copied at the same time"
+airflow pools set mailboxes "$mailboxes" "mailboxes that are copied at the same time"
 # `airflow users create` asks for the password twice; given there, it stands in no process list.
 password=$(cat /run/secrets/admin_password)
 printf '%s\n%s\n' "$password" "$password" |

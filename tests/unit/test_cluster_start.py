@@ -34,7 +34,7 @@ def started(init: Path, **environment: str) -> tuple[str, str]:
     """What `init` said, and what it asked for when all was right."""
     given = {"BASCULE_MAILBOXES_AT_ONCE": "8", "BASCULE_ADMIN": "anne", "BASCULE_ADMIN_EMAIL": "anne@obs.test"}
     path = f"{init.parent / 'bin'}:{os.environ['PATH']}"
-    done = ran(init, **given, **environment, PATH=path)
+    done = ran(init, **(given | environment), PATH=path)
     asked = init.parent / "asked"
     return done.stderr, asked.read_text(encoding="utf-8") if "pools set" in asked.read_text(encoding="utf-8") else ""
 
@@ -72,12 +72,27 @@ def test_no_more_tasks_are_started_than_the_workers_have_places_for(
     assert (f"BASCULE_TASKS_AT_ONCE is {tasks} in .env" in said or f'are "{tasks}"' in said) is refused
 
 
+@pytest.mark.parametrize(
+    ("mailboxes", "tasks", "refused"),
+    [("32", "32", ""), ("33", "32", "is 33 in .env, and no more than 32 tasks run at once: write 32 or less"),
+     ("8", "7", "is 8 in .env, and no more than 7 tasks"), ("all", "32", 'is "all" in .env: write a whole number'),
+     ("0", "32", 'is "0" in .env'), ("8; id", "32", 'is "8; id" in .env')],
+)  # fmt: skip
+def test_no_more_mailboxes_are_copied_at_once_than_tasks_run(
+    init: Path, mailboxes: str, tasks: str, refused: str
+) -> None:
+    said, asked = started(init, BASCULE_MAILBOXES_AT_ONCE=mailboxes, BASCULE_TASKS_AT_ONCE=tasks)
+
+    assert bool(asked) is not bool(refused)
+    assert (f"BASCULE_MAILBOXES_AT_ONCE {refused}" in said) if refused else said == ""
+
+
 def test_init_is_told_how_much_is_asked_of_the_workers() -> None:
     init, several = (
         overlay(name)["init"]["environment"] for name in ("docker-compose.yaml", "docker-compose.several.yaml")
     )
 
-    assert {"BASCULE_TASKS_AT_ONCE", "BASCULE_WORKERS"} <= init.keys()
+    assert {"BASCULE_TASKS_AT_ONCE", "BASCULE_MAILBOXES_AT_ONCE", "BASCULE_WORKERS"} <= init.keys()
     assert several == {"BASCULE_WORKERS_ELSEWHERE": "${BASCULE_WORKERS_ELSEWHERE:-1}"}
 
 

@@ -95,3 +95,24 @@ def test_a_worker_without_the_driver_is_a_failure(monkeypatch: pytest.MonkeyPatc
     assert findings("/bin/true") == [
         ("failure", "Python's playwright is missing here: install it, or leave `browser` out")
     ]
+
+
+@pytest.mark.parametrize(
+    ("mailboxes", "tasks", "level", "words"),
+    [
+        ("", "", "ok", "up to 4 mailbox"),
+        ("8", "", "ok", "up to 8 mailbox"),
+        ("8", "8", "ok", "up to 8 mailbox"),
+        ("9", "8", "failure", "BASCULE_MAILBOXES_AT_ONCE is 9 and BASCULE_TASKS_AT_ONCE is 8"),
+    ],
+)
+def test_more_mailboxes_at_once_than_tasks_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch, mailboxes: str, tasks: str, level: str, words: str
+) -> None:
+    monkeypatch.setenv("BASCULE_MAILBOXES_AT_ONCE", mailboxes)
+    monkeypatch.setenv("BASCULE_TASKS_AT_ONCE", tasks)
+    access: Any = SimpleNamespace(site=SITE)
+    [finding] = worker.has_places(access)
+
+    assert finding.level == level and words in finding.sentence
+    assert any(check is worker.has_places for group in run._groups(access) for _, check in group)

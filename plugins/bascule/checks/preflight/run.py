@@ -64,6 +64,7 @@ def _groups(access: Access) -> list[list[tuple[str, Check]]]:
         [("disk space", hosts.disk_space)],
         [("webmail", webmail.answers)],
         [("notices", notices.ways)],
+        [(worker.PLACES, worker.has_places)],
         [("calendars", calendars.old_server), ("calendars", calendars.new_server)],
     ]
     if site.functional_tests.browser:
