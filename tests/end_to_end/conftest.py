@@ -175,6 +175,9 @@ def _prepare_once_more(made: Day, tell: Teller) -> None:
     end_of(made, "prepare, the next night", "prepare", run, tell, [])
     found = store.problems(made.ledger, states=("open", "decided", "settled"))
     made.notes["found by prepare"] = {f"{each.room}/{each.kind}" for each in found}
+    # Its look once more, at the accounts of that run alone, as a person does in the UI.
+    made.rest.clear("prepare", run, ["look_at_mailboxes"], downstream=False)
+    end_of(made, "prepare, looked again", "prepare", run, tell, [])
 
 
 def _decide_about_fifty(made: Day, tell: Teller) -> None:

@@ -13,7 +13,7 @@ from bascule.problems import store
 
 from lab.paths import CHECKOUT
 from tests.end_to_end import fifty, moving
-from tests.end_to_end.conftest import BY_BROWSER, KEPT, MOVED, WRITTEN_TO, Day
+from tests.end_to_end.conftest import BY_BROWSER, KEPT, MOVED, USED_ON_BOTH, WRITTEN_TO, Day
 from tests.end_to_end.outside import WITHIN
 from tests.end_to_end.test_problem_mailboxes import DECIDED
 
@@ -153,6 +153,20 @@ def test_every_other_mailbox_has_a_look_for_its_evidence(day: Day) -> None:
     report = day.log_of(day.seen["drain"], day.seen["drain"].task("final_report"))
     for account in found["unchanged"]:
         assert states[account].is_unchanged and account in report
+
+
+def test_clearing_the_look_of_named_accounts_looks_at_them_again_and_runs_nothing_else(day: Day) -> None:
+    before, after = day.seen["prepare, the next night"], day.seen["prepare, looked again"]
+    assert (before.id, after.state) == (after.id, "success")
+    ran = {(task["task_id"], task["map_index"]): task["start_date"] for task in before.tasks}
+    again = {
+        task["task_id"] for task in after.tasks if ran.get((task["task_id"], task["map_index"])) != task["start_date"]
+    }
+    assert again == {"look_at_mailboxes"}
+    looks = journal.entries(day.ledger, kind="look", run=after.id)
+    assert len(looks) == 2 and looks[0].at and looks[1].at and looks[0].at < looks[1].at
+    for each in (entry.after or {} for entry in looks):
+        assert {*each["unchanged"], *each["need a pass"]} == {USED_ON_BOTH}
 
 
 def test_clearing_one_mailbox_runs_it_again_touches_no_sibling_and_asks_nobody_again(day: Day) -> None:
