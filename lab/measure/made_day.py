@@ -25,6 +25,12 @@ NIGHT = "scheduled__2026-06-26T01:00:00+00:00"
 HOSTILE = "<img src=x onerror=alert(1)>\"'\u202egnp.exe " + "x" * 5000
 PER_WAVE = 75
 REFUSED = "NO [CANNOT] Message contains bare newlines"
+# The kinds and parameters of the acts by which the outage begins and ends.
+ACTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "stop_imap_proxy_virtual_machine": ("virtual_machine", {"state": "shut off"}),
+    "stop_imap_on_old": ("service", {"service": "imap_old", "state": "stopped"}),
+    "take_imap_address": ("address", {"service": "imap"}),
+}
 
 
 class MadeDay:
@@ -82,8 +88,10 @@ class MadeDay:
         self._task("prepare", "look_at_filters", 340, NIGHT)
         self._task("prepare", "copy_calendars", 500, NIGHT)
         self._task("prepare", "forecast", 40, NIGHT)
-        parts = {"acts": 80, "look": 0, "mailboxes": 5400, "filters": 330, "calendars": 410}
-        forecast = {"seconds": 5480, **parts, "with a task": 300, "slots": 4, "questions": 60, "slowest": {}}
+        parts = {"acts": 65, "look": 15, "mailboxes": 5400, "filters": 330, "calendars": 410}
+        slowest = {account: 30.5 + number for number, account in enumerate(self.accounts[:10])}
+        forecast = {"seconds": 5480, "least": 3288, "most": 9864, **parts, "with a task": 300, "slots": 4,
+                    "questions": 60, "slowest": slowest}  # fmt: skip
         origin = journal.Origin("prepare", NIGHT, "forecast", "schedule")
         journal.append(self.ledger, journal.Entry("note", "forecast", "window", origin, after=forecast))
         self._mark("prepare", "finished", NIGHT)
@@ -203,15 +211,17 @@ class MadeDay:
         origin = journal.Origin(phase, RUN, task, "postmaster")
         if names.line(phase, task).at:
             before, after = {"units": {"dovecot.service": "active"}}, {"units": {"dovecot.service": "inactive"}}
-            entry = journal.Entry("intent", "service", f"old: {task}", origin, before=before, after=after)
+            kind, parameters = ACTS.get(task, ("service", {}))
+            entry = journal.Entry("intent", kind, f"old: {task}", origin, parameters, before=before, after=after)
             journal.append(self.ledger, entry)
         self._task(phase, task, 4 + self.random.random() * 30)
         if names.line(phase, task).at:
-            journal.append(self.ledger, journal.Entry("done", "service", f"old: {task}", origin))
+            journal.append(self.ledger, journal.Entry("done", kind, f"old: {task}", origin, parameters))
 
     def _transfer(self) -> None:
         self._mark("transfer", "started")
         self._task("transfer", "list_accounts", 3)
+        self._task("transfer", "look_at_mailboxes", 15)
         began = self.clock
         waiting = set(store.accounts_with_open(self.ledger))
         good = [account for account in self.accounts if account not in waiting]

@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from bascule.ledger import Ledger, journal, mailboxes
+from bascule.ledger import Ledger, journal, mailboxes, outage
 from bascule.problems import store
 from bascule.problems.model import Problem
 from bascule.site import load
@@ -80,10 +80,9 @@ def counted(instance: Instance, *words: str) -> dict[str, Any]:
 
 
 def outage_seconds(ledger: Ledger) -> float | None:
-    """From IMAP stopped on old to IMAP served by new under the service name, as the journal has it."""
-    stopped = times(ledger, "service", "intent", service="imap_old", state="stopped")
-    served = times(ledger, "address", "done", service="imap")
-    return round((served[-1] - stopped[0]).total_seconds(), 1) if stopped and served else None
+    """From the moment from which nobody reads mail to IMAP served by new, as the journal has it."""
+    took = outage.seconds(ledger)
+    return None if took is None else round(took, 1)
 
 
 def times(ledger: Ledger, kind: str, event: journal.Event, **parameters: str) -> list[datetime]:

@@ -12,7 +12,7 @@ import pytest
 from bascule import site
 from bascule.checks.functional.run import functional_tests, run_functional_test
 from bascule.hosts.access import opened
-from bascule.ledger import Ledger, journal, mailboxes, moves
+from bascule.ledger import Ledger, journal, mailboxes, moves, outage
 from bascule.tasks import forecast
 
 from lab.airflow.answering import Answerer, days_before, read_rules
@@ -83,7 +83,7 @@ def test_the_numbers_say_that_all_have_moved_before(night: Day) -> None:
     assert said in told
     states = mailboxes.mailbox_states(night.ledger)
     assert {states[account].state for account in MOVERS} == {"verified"}
-    print(f"\noutage {forecast.outage_seconds(night.ledger):.0f} s", *forecast.lines(night.ledger), sep="\n")
+    print(f"\noutage {outage.seconds(night.ledger):.0f} s", *forecast.lines(night.ledger), sep="\n")
 
 
 def test_nothing_is_lost_and_every_numbered_message_is_in_one_place(night: Day) -> None:

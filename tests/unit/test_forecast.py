@@ -168,10 +168,10 @@ def test_forecast_and_reality_stand_side_by_side(run: Run) -> None:
     (line,) = forecast.lines(run.ledger)
     assert f"the outage takes about {told} seconds" in line and "a11" in line and "a01" not in line
     phases.mark(run.ledger, "freeze", "started", run.origin)
-    stopped = {"service": "imap_old", "state": "stopped"}
+    freeze, cutover = (replace(run.origin, phase=phase) for phase in ("freeze", "cutover"))
     for entry in (
-        journal.Entry("intent", "service", "old: dovecot.service", run.origin, parameters=stopped),
-        journal.Entry("done", "address", "imap.obs.test", run.origin, parameters={"service": "imap"}),
+        journal.Entry("intent", "virtual_machine", "old: imap-proxy", freeze, {"state": "shut off"}),
+        journal.Entry("done", "address", "imap.obs.test", cutover, {"service": "imap"}),
     ):
         journal.append(run.ledger, entry)
     assert forecast.lines(run.ledger)[1] == f"the outage took 0 seconds, people's answers included; forecast: {told}"
@@ -239,3 +239,20 @@ def test_who_has_moved_before_costs_nothing(run: Run) -> None:
 def test_what_the_last_passes_took_is_believed_and_the_first_copy_is_not(run: Run) -> None:
     expected = forecast.OF_A_PROCESS + 0.2 + 1000 * forecast.OF_A_MESSAGE
     assert forecast.gather(run).mailboxes["a01"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("tasks", "slots"), [("", 3), ("2", 2), ("3", 3), ("32", 3)])
+def test_no_more_mailboxes_are_counted_at_once_than_tasks_are_started(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tasks: str, slots: int
+) -> None:
+    monkeypatch.setenv("BASCULE_TASKS_AT_ONCE", tasks)
+    load = forecast.gather(run)
+    assert load.slots == slots
+    assert load.look == pytest.approx(12 * forecast.OF_A_LOOK / 3), "one task with three connections"
+
+
+def test_the_slowest_stand_first_also_as_the_journal_has_them(run: Run) -> None:
+    forecast.tell(run)
+    (line,) = forecast.lines(run.ledger)
+    places = [line.index(f"a{number:02d} ") for number in range(11, 1, -1)]
+    assert places == sorted(places)

@@ -9,9 +9,10 @@ from bascule.dashboard.room import Room
 from bascule.ledger import moves
 from bascule.problems import store
 from bascule.views import names, progress, timeline
-from bascule.views.day import Attention, Day, Phase, Scene, compare
+from bascule.views.day import Attention, Day, Phase, Scene
 from bascule.views.language import Reader
 from bascule.views.names import Line
+from bascule.views.reality import compare
 from bascule.views.words import WORDS
 
 

@@ -6,37 +6,37 @@ that the day's pages show it and the final report sets it beside what came.
 """
 
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from statistics import median
 from typing import Any
 
 from bascule import mailbox
-from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, moves, passes, phases, task_log
+from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, moves, outage, passes, phases, task_log
 from bascule.ledger.mailboxes import MailboxStatus
 from bascule.mailbox.forecast import Forecast, forecast
 from bascule.mailbox.look import needs_a_pass
 from bascule.problems import store
 from bascule.problems.evidence import evidence_lines, problem_lines
+from bascule.site import at_once
 from bascule.tasks import accounts
 from bascule.tasks.look import KIND as LOOK
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
+from bascule.views.day import DAY
+from bascule.views.forecast import KIND, beside_acts, slowest_first
 
 log = get_logger(__name__)
 
 SLOWEST = 10  # mailboxes that are named
 CONNECTIONS = 4  # to old, for the forecast
-SLOTS = 4  # mailboxes at once, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
 # What things take where nothing was measured yet, in seconds.
-TASKS_IN_OUTAGE, OF_A_TASK = 20, 2.5  # from `stop_imap_on_old` to `take_imap_address`, without what is mapped
+# From `stop_imap_proxy_virtual_machine` to `take_imap_address`, without what is mapped.
+TASKS_IN_OUTAGE, OF_A_TASK = 21, 2.5
 OF_A_LOOK = 0.05  # at a mailbox, where nothing was measured: all are looked at, so many at once
 ENOUGH, MOST_OF_THEM = 20, 0.8  # mailboxes with a task in a run of `prepare`, to go by how fast they were done
 OF_A_PROCESS = 0.6  # Airflow's own share of one mailbox with a task
 LEAST, MOST = 0.6, 1.8  # of the seconds that are told: by how much machines differ from one hour to the next
-KIND = "forecast"  # in the journal
 OF_A_PASS = 0.5  # over a mailbox in which nothing has changed
 OF_A_MESSAGE, OF_A_MEGABYTE = 0.004, 0.1
 OF_A_GAP = 0.001  # between the UIDs of new messages, where they are kept; a large one takes 0.005
@@ -74,7 +74,7 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        return self.acts + max(self.look + max(self.mailboxes, self.filters), self.calendars)
+        return self.acts + beside_acts(self.look, self.mailboxes, self.filters, self.calendars)
 
 
 def window(load: Load) -> Window:
@@ -115,11 +115,11 @@ def gather(run: Run) -> Load:
     of_filters = len(filters.filters(run.ledger)) * OF_A_FILTER / run.site.filters.parallel
     of_calendars = calendars.count_collections(run.ledger) * OF_A_CALENDAR / run.site.calendars.parallel
     anyway = needs_a_pass(run.ledger, [each.account for each in found])
-    slots = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or SLOTS)
+    of_looks = len(found) * OF_A_LOOK / at_once.mailboxes_at_once()  # one task, with so many connections
     return Load(
         mailboxes={each.account: mailbox_seconds(each, of_a_pass, anyway=each.account in anyway) for each in found},
-        slots=slots,
-        look=_as_lately(run.ledger, "look_at_mailboxes", len(found), len(found) * OF_A_LOOK / slots),
+        slots=at_once.mailboxes_with_a_task_at_once(),
+        look=_as_lately(run.ledger, "look_at_mailboxes", len(found), of_looks),
         pace=_pace_lately(run.ledger),
         filters=_as_lately(run.ledger, "look_at_filters", len(found), of_filters),
         calendars=_as_lately(run.ledger, "copy_calendars", len(found), of_calendars),
@@ -179,9 +179,11 @@ def tell(run: Run) -> dict[str, int]:
     load = gather(run)
     found, questions = window(load), len(store.accounts_with_open(run.ledger))
     with_a_task = {account: seconds for account, seconds in load.mailboxes.items() if seconds}
-    slowest = sorted(with_a_task.items(), key=lambda item: item[1], reverse=True)[:SLOWEST]
+    slowest = slowest_first(with_a_task)[:SLOWEST]
     told = {
         "seconds": round(found.seconds),
+        "least": round(found.seconds * LEAST),
+        "most": round(found.seconds * MOST),
         **{name: round(value) for name, value in vars(found).items()},
         "with a task": len(with_a_task),
         "slots": load.slots,
@@ -197,7 +199,7 @@ def tell(run: Run) -> dict[str, int]:
 def sentence(told: Mapping[str, Any]) -> str:
     """A forecast for people."""
     seconds = told["seconds"]
-    slowest = ", ".join(f"{account} {took:g} s" for account, took in told["slowest"].items())
+    slowest = ", ".join(f"{account} {took:g} s" for account, took in slowest_first(told["slowest"]))
     return (
         f"the outage takes about {seconds} seconds ({seconds * LEAST:.0f} to {seconds * MOST:.0f}), and as long as "
         f"people take to answer: acts {told['acts']} s, the look at all mailboxes {told.get('look', 0)} s, mailboxes "
@@ -214,27 +216,17 @@ def lines(ledger: Ledger) -> list[str]:
         return []
     last, said = made[-1], made[-1].after or {}
     told = [f"forecast of {last.at:%Y-%m-%d %H:%M} UTC: {sentence(said)}"]
-    outage = outage_seconds(ledger)
-    if outage is not None:
-        told.append(f"the outage took {outage:.0f} seconds, people's answers included; forecast: {said['seconds']}")
+    took = outage.seconds(ledger)
+    if took is not None:
+        told.append(f"the outage took {took:.0f} seconds, people's answers included; forecast: {said['seconds']}")
     return told
 
 
-def outage_seconds(ledger: Ledger) -> float | None:
-    """From IMAP stopped on old to IMAP served by new under the service's name, as the journal has it."""
-    frozen = phases.marked(ledger, "freeze", "started")
-    if frozen is None:
-        return None
-    stopped = _times(ledger, frozen.number, "service", "intent", {"service": "imap_old", "state": "stopped"})
-    served = _times(ledger, frozen.number, "address", "done", {"service": "imap"})
-    return (served[-1] - stopped[0]).total_seconds() if stopped and served else None
-
-
-def _times(
-    ledger: Ledger, after: int, kind: str, event: journal.Event, parameters: Mapping[str, str]
-) -> list[datetime]:
-    return [
-        entry.at
-        for entry in journal.entries(ledger, kind=kind, event=event)
-        if entry.at and entry.number > after and parameters.items() <= entry.parameters.items()
-    ]
+def before_the_first_answer(run: Run) -> list[str]:
+    """The same on the day, until a person has answered a question of it: several may be the first one."""
+    frozen = phases.marked(run.ledger, "freeze", "started")
+    if frozen is None or run.origin.phase not in DAY:
+        return []
+    decisions = (each for each in journal.entries(run.ledger, event="decision") if each.number > frozen.number)
+    is_answered = any((each.after or {}).get("source") != "standing" for each in decisions)
+    return [] if is_answered else lines(run.ledger)

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Literal
 
 import sqlalchemy as sa
 
-from bascule.ledger import Ledger, journal
+from bascule.ledger import Ledger, journal, outage
 from bascule.ledger.base import now
 from bascule.ledger.task_log import TaskRow
 from bascule.views import names
+from bascule.views.forecast import Forecast, forecast
 from bascule.views.progress import Mailboxes
 
 Scene = Literal["before", "day"]
@@ -20,7 +20,6 @@ BEFORE = ("prepare", "problems")
 DAY = ("freeze", "transfer", "cutover", "drain")
 MOVES = "move"  # goes on beside both, and has a page of its own
 MOVE_ACCOUNT = "account.move"
-OUTAGE_BEGINS, OUTAGE_ENDS = ("freeze", "stop_imap_proxy_virtual_machine"), ("cutover", "take_imap_address")
 # The tasks of a phase that work on one account each, and those of which one shows how far all mailboxes are.
 PER_ACCOUNT = (
     "mailbox.sync",
@@ -100,15 +99,6 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """What was forecast last: seconds of the outage, and by what."""
-
-    seconds: int
-    parts: dict[str, int]
-    at: datetime
-
-
-@dataclass(frozen=True)
 class Day:
     """Everything that the timeline shows."""
 
@@ -179,15 +169,15 @@ def day(ledger: Ledger, mailboxes: Mailboxes, scene: Scene | None = None, at: da
     begin = min((span.began for span in shown), default=at)
     over = bool(shown) and all(span.ended for span in shown) and phases[-1].state == "done"
     end = max((span.ended or at for span in shown), default=at) if over else at
-    ended, began_before = _outages_before(ledger, runs, mailboxes) if scene == "day" else ([], None)
+    going_on, before = _outages(ledger, freeze) if scene == "day" and freeze else (None, [])
     return Day(
         scene,
         begin,
         max(end, begin + timedelta(seconds=60)),
         at,
         phases,
-        _outage(phases, began_before),
-        ended,
+        going_on,
+        before,
         forecast(ledger),
         _attention(rows, mailboxes),
         _go(last.get("cutover")),
@@ -263,7 +253,7 @@ def _task(
     latest = _latest(rows)
     state = _worst([row.state for row in latest])
     if name in WHOLE_MAILBOXES and by_task.get("list_accounts"):
-        return _all_mailboxes(phase, name, latest, state, whole, by_task["list_accounts"][-1].ended_at, mailboxes)
+        return _all_mailboxes(phase, name, latest, state, whole, _known_which(by_task), mailboxes)
     if not rows:
         return Task(phase, name, "done" if whole.ended else "to come")
     sentence = next((row.sentence for row in reversed(latest) if row.state == state), "")
@@ -281,18 +271,27 @@ def _all_mailboxes(
     latest: list[TaskRow],
     state: str,
     whole: Span,
-    listed_at: datetime | None,
+    since: datetime | None,
     mailboxes: Mailboxes,
 ) -> Task:
-    """How far the mailboxes are since the phase has listed the accounts."""
-    if listed_at is None:
+    """How far the mailboxes are since it is known which of them need a pass."""
+    if since is None:
         return Task(phase, name, "to come")
     done, last = mailboxes.done_since(whole.began)
     complete = whole.ended is not None or (mailboxes.total > 0 and done >= mailboxes.total)
-    ended = (last or whole.ended) if complete else None
+    end = last or whole.ended
+    ended = max(end, since) if complete and end else None  # nobody needed a pass: the look itself was the last word
     if state in ("to come", "done"):
         state = "done" if complete else "running"
-    return Task(phase, name, state, [(Span(listed_at, ended), state)], done=done, of=mailboxes.total)
+    return Task(phase, name, state, [(Span(since, ended), state)], done=done, of=mailboxes.total)
+
+
+def _known_which(by_task: dict[str, list[TaskRow]]) -> datetime | None:
+    """The end of the first good look at the mailboxes; of a day before there were looks, of the list of accounts."""
+    looks = by_task.get("look_at_mailboxes")
+    if looks is None:
+        return by_task["list_accounts"][-1].ended_at
+    return next((row.ended_at for row in looks if row.state == "done"), None)
 
 
 def _latest(rows: Sequence[TaskRow]) -> list[TaskRow]:
@@ -310,66 +309,12 @@ def _worst(states: Sequence[str]) -> str:
     return next((state for state in order if state in states), "to come")
 
 
-def _outage(phases: Sequence[Phase], going_on_since: datetime | None) -> Span | None:
-    """From the moment at which nobody could read mail any more to the one at which everybody could."""
-    found = {(task.phase, task.name): task for phase in phases for task in phase.tasks}
-    first, last = found.get(OUTAGE_BEGINS), found.get(OUTAGE_ENDS)
-    began = going_on_since or (first.tries[0][0].began if first and first.tries else None)
-    if began is None:
-        return None
-    back = next((phase.span.ended for phase in phases if phase.name == "rollback" and phase.span), None)
-    over = last.span.ended if last and last.span and last.state == "done" else None
-    return Span(began, over or back)
-
-
-def _outages_before(
-    ledger: Ledger, runs: Sequence[_Run], mailboxes: Mailboxes
-) -> tuple[Sequence[Span], datetime | None]:
-    """Those of the day's earlier tries that came to an end, and the beginning of one that goes on in the last try."""
-    ended: list[Span] = []
-    going_on: datetime | None = None
-    for freeze, next_one in pairwise(run for run in runs if run.phase == "freeze"):
-        last = {run.phase: run for run in runs if freeze.began <= run.began < next_one.began}
-        rows = _tasks(ledger, [run for name, run in last.items() if name in DAY])
-        outage = _outage([_phase(name, last.get(name), rows, mailboxes) for name in (*DAY, "rollback")], going_on)
-        going_on = outage.began if outage and not outage.ended else None
-        if outage and outage.ended:
-            ended.append(outage)
-    return ended, going_on
-
-
-def forecast(ledger: Ledger) -> Forecast | None:
-    """The last forecast that was noted."""
-    notes = journal.entries(ledger, kind="forecast")
-    if not notes or notes[-1].at is None:
-        return None
-    after = dict(notes[-1].after or {})
-    parts = {name: int(after[name]) for name in ("acts", *PARTS) if name in after}
-    return Forecast(int(after.get("seconds", 0)), parts, notes[-1].at)
-
-
-# What each part of the forecast became: the task whose length it is.
-PARTS = {"mailboxes": "mailbox.sync", "filters": "convert_filters", "calendars": "migrate_calendars"}
-
-
-def compare(day: Day) -> list[tuple[str, float, float | None]]:
-    """(part, seconds that were forecast, seconds that it took; None: not yet known)."""
-    if day.forecast is None or day.outage is None:
-        return []
-    lengths = {
-        task.name: task.span.length(day.at).total_seconds()
-        for phase in day.phases
-        for task in phase.tasks
-        if task.span and task.span.ended
-    }
-    whole = day.outage.length(day.at).total_seconds()
-    real: dict[str, float | None] = {part: lengths.get(task) for part, task in PARTS.items()}
-    slowest = max((seconds for seconds in real.values() if seconds is not None), default=0.0)
-    real["acts"] = max(0.0, whole - slowest) if day.outage.ended else None
-    rows: list[tuple[str, float, float | None]] = [
-        (part, seconds, real.get(part)) for part, seconds in day.forecast.parts.items()
-    ]
-    return [*rows, ("outage", day.forecast.seconds, whole)]
+def _outages(ledger: Ledger, freeze: _Run) -> tuple[Span | None, list[Span]]:
+    """The outage of this try of the day, and those of its earlier ones, which came to their end by a way back."""
+    found = outage.outages(ledger)
+    this = outage.of_try(found, freeze.began)
+    spans = [Span(each.began, each.ended) for each in found]
+    return (spans[-1], spans[:-1]) if this else (None, spans)
 
 
 def _attention(rows: dict[str, list[TaskRow]], mailboxes: Mailboxes) -> list[Attention]:

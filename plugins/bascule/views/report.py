@@ -19,9 +19,10 @@ from bascule.problems.evidence import evidence_lines, mail_lines
 from bascule.problems.model import Decision, Problem
 from bascule.site import Site
 from bascule.views import moves, pages, progress, timeline
-from bascule.views.day import Day, compare, day
+from bascule.views.day import Day, day
 from bascule.views.language import Reader
 from bascule.views.moves import Moved, Wave
+from bascule.views.reality import compare
 
 FORMAT = 1  # of the data
 MOVES_IN = (moves.MOVED, moves.BACK, moves.NOT_MOVED, moves.UNDER_WAY)  # columns

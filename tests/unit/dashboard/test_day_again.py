@@ -9,7 +9,6 @@ import pytest
 from bascule.ledger import Ledger, journal, phases, task_log
 from bascule.ledger.task_log import Try
 from bascule.site import Site
-from bascule.views import day as days
 from bascule.views import report
 from bascule.views.day import Span, day
 from bascule.views.progress import mailboxes
@@ -18,7 +17,10 @@ from tests.unit.dashboard.conftest import client_of
 from tests.unit.dashboard.reading import Read
 
 SIX = datetime(2026, 6, 27, 4)
-STOPPED, TAKEN = days.OUTAGE_BEGINS, days.OUTAGE_ENDS
+STOPPED = ("freeze", "stop_imap_proxy_virtual_machine", "virtual_machine", {"state": "shut off"})
+TAKEN = ("cutover", "take_imap_address", "address", {"service": "imap"})
+Act = tuple[str, str, str, dict[str, str]]
+BOTH: tuple[journal.Event, ...] = ("intent", "done")
 
 
 class Clock:
@@ -37,9 +39,12 @@ def clock() -> Iterator[Clock]:
         yield Clock()
 
 
-def act(ledger: Ledger, of: tuple[str, str], run: str, attempt: int = 1) -> None:
-    phase, task = of
-    task_log.note(ledger, Try(journal.Origin(phase, run, task, "lead"), attempt), "done")
+def act(ledger: Ledger, of: Act, run: str, attempt: int = 1) -> None:
+    phase, task, kind, parameters = of
+    origin = journal.Origin(phase, run, task, "lead")
+    task_log.note(ledger, Try(origin, attempt), "done")
+    for event in BOTH:
+        journal.append(ledger, journal.Entry(event, kind, task, origin, parameters))
 
 
 def mark(ledger: Ledger, phase: str, state: phases.Mark, run: str) -> None:
