@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bascule import tasks
 from bascule.problems import page, record, store
 from bascule.problems.model import Option, Problem, Room
 from bascule.problems.page import Field
@@ -50,12 +51,18 @@ def question(run: Run, account: str, rooms: Collection[Room]) -> Question | None
     refused = record.last_refused(run.ledger, account, {problem.id for problem in asked})
     return Question(
         subject=f"{len(of_mailbox(found))} problem(s) of {account}" + (": answer again" if refused else ""),
-        body=page.text(run.ledger, account, asked, refused, more=len(found) - len(asked)),
+        body=page.text(run.ledger, account, asked, refused, more=len(found) - len(asked)) + _of_the_outage(run),
         fields={**page.fields(asked, refused.given if refused else {}), page.MARK: page.mark_field(asked)},
         shown=[problem.id for problem in asked],
         reviewers=run.site.gates.reviewers,
         mark=page.mark(asked),
     )
+
+
+def _of_the_outage(run: Run) -> str:
+    """The forecast, on the day's first questions: whoever answers them knows how long nobody can read mail."""
+    told = tasks.forecast.before_the_first_answer(run)  # imported here: a task that asks nobody does without
+    return "".join(["\n\n**The outage:**\n", *(f"\n- {page.plain(line)}" for line in told)]) if told else ""
 
 
 def take_answer(run: Run, account: str, shown: Collection[int], answer: Answer) -> bool:

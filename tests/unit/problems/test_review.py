@@ -1,6 +1,7 @@
 """A task's question about one account: what it shows and records, what is refused and asked again, killed tasks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from bascule.operators.hitl import SyncMailbox
 from bascule.problems import record, store
 from bascule.problems.model import Option, Problem
 from bascule.problems.record import Author, Choice
-from bascule.tasks.run import NeedsPerson, TryAgain
+from bascule.tasks import forecast, gate, review
+from bascule.tasks.run import NeedsPerson, Run, TryAgain
 
 from tests.unit.problems.asking import Asking
 from tests.unit.problems.conftest import ORIGIN
@@ -21,6 +23,11 @@ from tests.unit.problems.conftest import ORIGIN
 Report = Callable[..., Problem]
 SITE = site.load(Path(__file__).parents[3] / "lab" / "site.yaml")
 APPLY, LOOK_AGAIN = Option.APPLY.value, Option.LOOK_AGAIN.value
+FORECAST = {
+    "seconds": 100, "acts": 52, "look": 8, "mailboxes": 40, "filters": 3, "calendars": 5, "with a task": 7,
+    "slots": 4, "questions": 2, "slowest": {"anna": 3.5, "<b>bert*": 9.0},
+}  # fmt: skip
+OUTAGE = "the outage takes about 100 seconds (60 to 180), and as long as people take to answer: acts 52 s"
 
 
 @pytest.fixture
@@ -272,3 +279,47 @@ class TestOnTheDay:
 
         syncing.work = wrong
         assert [syncing.start() for _ in range(RETRIES + 1)] == ["up_for_retry"] * RETRIES + ["failed"]
+
+
+class TestTheDaysFirstQuestions:
+    """They show the forecast: whichever is asked first, of a mailbox or at the gate."""
+
+    @staticmethod
+    def question(ledger: Ledger, phase: str = "transfer") -> str:
+        origin = journal.Origin(phase, "day", "mailbox.sync[0]", "postmaster")
+        asked = review.question(Run(SITE, None, ledger, origin), "anna", ("mailbox",))  # type: ignore[arg-type]
+        assert asked is not None
+        return asked.body.replace("\\", "")
+
+    @pytest.fixture(autouse=True)
+    def day(self, ledger: Ledger, report: Report) -> None:
+        report()
+        journal.append(ledger, journal.Entry("note", "forecast", "window", ORIGIN, after=FORECAST))
+
+    def test_until_somebody_has_answered(self, ledger: Ledger, report: Report) -> None:
+        author = Author("postmaster", "page", ORIGIN)
+        record.record(ledger, [Choice(report("~before", "bert"), Option.APPLY)], author)
+        assert OUTAGE not in self.question(ledger), "the freeze has not begun"
+        phases.mark(ledger, "freeze", "started", ORIGIN)
+        body = self.question(ledger)
+        assert OUTAGE in body
+        assert body.index("&lt;b&gt;bert* 9 s") < body.index("anna 3.5 s"), "the slowest one first, and harmless"
+        record.record(ledger, [Choice(report("~first", "carl"), Option.APPLY)], replace(author, source="standing"))
+        assert OUTAGE in self.question(ledger), "the site file has answered, and no person"
+        record.record(ledger, [Choice(report("~later", "dora"), Option.APPLY)], author)
+        assert OUTAGE not in self.question(ledger)
+
+    def test_those_of_the_days_before_do_not(self, ledger: Ledger) -> None:
+        phases.mark(ledger, "freeze", "started", ORIGIN)
+        assert OUTAGE not in self.question(ledger, "problems")
+
+    def test_without_a_forecast_nothing_is_said(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        phases.mark(ledger, "freeze", "started", ORIGIN)
+        monkeypatch.setattr(forecast, "KIND", "no such kind")
+        assert "outage" not in self.question(ledger)
+
+    def test_the_gate_does_whoever_has_answered_before(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("bascule.tasks.accounts.names", lambda run: [])
+        phases.mark(ledger, "freeze", "started", ORIGIN)
+        run = Run(SITE, None, ledger, journal.Origin("cutover", "day", "go_no_go"))  # type: ignore[arg-type]
+        assert OUTAGE in gate.evidence(run).replace("\\", "")
