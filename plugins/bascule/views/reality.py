@@ -13,35 +13,42 @@ BECAME = {
     "filters": "convert_filters",
     "calendars": "migrate_calendars",
 }
+ANSWER, ASKED_IN = "answer at the gate", ("cutover", "go_no_go")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One part of the outage, or the whole (`outage`), in seconds. `real`: None where it is not yet known."""
+    """One part of the outage, or the whole (`outage`), in seconds. `forecast`: None, where people's answers are none.
+
+    `real`: None where it is not yet known.
+    """
 
     part: str
-    forecast: float
+    forecast: float | None
     real: float | None
 
 
 def compare(day: Day) -> list[Row]:
     """Each part of the forecast with what it became, and at last the outage, people's answers included.
 
-    The acts are what is left of the whole without all that is done beside them.
+    The acts are what is left of the whole without all that is done beside them, and without the answer at the gate.
     """
     if day.forecast is None:
         return []
     whole = day.outage.length(day.at).total_seconds() if day.outage else None
-    real = {part: _took(day, task) for part, task in BECAME.items()}
+    real = {part: _took(day, "transfer", task) for part, task in BECAME.items()}
+    answer = _took(day, *ASKED_IN)
     if whole is not None and day.outage and day.outage.ended:
-        real["acts"] = whole - beside_acts(**{part: real[part] or 0.0 for part in BESIDE_ACTS})
+        beside = beside_acts(**{part: real[part] or 0.0 for part in BESIDE_ACTS})
+        real["acts"] = max(0.0, whole - beside - (answer or 0.0))
     rows = [Row(part, seconds, real.get(part)) for part, seconds in day.forecast.parts.items()]
-    return [*rows, Row("outage", day.forecast.seconds, whole)]
+    asked = [Row(ANSWER, None, answer)] if answer is not None else []
+    return [*rows, *asked, Row("outage", day.forecast.seconds, whole)]
 
 
-def _took(day: Day, name: str) -> float | None:
-    """Seconds of a task of the day until it was done first, as far as they were seconds of the outage."""
-    tasks = (task for phase in day.phases if phase.name == "transfer" for task in phase.tasks if task.name == name)
+def _took(day: Day, of: str, name: str) -> float | None:
+    """Seconds of a task of this phase until it was done first, as far as they were seconds of the outage."""
+    tasks = (task for phase in day.phases if phase.name == of for task in phase.tasks if task.name == name)
     span = _until_done(next(tasks, None))
     if span is None or span.ended is None or day.outage is None:
         return None

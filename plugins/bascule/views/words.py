@@ -46,6 +46,7 @@ WORDS = {
     "mailboxes": _("mailboxes"),
     "filters": _("filters"),
     "calendars": _("calendars"),
+    "answer at the gate": _("the answer at the gate"),
     "fact message_id": _("Message-Id"),
     "fact from": _("From"),
     "fact subject": _("Subject"),

@@ -176,6 +176,7 @@ def test_a_page_that_is_left_open_before_the_day_becomes_the_days(opened: Any, s
         origin = journal.Origin("freeze", "run-1", "stop_imap_proxy_virtual_machine", "postmaster")
         phases.mark(ledger, "freeze", "started", origin)
         task_log.note(ledger, task_log.Try(origin, 1), "running")
+        journal.append(ledger, journal.Entry("intent", "virtual_machine", "proxy", origin, {"state": "shut off"}))
 
         expect(page.get_by_role("heading", name="The day", exact=True)).to_be_visible(timeout=30_000)
         expect(page.get_by_role("heading", name="Forecast and reality")).to_be_visible()

@@ -14,7 +14,7 @@ from bascule.views import report
 from bascule.views.day import Day, day
 from bascule.views.forecast import BESIDE_ACTS, beside_acts
 from bascule.views.progress import mailboxes as found
-from bascule.views.reality import compare
+from bascule.views.reality import ANSWER, compare
 
 from lab.measure.made_day import HOSTILE, Moment
 from tests.unit.dashboard.conftest import client_of, made
@@ -47,8 +47,11 @@ class Told:
         origin = journal.Origin("freeze", "day", "forecast", "lead")
         journal.append(self.ledger, journal.Entry("note", "forecast", "window", origin, after=FORECAST))
 
-    def task(self, name: str, began: float, ended: float, attempt: int = 1, state: task_log.TaskState = "done") -> None:
-        this = Try(journal.Origin("transfer", "day", name, "lead"), attempt)
+    def task(
+        self, name: str, began: float, ended: float, attempt: int = 1, state: task_log.TaskState = "done",
+        phase: str = "transfer",
+    ) -> None:  # fmt: skip
+        this = Try(journal.Origin(phase, "day", name, "lead"), attempt)
         self.at(began)
         task_log.note(self.ledger, this, "running")
         self.at(ended)
@@ -100,7 +103,8 @@ def told(ledger: Ledger) -> Iterator[Told]:
 
 def whole_of(real: dict[str, float | None]) -> float:
     """The parts, added up as the forecast adds its own."""
-    return (real["acts"] or 0.0) + beside_acts(**{part: real[part] or 0.0 for part in BESIDE_ACTS})
+    people = real.get(ANSWER) or 0.0
+    return (real["acts"] or 0.0) + people + beside_acts(**{part: real[part] or 0.0 for part in BESIDE_ACTS})
 
 
 def test_each_part_has_what_it_became_and_the_parts_make_up_the_whole(told: Told) -> None:
@@ -149,6 +153,21 @@ def test_a_look_that_is_run_again_and_passes_after_the_outage_count_no_more(told
     real = told.real()
     assert (real["look"], real["mailboxes"], real["filters"], real["outage"]) == (26, 90, None, 140)
     assert whole_of(real) == 140
+
+
+def test_what_the_gate_waited_for_its_answer_is_none_of_the_acts(told: Told) -> None:
+    told.begin()
+    told.looked_at({"anna"}, 40)
+    told.task("look_at_mailboxes", 34, 41)
+    told.at(50).mark("cutover", "started")
+    told.task("go_no_go", 52, 90, state="failed", phase="cutover")
+    told.task("go_no_go", 95, 112, attempt=2, phase="cutover")
+    told.at(130).act("cutover", "address", {"service": "imap"}, "done")
+
+    real = told.real()
+    assert (real[ANSWER], real["acts"]) == (60, 120 - 7 - 60)
+    assert whole_of(real) == real["outage"] == 120
+    assert [row.forecast for row in compare(told.day()) if row.part == ANSWER] == [None]
 
 
 def test_while_the_outage_goes_on_what_is_not_yet_known_is_not_told(told: Told) -> None:
