@@ -1,8 +1,8 @@
 """What of a command over SSH stands in the log: all of it for the audit, and nothing of what is users' own."""
 
 import pytest
-from bascule.hosts.connections import AccessError, Connection
-from bascule.hosts.login import Login, login_for
+from bascule.hosts.connections import Connection
+from bascule.hosts.login import Login, NoPassword, login_for
 from bascule.hosts.ssh import CommandFailed, RemoteHost
 from bascule.site import MailServerPart
 from structlog.testing import capture_logs
@@ -77,7 +77,7 @@ def test_an_account_is_entered_as_the_site_file_says(way: str, login: Login) -> 
 
 
 def test_an_account_without_a_password_of_its_own_is_named_with_the_connection() -> None:
-    with pytest.raises(AccessError, match="`old` has no password for bob in `passwords`"):
+    with pytest.raises(NoPassword, match="`old` has no password for bob in `passwords`: add it there"):
         login_for(_part("secret"), MASTER, "bob")
 
 

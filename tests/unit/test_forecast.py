@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bascule import site
+from bascule.hosts.login import NoPassword
 from bascule.ledger import Ledger, journal, mailboxes, moves, phases, task_log
 from bascule.ledger import passes as ledger_passes
 from bascule.ledger.task_log import Try
@@ -234,6 +235,20 @@ def test_who_needs_no_pass_is_not_among_the_slowest(run: Run) -> None:
 def test_who_has_moved_before_costs_nothing(run: Run) -> None:
     moves.note(run.ledger, moves.begin(run.ledger, "a11", "new", {}, "run-0"), moves.State.DONE)
     assert [*forecast.gather(run).mailboxes] == [f"a{number:02d}" for number in range(11)]
+
+
+def test_who_has_no_password_yet_is_counted_with_a_pass_and_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def job_for(access: object, account: str) -> str:
+        if account == "a03":
+            raise NoPassword("the connection `imap_old` has no password for a03 in `passwords`: add it there")
+        return account
+
+    monkeypatch.setattr("bascule.mailbox.job_for", job_for)
+    with capture_logs() as lines:
+        load = forecast.gather(run)
+    assert len(load.mailboxes) == 12 and load.mailboxes["a03"] > 0.0
+    (line,) = [line for line in lines if line["event"] == "no forecast of a mailbox"]
+    assert (line["account"], "no password for a03" in line["reason"]) == ("a03", True)
 
 
 def test_what_the_last_passes_took_is_believed_and_the_first_copy_is_not(run: Run) -> None:

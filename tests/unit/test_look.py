@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from bascule import mailbox, site
-from bascule.hosts.login import Endpoint, Login
+from bascule.hosts.connections import AccessError
+from bascule.hosts.login import Endpoint, Login, NoPassword
 from bascule.ledger import Ledger, journal, leases, mailboxes
 from bascule.ledger.base import now
 from bascule.mailbox import look as one_look
@@ -96,6 +97,40 @@ def test_a_pass_or_a_look_since_the_freeze_is_asked_for(run: Run, changed: SetCh
     look.look(run, ["anna"])
     finish_pass(run.ledger, "bert")
     assert not_ready(run.ledger, ["anna", "bert"], frozen_at) == []
+
+
+def no_password(account: str) -> NoPassword:
+    return NoPassword(f"the connection `imap_new` has no password for {account} in `passwords`: add it there")
+
+
+def test_who_has_no_password_yet_holds_up_nobody_else(
+    run: Run, changed: SetChanged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def job_for(access: object, account: str) -> str:
+        if account in ("carl", "emil"):  # emil was hired since the last `prepare`
+            raise no_password(account)
+        return account
+
+    changed()
+    monkeypatch.setattr(mailbox, "job_for", job_for)
+    assert look.look(run, [*ALL, "emil"]) == ["carl", "emil"]
+    (entry,) = journal.entries(run.ledger, kind="look")
+    assert entry.after is not None and entry.after["unchanged"] == ["anna", "bert", "dora"]
+    words = f"it can't be looked at: {no_password('carl')}"
+    assert entry.after["need a pass"]["carl"] == words
+    assert not_ready(run.ledger, ALL, None) == [f"carl: the mailbox is in the state `waiting` ({words})"]
+
+
+def test_a_connection_that_nobody_can_use_ends_the_look_at_once(
+    run: Run, changed: SetChanged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def job_for(access: object, account: str) -> str:
+        raise AccessError("no connection `imap_new`")
+
+    monkeypatch.setattr(mailbox, "job_for", job_for)
+    with pytest.raises(AccessError, match="imap_new"):
+        look.look(run, ALL)
+    assert journal.entries(run.ledger) == []
 
 
 def test_run_again_it_keeps_every_mailbox_at_its_place(run: Run, changed: SetChanged) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 Security = Literal["tls", "starttls", "plain"]
 
 
+class NoPassword(AccessError):
+    """Raised when a connection has no password for one account, which concerns that account alone."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One TCP service: where it is and how it is secured. Timeouts in seconds."""
@@ -35,12 +39,14 @@ class Login:
 
 
 def login_for(part: MailServerPart, connection: Connection, account: str) -> Login:
-    """How one gets into an account's mailbox and filters, by `login` of the site file. Raises AccessError."""
+    """How one gets into an account's mailbox and filters, by `login` of the site file. Raises NoPassword."""
     if part.login == "master":
         return Login(part.master_login.format(account=account, master=connection.login), connection.password)
     if part.login == "authzid":
         return Login(connection.login, connection.password, authorize_as=account)
     secrets = connection.extra.get("passwords", {})
     if account not in secrets:
-        raise AccessError(f"the connection `{connection.conn_id}` has no password for {account} in `passwords`")
+        raise NoPassword(
+            f"the connection `{connection.conn_id}` has no password for {account} in `passwords`: add it there"
+        )
     return Login(account, secrets[account])

@@ -35,6 +35,11 @@ class Forecast:
     changed_uids: Mapping[str, str] = field(default_factory=dict)
 
 
+def no_forecast(account: str, reason: str) -> Forecast:
+    """Of a mailbox that can't be looked at, and why; it will need a pass."""
+    return Forecast(account, False, 0, 0, 0, 0, reason)
+
+
 def forecast(
     jobs: Iterable[MailboxJob],
     ledger: Ledger,
@@ -82,7 +87,7 @@ def _forecast(job: MailboxJob, rows: dict[str, FolderRow]) -> Forecast:
         finally:
             session.close()
     except (TransientError, MailboxFailed, Refused) as error:
-        return Forecast(job.account, False, 0, 0, 0, 0, str(error))
+        return no_forecast(job.account, str(error))
 
 
 def _compare(session: Session, job: MailboxJob, old: FolderList, rows: dict[str, FolderRow]) -> Forecast:

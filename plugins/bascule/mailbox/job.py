@@ -63,7 +63,7 @@ class MailboxJob:
 
 
 def job_for(access: Access, account: str) -> MailboxJob:
-    """The job of one account, from the site file and its connections. Raises AccessError."""
+    """The job of one account, from the site file and its connections. Raises AccessError; NoPassword for it alone."""
     part = access.site.mailboxes
     return MailboxJob(
         account=account,

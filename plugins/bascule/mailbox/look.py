@@ -25,6 +25,7 @@ from bascule.problems import store
 from bascule.problems.model import State
 
 NAMED = 3  # folders in a reason
+NOT_LOOKED_AT = "it can't be looked at: {why}"
 AT_ONCE = 50  # accounts of which the ledger is asked together; few enough that what it says is seconds old
 
 
@@ -112,7 +113,7 @@ def _look(job: MailboxJob, ledger: Ledger, known: _Known) -> LookResult:
     try:
         return LookResult(job.account, known.reason(job.account) or _on_the_servers(job, ledger, known))
     except (TransientError, MailboxFailed, Refused) as error:
-        return LookResult(job.account, f"it can't be looked at: {error}")
+        return LookResult(job.account, NOT_LOOKED_AT.format(why=error))
 
 
 def _on_the_servers(job: MailboxJob, ledger: Ledger, known: _Known) -> str:

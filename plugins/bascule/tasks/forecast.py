@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bascule import mailbox
 from bascule.ledger import Ledger, calendars, filters, journal, mailboxes, moves, outage, passes, phases, task_log
 from bascule.ledger.mailboxes import MailboxStatus
-from bascule.mailbox.forecast import Forecast, forecast
+from bascule.mailbox.forecast import Forecast, forecast, no_forecast
 from bascule.mailbox.look import needs_a_pass
 from bascule.problems import store
 from bascule.problems.evidence import evidence_lines, problem_lines
 from bascule.site import at_once
 from bascule.tasks import accounts
 from bascule.tasks.look import KIND as LOOK
+from bascule.tasks.look import jobs_for
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
 from bascule.views.day import DAY
@@ -106,8 +106,9 @@ def mailbox_seconds(changed: Forecast, of_a_pass: float, *, anyway: bool = False
 def gather(run: Run) -> Load:
     """Ask old what has changed, and the ledger what there is. Raises DirectoryError."""
     chosen, kept = moves.not_moved(run.ledger, accounts.names(run)), store.kept_on_old(run.ledger)
-    jobs = [mailbox.job_for(run.access, account) for account in chosen if account not in kept]
+    jobs, without = jobs_for(run, (account for account in chosen if account not in kept))
     found = forecast(jobs, run.ledger, connections=CONNECTIONS)
+    found += [no_forecast(account, why) for account, why in without.items()]
     for each in found:
         if each.reason:
             log.warning("no forecast of a mailbox", account=each.account, reason=each.reason)

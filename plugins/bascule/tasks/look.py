@@ -1,10 +1,13 @@
 """Which mailboxes need a pass. One look over all of them proves of the others that nothing has changed."""
 
 import os
+from collections.abc import Iterable
 
 from bascule import mailbox
+from bascule.hosts.login import NoPassword
 from bascule.ledger import journal, leases, mailboxes, moves
-from bascule.mailbox.look import look_over
+from bascule.mailbox import MailboxJob
+from bascule.mailbox.look import NOT_LOOKED_AT, look_over
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
 
@@ -22,9 +25,10 @@ def look(run: Run, accounts: list[str]) -> list[str]:
     """
     accounts = moves.not_moved(run.ledger, accounts)
     busy = leases.held_by_others(run.ledger, run.owner)
-    jobs = [mailbox.job_for(run.access, account) for account in accounts if account not in busy]
+    jobs, without = jobs_for(run, [account for account in accounts if account not in busy])
     connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
     reasons = {each.account: each.reason for each in look_over(jobs, run.ledger, connections=connections)}
+    reasons |= {account: NOT_LOOKED_AT.format(why=why) for account, why in without.items()}
     reasons |= {account: f"{busy[account]} works on it" for account in accounts if account in busy}
     waiting = {account: reasons[account] for account in accounts if reasons[account]}
     unchanged = [account for account in accounts if not reasons[account]]
@@ -37,6 +41,21 @@ def look(run: Run, accounts: list[str]) -> list[str]:
         reasons=waiting,
     )  # fmt: skip
     return given
+
+
+def jobs_for(run: Run, accounts: Iterable[str]) -> tuple[list[MailboxJob], dict[str, str]]:
+    """The jobs of these accounts; by account, why there is none, which its own task tells by failing.
+
+    Raises AccessError for what is wrong with a whole connection: it would fail the tasks of all.
+    """
+    jobs: list[MailboxJob] = []
+    without: dict[str, str] = {}
+    for account in accounts:
+        try:
+            jobs.append(mailbox.job_for(run.access, account))
+        except NoPassword as error:
+            without[account] = str(error)
+    return jobs, without
 
 
 def _given_before(run: Run) -> list[str]:
