@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bascule import mailbox, site
 from bascule.hosts.connections import AccessError
 from bascule.hosts.login import Endpoint, Login, NoPassword
-from bascule.ledger import Ledger, journal, leases, mailboxes
+from bascule.ledger import Ledger, LedgerAway, journal, leases, mailboxes
 from bascule.ledger.base import now
 from bascule.mailbox import look as one_look
 from bascule.mailbox.job import MailboxJob
@@ -19,6 +19,7 @@ from bascule.mailbox.look import LookResult
 from bascule.problems.evidence import evidence_lines, not_ready
 from bascule.tasks import look
 from bascule.tasks.run import Run
+from structlog.testing import capture_logs
 
 SITE = site.load(Path(__file__).parents[2] / "lab" / "site.yaml")
 ORIGIN = journal.Origin("transfer", "day", "look_at_mailboxes", "postmaster")
@@ -174,6 +175,38 @@ def test_what_the_ledger_knows_of_many_accounts_is_asked_at_once(run: Run, monke
     assert len([words for words in asked if words.startswith("SELECT")]) == 3
 
 
+def jobs() -> list[MailboxJob]:
+    server = mailbox.Server(Endpoint("imap.obs.test", 993, "tls"), Login("someone", "secret"))
+    return [MailboxJob(account, server, server) for account in ALL]
+
+
+def test_a_mistake_at_one_mailbox_is_its_reason_for_a_pass_and_no_other_ones(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one(job: MailboxJob, ledger: Ledger, known: object) -> str:
+        if job.account == "carl":
+            raise ValueError("LOGIN carl hidden")
+        return ""
+
+    monkeypatch.setattr(one_look, "_on_the_servers", one)
+    with capture_logs() as lines:
+        found = {each.account: each.reason for each in one_look.look_over(jobs(), run.ledger, connections=2)}
+    words = found.pop("carl")
+    assert found == {"anna": "", "bert": "", "dora": ""}
+    assert words.startswith("it can't be looked at: a mistake in Bascule (") and words.endswith(": report it")
+    assert "hidden" not in words
+    assert [(line["event"], line["account"], line["exc_info"]) for line in lines] == [("not looked at", "carl", True)]
+
+
+def test_a_ledger_that_goes_away_meanwhile_ends_the_look(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(job: MailboxJob, ledger: Ledger, known: object) -> str:
+        raise LedgerAway("the ledger can't be read")
+
+    monkeypatch.setattr(one_look, "_on_the_servers", one)
+    with pytest.raises(LedgerAway):
+        one_look.look_over(jobs(), run.ledger, connections=2)
+
+
 def test_a_mailbox_that_is_slow_to_look_at_keeps_the_next_ones_waiting_for_nothing(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +221,5 @@ def test_a_mailbox_that_is_slow_to_look_at_keeps_the_next_ones_waiting_for_nothi
 
     monkeypatch.setattr(one_look, "_on_the_servers", one)
     monkeypatch.setattr(one_look, "AT_ONCE", 1)
-    server = mailbox.Server(Endpoint("imap.obs.test", 993, "tls"), Login("someone", "secret"))
-    found = one_look.look_over([MailboxJob(account, server, server) for account in ALL], run.ledger, connections=2)
+    found = one_look.look_over(jobs(), run.ledger, connections=2)
     assert [(each.account, each.reason) for each in found] == [(account, "") for account in ALL]

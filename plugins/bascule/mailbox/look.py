@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bascule.ledger import Ledger, mailboxes
+from bascule.ledger import Ledger, LedgerError, mailboxes
 from bascule.mailbox.attributes.carry import changed_attributes
 from bascule.mailbox.context import PassContext, Progress
 from bascule.mailbox.folders.plan import Planner
@@ -23,6 +23,10 @@ from bascule.mailbox.throttle import Pace
 from bascule.mailbox.workers import Sessions, WorkQueue, in_parallel
 from bascule.problems import store
 from bascule.problems.model import State
+from bascule.text.logs import get_logger
+from bascule.text.reason import mistake_of
+
+log = get_logger(__name__)
 
 NAMED = 3  # folders in a reason
 NOT_LOOKED_AT = "it can't be looked at: {why}"
@@ -86,7 +90,7 @@ def needs_a_pass(ledger: Ledger, accounts: Sequence[str]) -> set[str]:
 
 
 def look_over(jobs: Iterable[MailboxJob], ledger: Ledger, *, connections: int) -> list[LookResult]:
-    """Look at many mailboxes, so many at a time."""
+    """Look at many mailboxes, so many at a time. A mistake of Bascule's at one of them is its reason for a pass."""
     coming = list(jobs)
     slices = _Slices(ledger, [job.account for job in coming])
     with ThreadPoolExecutor(connections) as pool:
@@ -114,6 +118,11 @@ def _look(job: MailboxJob, ledger: Ledger, known: _Known) -> LookResult:
         return LookResult(job.account, known.reason(job.account) or _on_the_servers(job, ledger, known))
     except (TransientError, MailboxFailed, Refused) as error:
         return LookResult(job.account, NOT_LOOKED_AT.format(why=error))
+    except LedgerError:  # it concerns all
+        raise
+    except Exception as error:  # a mistake of ours at one odd mailbox must not hold back the others
+        log.exception("not looked at", account=job.account)
+        return LookResult(job.account, NOT_LOOKED_AT.format(why=mistake_of(error)))
 
 
 def _on_the_servers(job: MailboxJob, ledger: Ledger, known: _Known) -> str:

@@ -36,6 +36,11 @@ def place_of(error: BaseException) -> str:
     return f"{Path(here[-1].filename).name}, line {here[-1].lineno}"
 
 
+def mistake_of(error: BaseException) -> str:
+    """What people read of an error that nobody foresaw: not its words, in which anything might stand."""
+    return f"a mistake in Bascule ({place_of(error)}), which stands in the task's log: report it"
+
+
 def _of_smtp(code: int, words: bytes | str) -> str:
     return f"{code} {words.decode('utf-8', 'replace') if isinstance(words, bytes) else words}".strip()
 
