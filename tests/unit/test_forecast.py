@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bascule import site
-from bascule.hosts.login import NoPassword
+from bascule.hosts.login import Endpoint, Login, NoPassword
 from bascule.ledger import Ledger, journal, mailboxes, moves, phases, task_log
 from bascule.ledger import passes as ledger_passes
 from bascule.ledger.task_log import Try
+from bascule.mailbox import Server
+from bascule.mailbox import forecast as of_mailboxes
 from bascule.mailbox.forecast import Forecast, count_gaps
+from bascule.mailbox.job import MailboxJob
 from bascule.problems import store
 from bascule.problems.model import Problem
 from bascule.tasks import forecast, look
@@ -249,6 +253,43 @@ def test_who_has_no_password_yet_is_counted_with_a_pass_and_told(run: Run, monke
     assert len(load.mailboxes) == 12 and load.mailboxes["a03"] > 0.0
     (line,) = [line for line in lines if line["event"] == "no forecast of a mailbox"]
     assert (line["account"], "no password for a03" in line["reason"]) == ("a03", True)
+
+
+@pytest.fixture
+def odd_ones(monkeypatch: pytest.MonkeyPatch) -> list[MailboxJob]:
+    """A hundred mailboxes; at one in ten Bascule makes a mistake."""
+
+    def log_in(server: Server) -> SimpleNamespace:
+        return SimpleNamespace(close=lambda: None)
+
+    def compare(session: object, job: MailboxJob, *_: object) -> Forecast:
+        if job.account.endswith("1"):
+            raise ValueError("LOGIN hidden")
+        return Forecast(job.account, True, 1, 0, 0, 0)
+
+    monkeypatch.setattr(of_mailboxes, "log_in", log_in)
+    monkeypatch.setattr(of_mailboxes, "list_folders", lambda session: None)
+    monkeypatch.setattr(of_mailboxes, "_compare", compare)
+    server = Server(Endpoint("imap.obs.test", 993, "tls"), Login("someone", "secret"))
+    return [MailboxJob(f"a{number:02d}", server, server) for number in range(100)]
+
+
+def test_a_mistake_at_some_mailboxes_is_their_reason_and_hides_no_others(run: Run, odd_ones: list[MailboxJob]) -> None:
+    with capture_logs() as lines:
+        found = of_mailboxes.forecast(odd_ones, run.ledger, connections=4)
+    assert [each.account for each in found] == [job.account for job in odd_ones]
+    told = {each.account: each.reason for each in found if not each.unchanged}
+    assert [*told] == [f"a{number}1" for number in range(10)]
+    assert told["a01"].startswith("a mistake in Bascule (") and "hidden" not in told["a01"]
+    assert sorted(line["account"] for line in lines) == [*told]
+
+
+def test_what_goes_wrong_with_the_forecast_of_all_is_raised(run: Run, odd_ones: list[MailboxJob]) -> None:
+    def report(found: Forecast) -> None:
+        raise BrokenPipeError
+
+    with capture_logs(), pytest.raises(BrokenPipeError):
+        of_mailboxes.forecast(odd_ones, run.ledger, connections=4, report=report)
 
 
 def test_what_the_last_passes_took_is_believed_and_the_first_copy_is_not(run: Run) -> None:

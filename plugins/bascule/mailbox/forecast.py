@@ -1,8 +1,7 @@
 """What would a pass cost? Asks both servers how their folders stand, compares with the ledger, copies nothing."""
 
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bascule.ledger import Ledger, mailboxes
@@ -14,6 +13,10 @@ from bascule.mailbox.imap.login import log_in
 from bascule.mailbox.imap.session import Session
 from bascule.mailbox.job import MailboxJob
 from bascule.mailbox.state.folder import last_on_old, name_hash
+from bascule.text.logs import get_logger
+from bascule.text.reason import mistake_of
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,27 +50,20 @@ def forecast(
     connections: int = 4,
     report: Callable[[Forecast], None] | None = None,
 ) -> list[Forecast]:
-    """Look at many mailboxes, so many at a time; the forecasts in the order of the jobs."""
-    waiting = deque(enumerate(jobs))
-    found: dict[int, Forecast] = {}
+    """Look at many mailboxes, so many at a time; the forecasts in the order of the jobs, each with its `report`.
+
+    A mistake of Bascule's at one mailbox is the reason for which that one has none.
+    """
     rows = _rows(ledger)
 
-    def work() -> None:
-        while True:
-            try:
-                number, job = waiting.popleft()
-            except IndexError:
-                return
-            found[number] = _forecast(job, rows.get(job.account, {}))
-            if report:
-                report(found[number])
+    def one(job: MailboxJob) -> Forecast:
+        found = _forecast(job, rows.get(job.account, {}))
+        if report:
+            report(found)
+        return found
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [found[number] for number in sorted(found)]
+    with ThreadPoolExecutor(connections) as pool:
+        return list(pool.map(one, jobs))
 
 
 def _rows(ledger: Ledger) -> dict[str, dict[str, FolderRow]]:
@@ -88,6 +84,9 @@ def _forecast(job: MailboxJob, rows: dict[str, FolderRow]) -> Forecast:
             session.close()
     except (TransientError, MailboxFailed, Refused) as error:
         return no_forecast(job.account, str(error))
+    except Exception as error:  # a mistake of ours at one odd mailbox must not hide it, nor the others
+        log.exception("no forecast", account=job.account)
+        return no_forecast(job.account, mistake_of(error))
 
 
 def _compare(session: Session, job: MailboxJob, old: FolderList, rows: dict[str, FolderRow]) -> Forecast:
