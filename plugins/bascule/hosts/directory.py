@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -151,7 +152,7 @@ def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Acc
     site = access.site
     with connected(access) as connection:
         found = [account_of(site, item) for item in search(connection, site, selection_filter(site, selection))]
-    doubles = {account.name for account in found if sum(other.name == account.name for other in found) > 1}
+    doubles = {name for name, entries in Counter(account.name for account in found).items() if entries > 1}
     if doubles:
         raise DirectoryError(f"more than one entry of the directory has the account name {', '.join(sorted(doubles))}")
     if not isinstance(selection, str) and (missing := set(selection) - {account.name for account in found}):
