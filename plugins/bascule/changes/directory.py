@@ -137,7 +137,7 @@ class Destination(Change):
         """The plan of every selected entry. Raises DirectoryError when a name of the list is in no entry."""
         site = self.access.site
         plans, names = [], set()
-        for item in directory.search(connection, site, directory.selection_filter(site, self.accounts)):
+        for item in directory.chosen(connection, site, self.accounts):
             try:
                 account = directory.account_of(site, item)
             except directory.DirectoryError as error:

@@ -30,6 +30,7 @@ from bascule.text.harmless import harmless
 from bascule.text.reason import reason as reason_of
 
 TIMEOUT = 30  # seconds, to connect and for each answer
+NAMES_AT_ONCE = 200  # in the filter of one search
 LAG = 60.0  # seconds until a replica shows a change that it has sent on
 # Results of LDAP (RFC 4511 section 4.1.9).
 REFERRAL, NO_SUCH_VALUE, UNDEFINED_ATTRIBUTE, NO_EQUALITY, VALUE_EXISTS, NO_RIGHTS = 10, 16, 17, 18, 20, 50
@@ -151,7 +152,7 @@ def accounts(access: Access, selection: str | Sequence[str] = "all") -> list[Acc
     """
     site = access.site
     with connected(access) as connection:
-        found = [account_of(site, item) for item in search(connection, site, selection_filter(site, selection))]
+        found = [account_of(site, item) for item in chosen(connection, site, selection)]
     doubles = {name for name, entries in Counter(account.name for account in found).items() if entries > 1}
     if doubles:
         raise DirectoryError(f"more than one entry of the directory has the account name {', '.join(sorted(doubles))}")
@@ -167,7 +168,7 @@ def known(access: Access, names: Collection[str]) -> set[str]:
         return set()
     site, attribute = access.site, access.site.directory.account.lower()
     with connected(access) as connection:
-        found = search(connection, site, selection_filter(site, possible))
+        found = chosen(connection, site, possible)
         values = [item["raw_attributes"] for item in found]
     told = {
         value.decode(errors="replace").lower()
@@ -190,6 +191,23 @@ def parse_selection(text: str) -> str | list[str]:
 def search(connection: ldap3.Connection, site: Site, ldap_filter: str) -> Iterator[dict[str, Any]]:
     """Entries below the site's base, page by page. Raises DirectoryError."""
     return (item for item in _answers(connection, site, ldap_filter) if item["type"] == "searchResEntry")
+
+
+def chosen(connection: ldap3.Connection, site: Site, selection: str | Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The entries of a selection, each once; many names are asked for in several searches. Raises DirectoryError.
+
+    ldap3 makes a filter anew for each page, and a directory may compare each entry with each name in it.
+    """
+    if isinstance(selection, str) or len(selection) <= NAMES_AT_ONCE:
+        yield from search(connection, site, selection_filter(site, selection))
+        return
+    seen = set[str]()
+    for first in range(0, len(selection), NAMES_AT_ONCE):
+        some = selection_filter(site, selection[first : first + NAMES_AT_ONCE])
+        for item in search(connection, site, some):
+            if item["dn"] not in seen:
+                seen.add(item["dn"])
+                yield item
 
 
 def named(connection: ldap3.Connection, site: Site, name: str) -> list[Account]:
