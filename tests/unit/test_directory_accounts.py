@@ -75,6 +75,13 @@ def test_an_unknown_name_among_many_is_told(entries: Entries) -> None:
         directory.accounts(FakeAccess(), [*names, "yves", "A0999"])
 
 
+def test_a_name_with_a_newline_behind_it_is_none(entries: Entries) -> None:
+    entries.add("anna", "bert\n")
+    with pytest.raises(DirectoryError, match="no usable account name"):
+        directory.accounts(FakeAccess())
+    assert directory.known(FakeAccess(), ["anna", "bert\n"]) == {"anna"}
+
+
 def test_two_entries_of_one_name_are_told(entries: Entries) -> None:
     entries.add("anna", "bert")
     entries.names["uid=anna,ou=guests"] = ["anna"]

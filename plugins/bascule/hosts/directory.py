@@ -75,7 +75,7 @@ class Account:
 
 
 # What may become a part of a login, a path or an address. LDAP would allow more; mail servers don't.
-ACCOUNT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")
+ACCOUNT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")
 
 
 @contextmanager
