@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from bascule.ledger import Ledger, LedgerError, journal, mailboxes, schema
+from bascule.ledger import Ledger, LedgerError, base, journal, mailboxes, schema
 from bascule.ledger.__main__ import main, written_down
 from bascule.ledger.base import tables
 
@@ -148,3 +149,16 @@ def test_a_ledger_that_nothing_names_is_said_spelled(
 
     assert main(["upgrade"]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_command_for_the_ledger_that_hangs_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BASCULE_LEDGER", raising=False)
+    monkeypatch.setenv("BASCULE_LEDGER_CMD", "sleep 60")
+    monkeypatch.setattr(base, "COMMAND_SECONDS", 0.2)
+
+    began = time.monotonic()
+    assert main(["upgrade"]) == 1
+    assert time.monotonic() - began < 30
+    assert "BASCULE_LEDGER_CMD (sleep) has not ended within 0.2 seconds" in capsys.readouterr().err

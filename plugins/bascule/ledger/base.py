@@ -19,6 +19,7 @@ from bascule.ledger import schema
 from bascule.text.reason import reason
 
 BUSY_SECONDS = 60  # how long a writer waits for another one
+COMMAND_SECONDS = 30.0  # for the command that prints the ledger's address
 IDLE_SECONDS = 1  # after which a connection to PostgreSQL is tried before it is used
 SCHEMA_LOCK = 0x6261736375  # PostgreSQL advisory lock: who makes the tables, or appends to the journal
 
@@ -122,12 +123,19 @@ def tables() -> sa.MetaData:
 
 
 def _printed_by(command: str) -> str:
-    """The URL that a command prints; nothing without a command. Raises LedgerError with the command's words."""
+    """The URL that a command prints; nothing without a command. Raises LedgerError with the command's words.
+
+    Raises LedgerAway for one that goes on and on, which must not keep the scheduler from starting.
+    """
     words = shlex.split(command)
     if not words:
         return ""
     try:
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=COMMAND_SECONDS).stdout.strip()
+    except subprocess.TimeoutExpired:
+        raise LedgerAway(
+            f"BASCULE_LEDGER_CMD ({words[0]}) has not ended within {COMMAND_SECONDS:g} seconds: see what it waits for"
+        ) from None
     except subprocess.CalledProcessError as error:
         raise LedgerError(f"BASCULE_LEDGER_CMD ({words[0]}) failed: {error.stderr.strip()}") from None
     except OSError as error:
