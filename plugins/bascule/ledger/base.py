@@ -6,10 +6,10 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from bascule.text.reason import reason
 BUSY_SECONDS = 60  # how long a writer waits for another one
 COMMAND_SECONDS = 30.0  # for the command that prints the ledger's address
 IDLE_SECONDS = 1  # after which a connection to PostgreSQL is tried before it is used
+Item = TypeVar("Item")
 SCHEMA_LOCK = 0x6261736375  # PostgreSQL advisory lock: who makes the tables, or appends to the journal
 
 
@@ -140,6 +141,11 @@ def _printed_by(command: str) -> str:
         raise LedgerError(f"BASCULE_LEDGER_CMD ({words[0]}) failed: {error.stderr.strip()}") from None
     except OSError as error:
         raise LedgerError(f"BASCULE_LEDGER_CMD can't be run: {words[0]}: {error.strerror}") from None
+
+
+def pieces(items: Sequence[Item], size: int = 500) -> Iterator[Sequence[Item]]:
+    """All of them, so many at a time: a statement of SQLite takes 32,766 values, where it was not built for more."""
+    return (items[at : at + size] for at in range(0, len(items), size))
 
 
 def lock_for_append(connection: sa.Connection) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from bascule.ledger.base import Base, Ledger, now
+from bascule.ledger.base import Base, Ledger, now, pieces
 from bascule.ledger.problems import ProblemRow
 from bascule.text.harmless import harmless
 
@@ -148,7 +148,8 @@ def save_items(session: Session, rows: Iterable[CalendarItemRow]) -> None:
 
 def forget_items(session: Session, ids: Names[int]) -> None:
     """Items that are gone from both servers."""
-    session.execute(sa.delete(CalendarItemRow).where(CalendarItemRow.id.in_(list(ids))))
+    for some in pieces(list(ids)):
+        session.execute(sa.delete(CalendarItemRow).where(CalendarItemRow.id.in_(some)))
 
 
 def forget_calendar(session: Session, row: CalendarRow) -> None:

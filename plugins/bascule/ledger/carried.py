@@ -5,14 +5,14 @@ annotations is theirs and does not belong into the ledger).
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from bascule.ledger.base import Base, Ledger
+from bascule.ledger.base import Base, Ledger, pieces
 from bascule.text.harmless import storable
 
 What = Literal["acl", "metadata"]
@@ -91,7 +91,7 @@ def forget(session: Session, account: str, folder: str, what: What, name: str) -
 
 def forget_folders(session: Session, account: str, folders: Collection[str]) -> None:
     """These folders are gone from old, or begin anew on new."""
-    for some in _pieces(sorted(folders)):
+    for some in pieces(sorted(folders)):
         session.execute(sa.delete(CarriedRow).where(CarriedRow.account == account, CarriedRow.folder.in_(some)))
 
 
@@ -103,7 +103,3 @@ def known_folders(ledger: Ledger, account: str) -> set[str]:
 
 def _hash(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _pieces(names: list[str], size: int = 500) -> Iterable[list[str]]:
-    return (names[at : at + size] for at in range(0, len(names), size))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from bascule.ledger.base import Base, Ledger, now
+from bascule.ledger.base import Base, Ledger, now, pieces
 from bascule.text.harmless import storable
 
 # `waiting`: a look has found that it needs a pass, and none has ended since; the note says why.
@@ -357,7 +357,8 @@ def keep_aside(session: Session, folder_id: int, aside: Mapping[int, tuple[str, 
 
 def clear_set_aside(session: Session, folder_id: int, old_uids: list[int]) -> None:
     """These messages have arrived, or are gone from old."""
-    session.execute(sa.delete(SetAsideRow).where(SetAsideRow.folder_id == folder_id, SetAsideRow.old_uid.in_(old_uids)))
+    for some in pieces(old_uids):
+        session.execute(sa.delete(SetAsideRow).where(SetAsideRow.folder_id == folder_id, SetAsideRow.old_uid.in_(some)))
 
 
 def forget_uids(session: Session, folder_id: int) -> None:
