@@ -31,11 +31,13 @@ def claim(ledger: Ledger, what: str, way: str) -> bool:
     return True
 
 
-def told(ledger: Ledger, way: str) -> list[str]:
-    """What was told by this way, the last thing last; what no column can hold is there by its hash."""
+def told(ledger: Ledger, way: str, beginning: str = "") -> list[str]:
+    """What was told by this way and begins so, the last thing last; what no column can hold is there by its hash."""
     query = sa.select(NoticeRow.what).where(NoticeRow.way == way).order_by(NoticeRow.told_at, NoticeRow.what)
+    if beginning:
+        query = query.where(NoticeRow.what.startswith(beginning, autoescape=True))
     with ledger.reading() as session:
-        return [*session.scalars(query)]
+        return [what for what in session.scalars(query) if what.startswith(beginning)]  # SQLite's LIKE knows no case
 
 
 def give_back(ledger: Ledger, what: str, way: str) -> None:

@@ -121,7 +121,7 @@ def slot(planned: waves.Planned) -> str:
 
 def _next_letter(ledger: Ledger, planned: waves.Planned) -> str:
     """By what it is known: with a number where its start is told again, after another one. Empty: it was told last."""
-    told = [what for what in notices.told(ledger, BEFORE) if what.split(" ")[0] == planned.account]
+    told = notices.told(ledger, BEFORE, f"{planned.account} ")
     times = sum(what.startswith(slot(planned)) for what in told)
     if not times:
         return slot(planned)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from bascule.hosts.connections import AccessError
 from bascule.hosts.directory import Account, DirectoryError
-from bascule.ledger import Ledger, journal, leases, moves, waves
+from bascule.ledger import Ledger, journal, leases, moves, notices, waves
 from bascule.ledger.base import now
 from bascule.ledger.letters import sent
 from bascule.ledger.moves import State
@@ -125,6 +125,27 @@ def test_who_was_told_another_start_last_is_told_the_first_one_again(run: Run, i
     subjects = [letter["Subject"] for letter in inboxes["anna on old"]]
     assert len(subjects) == 5 and len({*subjects}) == 2
     assert subjects[0] == subjects[2] == subjects[4] and subjects[1] == subjects[3]
+
+
+def test_for_a_letter_only_what_its_account_was_told_is_read(
+    run: Run, inboxes: Inboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = now() + timedelta(days=1)
+    others = {name: letters.slot(Planned(name, "1", start)) for name in ("Anna", "annabel", "anna_b", "annaXb", "a%")}
+    for slot in others.values():
+        notices.claim(run.ledger, slot, letters.BEFORE)
+    told, read = notices.told, list[list[str]]()
+
+    def note(ledger: Ledger, *given: str) -> list[str]:
+        read.append(told(ledger, *given))
+        return read[-1]
+
+    monkeypatch.setattr(letters.notices, "told", note)
+    for hours in (0, 1):
+        tell(run, start + timedelta(hours=hours))
+    assert read[1::2] == [[], [letters.slot(Planned("anna", "1", start))]]  # beside those of all, once in a run
+    for name, slot in others.items():
+        assert told(run.ledger, letters.BEFORE, f"{name} ") == [slot]
 
 
 def test_two_that_write_at_the_same_time_write_one_letter(
