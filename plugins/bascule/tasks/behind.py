@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from bascule import mailbox
 from bascule.hosts.connections import AccessError
 from bascule.ledger import Ledger, journal, leases, moves
 from bascule.ledger.carried import others_may_write
@@ -13,6 +12,7 @@ from bascule.ledger.moves import State
 from bascule.mailbox import MailboxFailed, MailboxJob, TransientError
 from bascule.mailbox.behind import Behind, Seen, carry_behind
 from bascule.moves.machine import KIND
+from bascule.tasks.look import jobs_for
 from bascule.tasks.run import Run
 from bascule.text.harmless import harmless
 from bascule.text.logs import get_logger
@@ -22,6 +22,7 @@ log = get_logger(__name__)
 
 CONNECTIONS = 4  # to each server, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
 WHAT = "behind"  # in the journal
+NOT_LOOKED_AT = "what came to old behind its move was not looked at"
 
 
 def carry(run: Run) -> int:
@@ -33,9 +34,11 @@ def carry(run: Run) -> int:
     if run.dry_run or not chosen:
         return 0
     connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
-    jobs = {account: mailbox.job_for(run.access, account) for account in chosen}
+    jobs, without = jobs_for(run, chosen)
+    for account, why in without.items():
+        log.error(NOT_LOOKED_AT, account=account, reason=why)
     with ThreadPoolExecutor(connections) as pool:
-        copied = sum(pool.map(lambda account: _of_one(run, account, jobs[account]), chosen))
+        copied = sum(pool.map(lambda job: _of_one(run, job), jobs))
     log.info("looked at old behind the moves", accounts=len(chosen), carried=copied)
     return copied
 
@@ -63,7 +66,8 @@ def ended_in(run: Run) -> set[str]:
     return {entry.subject for entry in ends if entry.parameters.get("what") == State.DONE}
 
 
-def _of_one(run: Run, account: str, job: MailboxJob) -> int:
+def _of_one(run: Run, job: MailboxJob) -> int:
+    account = job.account
     try:
         with leases.lease(run.ledger, account, run.owner):
             if moves.under_way(run.ledger, account) is not None or account not in moves.moved(run.ledger):
@@ -72,7 +76,7 @@ def _of_one(run: Run, account: str, job: MailboxJob) -> int:
             _tell(run, account, found)
             return found.copied
     except (AccessError, MailboxFailed, TransientError, leases.LeaseHeld) as error:
-        log.error("what came to old behind its move was not looked at", account=account, reason=str(error))
+        log.error(NOT_LOOKED_AT, account=account, reason=str(error))
         return 0
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bascule.hosts.login import NoPassword
 from bascule.ledger import Ledger, carried, journal, leases, moves
 from bascule.ledger.carried import Carried
 from bascule.ledger.moves import State
@@ -14,6 +15,7 @@ from bascule.moves.machine import Limits, Mover
 from bascule.operators.tasks import EndBrokenMoves
 from bascule.tasks import behind, move
 from bascule.tasks.run import Run, at_command_line
+from structlog.testing import capture_logs
 
 from tests.unit.changes.fakes import SITE, FakeAccess
 from tests.unit.moves.fake_site import FakeActs, FakeSite
@@ -23,7 +25,7 @@ ORIGIN = journal.Origin("move", "run-2", "leave_nobody_held", "anna")
 
 @pytest.fixture
 def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(behind.mailbox, "job_for", lambda _, account: SimpleNamespace(account=account))
+    monkeypatch.setattr("bascule.mailbox.job_for", lambda _, account: SimpleNamespace(account=account))
     return Run(SITE, FakeAccess(), ledger, ORIGIN)
 
 
@@ -68,6 +70,24 @@ def test_those_of_this_run_and_those_who_let_others_write_are_looked_at(
     assert behind.carry(replace(run, dry_run=True)) == 0
     assert behind.carry(run) == 6
     assert sorted(looked) == ["anna", "eve", "fred", "hugo"], "and one that can't be reached holds up no other"
+
+
+def test_who_has_no_password_any_more_holds_up_no_other_and_is_told(
+    run: Run, looked: dict[str, dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def job_for(access: object, account: str) -> SimpleNamespace:
+        if account == "anna":
+            raise NoPassword("the connection `imap_old` has no password for anna in `passwords`: add it there")
+        return SimpleNamespace(account=account)
+
+    monkeypatch.setattr("bascule.mailbox.job_for", job_for)
+    for account in ("anna", "zoe"):
+        moved(run.ledger, account, "run-2")
+    with capture_logs() as lines:
+        assert behind.carry(run) == 2
+    assert [*looked] == ["zoe"]
+    (line,) = [line for line in lines if line["log_level"] == "error"]
+    assert (line["account"], "no password for anna" in line["reason"]) == ("anna", True)
 
 
 def test_a_move_that_another_run_began_is_of_the_run_that_ended_it(run: Run, looked: dict[str, dict[str, int]]) -> None:
