@@ -12,15 +12,16 @@ import httpx
 import yaml
 from bascule.problems.rest import asker
 
-from lab.airflow.processes import Home, Rest
+from lab.airflow.processes import HEARTBEAT_SECONDS, Home, Rest
 from lab.hosts import driver
 from lab.paths import Instance
 from lab.shell import LabError
 
-# For up to five seconds Airflow may not notice that a parked task's process has ended (`min_heartbeat_interval`). If
-# the task goes on meanwhile, its scheduler takes that end for the new process's, and the try is lost; a person is
-# rarely so quick.
-THINKING_SECONDS = 6
+# The scheduler must have seen that a parked task's process has ended before the task goes on: it would take that end
+# for the new process's, and the try would be lost. Airflow's supervisor may miss the end, and looks again after its
+# interval between heartbeats (`min_heartbeat_interval`: when no socket of the process is open any more, its wait for
+# them lasts so long). As much again is for what may be busy: the process until it ends, and the scheduler's round.
+THINKING_SECONDS = 2 * HEARTBEAT_SECONDS
 TIMES = 3  # that a rule answers one account's questions: what is still left then is answered by the next rule that fits
 
 

@@ -31,6 +31,7 @@ BUSY_SECONDS = 60  # how long a busy machine may keep one call of the API waitin
 TRIES, PAUSE_SECONDS = 6, 2  # of a call that Airflow could not serve just now, as a person tries again
 KEPT_SECONDS = 2  # of an idle connection; the server drops it after five
 MAILBOXES_AT_ONCE = 4
+HEARTBEAT_SECONDS = 2  # Airflow may miss the end of a task's process, and looks again so much later: its slot waits
 OWNER = "BASCULE_LAB_AIRFLOW"  # in the environment of Airflow's processes alone: whose they are
 
 
@@ -135,8 +136,7 @@ def environment(home: Home, *, port: int, site_file: Path) -> dict[str, str]:
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "24",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
-        # Airflow may miss the end of a task's process, and looks again after this many seconds: its slot waits so long.
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": str(HEARTBEAT_SECONDS),
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "25",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         # A parse that hangs and is ended must not take its phase off the list in the middle of the day.
@@ -358,8 +358,15 @@ class Rest:
 
     def questions(self) -> list[dict[str, Any]]:
         """What waits for a person's answer, in all runs."""
-        path = "dags/~/dagRuns/~/hitlDetails?state=awaiting_input&response_received=false&limit=100"
-        return list(self.call("GET", path)["hitl_details"])
+        path = "dags/~/dagRuns/~/hitlDetails?state=awaiting_input&response_received=false&order_by=ti_id&limit=100"
+        found: dict[str, dict[str, Any]] = {}  # what comes up meanwhile moves another one to the next page
+        offset = 0
+        while True:
+            answer = self.call("GET", f"{path}&offset={offset}")
+            found |= {each["task_instance"]["id"]: each for each in answer["hitl_details"]}
+            offset += len(answer["hitl_details"])
+            if not answer["hitl_details"] or offset >= answer["total_entries"]:
+                return list(found.values())
 
     def answer(self, question: dict[str, Any], option: str, values: dict[str, Any] | None = None) -> None:
         """Answer one of `questions`; fields that are not given keep what the form was prefilled with."""

@@ -18,6 +18,7 @@ from imapclient import IMAPClient
 from lab.corpus import inventory
 from lab.corpus.inventory import Entry, Holdings, Inventory, digest_of
 from lab.corpus.store import Side, Stores, folders_to_read, is_damaged
+from lab.measure.counting import Counting
 from lab.paths import CHECKOUT, Instance
 
 WORKERS = 4
@@ -105,10 +106,11 @@ def audit(instance: Instance, held: Inventory, decisions: Mapping[str, Decisions
             verdict.add(_audit_old(stores, holdings))
         return verdict
 
-    total = Verdict()
+    total, counting = Verdict(), Counting("every message", len(held.accounts))
     with ThreadPoolExecutor(WORKERS) as pool:
         for verdict in pool.map(one, held.accounts.values()):
             total.add(verdict)
+            counting.one_more()
     return total
 
 

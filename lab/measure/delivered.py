@@ -14,6 +14,7 @@ from imapclient import IMAPClient
 from lab.corpus.inventory import Inventory
 from lab.corpus.store import Side, StoreError, Stores, folders_to_read
 from lab.hosts import driver
+from lab.measure.counting import Counting
 from lab.paths import Instance
 from lab.shell import LabError
 
@@ -42,7 +43,8 @@ def look(instance: Instance, held: Inventory) -> Looked:
     accounts = {"new": sorted(held.accounts), "old": sorted(name for name, each in held.accounts.items() if each.old)}
     unseen: list[str] = []
     queued = {number: host for host in QUEUES for number in _queued(instance, host, unseen)}
-    sides = {side: _mailboxes(Stores(instance), side, accounts[side], unseen) for side in SIDES}
+    counting = Counting("numbered messages", sum(len(several) for several in accounts.values()))
+    sides = {side: _mailboxes(Stores(instance), side, accounts[side], unseen, counting) for side in SIDES}
     return Looked(sides["new"], sides["old"], queued, sorted(set(unseen)))
 
 
@@ -105,7 +107,7 @@ def _sentence(number: int, places: Sequence[tuple[str, str]]) -> str:
     return f"number {number} is in {', '.join(f'{account}: {folder}' for account, folder in places)}"
 
 
-def _mailboxes(stores: Stores, side: Side, accounts: Collection[str], unseen: list[str]) -> Places:
+def _mailboxes(stores: Stores, side: Side, accounts: Collection[str], unseen: list[str], counting: Counting) -> Places:
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
 
     def one(account: str) -> list[tuple[int, str, str]]:
@@ -121,6 +123,7 @@ def _mailboxes(stores: Stores, side: Side, accounts: Collection[str], unseen: li
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for places in pool.map(one, accounts):
+            counting.one_more()
             for number, account, folder in places:
                 found[number].append((account, folder))
     return found

@@ -8,7 +8,7 @@ import pytest
 
 from lab.airflow import answering
 from lab.airflow.answering import TIMES, Answerer, Rule, days_before, read_rules
-from lab.airflow.processes import Home
+from lab.airflow.processes import Home, environment
 from lab.demo import ANSWERS
 from lab.paths import Instance
 from lab.shell import LabError
@@ -48,6 +48,11 @@ def test_a_second_round_is_answered_as_the_task_that_asks_it() -> None:
     asked = question("rzeller", "review", "ask_again")
     asked["task_instance"]["dag_run_id"] = "transfer.mailbox.sync~rzeller~manual__1~d59aa74b4e15~1"
     assert first(asked).option == "Keep this mailbox on the old server"
+
+
+def test_a_person_thinks_longer_than_airflow_may_miss_that_the_asking_process_has_ended(tmp_path: Path) -> None:
+    set_to = environment(Home(Instance("test", tmp_path)), port=0, site_file=tmp_path)
+    assert int(set_to["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"]) + 2 <= answering.THINKING_SECONDS
 
 
 def test_a_value_is_written_into_the_field_whose_title_ends_so() -> None:

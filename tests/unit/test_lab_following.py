@@ -1,4 +1,4 @@
-"""The demo's line of progress, at sizes that Airflow gives in several pages and while states change."""
+"""The demo's line of progress and its questions, at sizes that Airflow gives in several pages, while states change."""
 
 from pathlib import Path
 from typing import Any
@@ -40,3 +40,42 @@ def test_each_mailbox_is_counted_once(tmp_path: Path, unchanged: int, tasks: int
     journal.append(ledger, journal.Entry("note", "look", "mailboxes", origin, after=after))
     line = progress(Airflow(tasks, done), ledger, [("transfer", RUN)])
     assert f"mailboxes {unchanged + done} of {unchanged + tasks}," in line
+
+
+class Asking(Rest):
+    """An Airflow in which so many questions wait; while it is looked, the first of them may be answered by others."""
+
+    def __init__(self, number: int, *, answered: int = 0) -> None:
+        super().__init__("http://nowhere", "postmaster", "")
+        self._waiting, self._answered = [{"task_instance": {"id": f"{index:04}"}} for index in range(number)], answered
+
+    def call(self, method: str, path: str, **_: Any) -> Any:
+        assert "order_by=ti_id" in path  # pages in any order name some twice, and others never
+        offset = int(path.partition("offset=")[2])
+        answer = {"hitl_details": self._waiting[offset : offset + 100], "total_entries": len(self._waiting)}
+        del self._waiting[: self._answered]
+        return answer
+
+
+@pytest.mark.parametrize("number", [0, 1, 100, 101, 152, 300])
+def test_all_questions_are_seen_however_many_wait(number: int) -> None:
+    assert len(Asking(number).questions()) == number
+
+
+def test_questions_that_are_answered_meanwhile_end_no_look_with_an_error() -> None:
+    seen = [each["task_instance"]["id"] for each in Asking(250, answered=120).questions()]
+    assert len(seen) == len(set(seen)) >= 100
+
+
+def test_a_question_that_comes_up_meanwhile_makes_no_other_one_be_seen_twice() -> None:
+    asking = Asking(150)
+    pages: list[Any] = []
+
+    def call(method: str, path: str, **words: Any) -> Any:
+        pages.append(Asking.call(asking, method, path, **words))
+        asking._waiting.insert(0, {"task_instance": {"id": f"new {len(pages)}"}})
+        return pages[-1]
+
+    asking.call = call  # type: ignore[method-assign]
+    seen = [each["task_instance"]["id"] for each in asking.questions()]
+    assert len(seen) == len(set(seen)) >= 150
