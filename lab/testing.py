@@ -28,6 +28,7 @@ INTEGRATION = CHECKOUT / "tests" / "integration"
 OWN_SERVERS = (
     "test_mailbox_*.py",
     "test_mail_programs.py",
+    "test_many_accounts.py",
     "test_managesieve_*.py",
     "test_*_postgresql.py",
 )  # need no practice site: they run beside it

@@ -33,7 +33,8 @@ TIMEOUT = 30  # seconds, to connect and for each answer
 NAMES_AT_ONCE = 200  # in the filter of one search
 LAG = 60.0  # seconds until a replica shows a change that it has sent on
 # Results of LDAP (RFC 4511 section 4.1.9).
-REFERRAL, NO_SUCH_VALUE, UNDEFINED_ATTRIBUTE, NO_EQUALITY, VALUE_EXISTS, NO_RIGHTS = 10, 16, 17, 18, 20, 50
+SIZE_LIMIT, REFERRAL, NO_SUCH_VALUE, UNDEFINED_ATTRIBUTE, NO_EQUALITY = 4, 10, 16, 17, 18
+VALUE_EXISTS, NO_RIGHTS = 20, 50
 # What ldap3 says before it asks: parentheses, or the names and values of attributes.
 WRONG_FILTER = (LDAPInvalidFilterError, LDAPAttributeError, LDAPObjectClassError, LDAPInvalidValueError)
 EQUALITY = (
@@ -231,6 +232,12 @@ def _answers(connection: ldap3.Connection, site: Site, ldap_filter: str) -> Iter
     except LDAPException as error:
         kind = SelectionRefused if isinstance(error, WRONG_FILTER) else DirectoryError
         raise kind(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {_reason(error)}") from None
+    if connection.result["result"] == SIZE_LIMIT:
+        raise DirectoryError(
+            f"the directory {connection.server.host} gives {connection.user!r} only a part of the entries below "
+            f"{site.directory.base!r}: it limits how many one search may find. Take that limit away for this login "
+            f'(OpenLDAP, which has 500 by itself: `limits dn.exact="{connection.user}" size=unlimited`)'
+        )
     if connection.result["result"] != 0:
         raise DirectoryError(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {reason(connection)}")
 
