@@ -21,7 +21,7 @@ log = get_logger(__name__)
 HEADER = "# Written by Bascule, from the directory and its site file; edits belong there. sha256 "
 SUFFIXES = {"hash": "db", "btree": "db", "lmdb": "lmdb", "cdb": "cdb"}  # of the file that postmap makes
 # What may stand in the map: anything else could end a line, begin a comment or name a command.
-ADDRESS = re.compile(r"^[^\s,#\"\\<>()\[\]|:;\x00-\x1f\x7f]+$")
+ADDRESS = re.compile(r"^[^\s,#\"\\<>()\[\]|:;\x00-\x1f\x7f]+\Z")
 BACKUP = ".before-bascule"
 
 

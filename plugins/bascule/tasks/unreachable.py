@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bascule import mailbox
+from bascule.hosts.login import NoPassword
 from bascule.ledger import mailboxes
 from bascule.ledger.base import now
 from bascule.mailbox import Server, TransientError
@@ -61,9 +62,15 @@ def _leave_out(run: Run, problem: Problem, decision: Decision) -> None:
 
 
 def _others(run: Run, account: str, side: str) -> Iterator[tuple[str, Server]]:
-    """Accounts that passes have reached, the latest first, with the server of this side as they see it."""
+    """Accounts that passes have reached, the latest first, with the server of this side as they see it.
+
+    Without those that have no password any more.
+    """
     states = [each for each in mailboxes.mailbox_states(run.ledger).values() if each.last_pass_at is not None]
     for state in sorted(states, key=lambda each: str(each.last_pass_at), reverse=True):
         if state.account != account and state.state != "failed":
-            job = mailbox.job_for(run.access, state.account)
+            try:
+                job = mailbox.job_for(run.access, state.account)
+            except NoPassword:
+                continue
             yield state.account, job.old if side == "old" else job.new

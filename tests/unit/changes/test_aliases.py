@@ -75,7 +75,7 @@ def test_the_first_line_carries_the_hash_of_the_rest(access: FakeAccess) -> None
 
 
 @pytest.mark.parametrize(
-    "hostile", ["a@x b@x", "a@x\nroot@obs.test b@x", "|rm -rf /", ":include:/etc/passwd", "a@x,b@x", "#"]
+    "hostile", ["a@x b@x", "a@x\nroot@obs.test b@x", "|rm -rf /", ":include:/etc/passwd", "a@x,b@x", "#", "a@x\n"]
 )
 def test_values_that_could_mean_something_else_to_postfix_are_refused(
     access: FakeAccess, monkeypatch: pytest.MonkeyPatch, hostile: str
