@@ -1,7 +1,6 @@
 """After moves: what came to old behind the last pass of those who have moved is put on new."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ from bascule.ledger.moves import State
 from bascule.mailbox import MailboxFailed, MailboxJob, TransientError
 from bascule.mailbox.behind import Behind, Seen, carry_behind
 from bascule.moves.machine import KIND
+from bascule.site import at_once
 from bascule.tasks.look import jobs_for
 from bascule.tasks.run import Run
 from bascule.text.harmless import harmless
@@ -20,7 +20,6 @@ from bascule.text.reason import reason
 
 log = get_logger(__name__)
 
-CONNECTIONS = 4  # to each server, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
 WHAT = "behind"  # in the journal
 NOT_LOOKED_AT = "what came to old behind its move was not looked at"
 
@@ -33,7 +32,7 @@ def carry(run: Run) -> int:
     chosen = sorted(moves.moved(run.ledger) & (others_may_write(run.ledger) | ended_in(run)))
     if run.dry_run or not chosen:
         return 0
-    connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
+    connections = at_once.mailboxes_at_once()  # to each server
     jobs, without = jobs_for(run, chosen)
     for account, why in without.items():
         log.error(NOT_LOOKED_AT, account=account, reason=why)

@@ -1,6 +1,5 @@
 """Which mailboxes need a pass. One look over all of them proves of the others that nothing has changed."""
 
-import os
 from collections.abc import Iterable
 
 from bascule import mailbox
@@ -8,12 +7,12 @@ from bascule.hosts.login import NoPassword
 from bascule.ledger import journal, leases, mailboxes, moves
 from bascule.mailbox import MailboxJob
 from bascule.mailbox.look import NOT_LOOKED_AT, look_over
+from bascule.site import at_once
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
 
 log = get_logger(__name__)
 
-CONNECTIONS = 4  # to each server, where the environment does not say (BASCULE_MAILBOXES_AT_ONCE)
 KIND = "look"  # in the journal
 
 
@@ -26,7 +25,7 @@ def look(run: Run, accounts: list[str]) -> list[str]:
     accounts = moves.not_moved(run.ledger, accounts)
     busy = leases.held_by_others(run.ledger, run.owner)
     jobs, without = jobs_for(run, [account for account in accounts if account not in busy])
-    connections = int(os.environ.get("BASCULE_MAILBOXES_AT_ONCE") or CONNECTIONS)
+    connections = at_once.mailboxes_at_once()  # to each server
     reasons = {each.account: each.reason for each in look_over(jobs, run.ledger, connections=connections)}
     reasons |= {account: NOT_LOOKED_AT.format(why=why) for account, why in without.items()}
     reasons |= {account: f"{busy[account]} works on it" for account in accounts if account in busy}
