@@ -104,9 +104,14 @@ def test_a_worker_without_the_driver_is_a_failure(monkeypatch: pytest.MonkeyPatc
         ("8", "", "ok", "up to 8 mailbox"),
         ("8", "8", "ok", "up to 8 mailbox"),
         ("9", "8", "failure", "BASCULE_MAILBOXES_AT_ONCE is 9 and BASCULE_TASKS_AT_ONCE is 8"),
+        (" 8 ", "8\n", "ok", "up to 8 mailbox"),
+        ("many", "8", "failure", "BASCULE_MAILBOXES_AT_ONCE is 'many' in the environment"),
+        ("8", "8.5", "failure", "BASCULE_TASKS_AT_ONCE is '8.5' in the environment"),
+        ("0", "8", "failure", "BASCULE_MAILBOXES_AT_ONCE is '0' in the environment"),
+        ("-1", "8", "failure", "write a whole number from 1 on"),
     ],
 )
-def test_more_mailboxes_at_once_than_tasks_are_a_failure(
+def test_places_that_are_no_numbers_or_more_than_tasks_are_a_failure(
     monkeypatch: pytest.MonkeyPatch, mailboxes: str, tasks: str, level: str, words: str
 ) -> None:
     monkeypatch.setenv("BASCULE_MAILBOXES_AT_ONCE", mailboxes)

@@ -6,7 +6,7 @@ from bascule.checks.functional import browser
 from bascule.checks.functional.client import CouldNotTest
 from bascule.checks.preflight.finding import Finding, failure, ok
 from bascule.hosts.access import Access
-from bascule.site import at_once
+from bascule.site import SiteError, at_once
 
 SUBJECT = "the workers' browser"
 PLACES = "the workers' places"
@@ -24,7 +24,11 @@ def starts_the_browser(access: Access) -> Iterator[Finding]:
 
 def has_places(access: Access) -> Iterator[Finding]:
     """Whether as many mailboxes can have their task at once as the pool has slots. Asks the environment alone."""
-    mailboxes, tasks = at_once.mailboxes_at_once(), at_once.tasks_at_once()
+    try:
+        mailboxes, tasks = at_once.mailboxes_at_once(), at_once.tasks_at_once()
+    except SiteError as error:
+        yield failure(PLACES, str(error))
+        return
     if tasks is not None and mailboxes > tasks:
         yield failure(
             PLACES,
