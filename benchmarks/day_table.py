@@ -1,4 +1,4 @@
-"""The tables of the day's benchmark, from what var/day-*.json keeps of each size.
+"""The tables of the day's benchmark, from what benchmarks/figures keeps of each size.
 
 A file of an earlier version lacks what was not measured then: its cells stay blank.
 """

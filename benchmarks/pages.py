@@ -86,11 +86,12 @@ def _seconds(instance: Instance, rest: Rest, pages: Pages) -> Seconds:
 
 
 def _shows_last_task(page: Page) -> None:
-    page.get_by_text("finish").first.wait_for()
+    page.get_by_text("finish", exact=True).first.wait_for()
 
 
 def _shows_rows(page: Page) -> None:
-    page.locator("table tbody tr").first.wait_for()
+    """Rows with something in them: until its rows are there, Airflow draws a table of grey ones."""
+    page.locator("table tbody tr a").first.wait_for()
 
 
 def _shows_log(page: Page) -> None:

@@ -15,7 +15,7 @@ from bascule.operators.tasks import (
 )
 
 
-@dag(**phase_settings(CUTOVER_DOC))
+@dag(**phase_settings(CUTOVER_DOC, for_everybody=True))
 def cutover():
     begin = BeginPhase(task_id="begin")
     no_problem_is_open = NoProblemIsOpen(task_id="wait_until_no_problem_is_open", mode="reschedule", poke_interval=30)

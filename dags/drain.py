@@ -6,7 +6,7 @@ from bascule.operators.tasks import AccountForMail, BeginPhase, FinalReport, Fin
 from bascule.operators.waiting import WatchQueues
 
 
-@dag(**phase_settings(DRAIN_DOC))
+@dag(**phase_settings(DRAIN_DOC, for_everybody=True))
 def drain():
     (
         BeginPhase(task_id="begin")

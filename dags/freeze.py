@@ -5,7 +5,7 @@ from bascule.operators.params import FREEZE_DOC, phase_settings
 from bascule.operators.tasks import ApplyChange, BeginPhase, EmptyOldQueue, FinishPhase, Forecast, RequeueMail
 
 
-@dag(**phase_settings(FREEZE_DOC))
+@dag(**phase_settings(FREEZE_DOC, for_everybody=True))
 def freeze():
     begin = BeginPhase(task_id="begin")
     forecast = Forecast(task_id="forecast")

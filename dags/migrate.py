@@ -6,7 +6,7 @@ from bascule.operators.tasks import BeginPhase, FinishPhase
 from bascule.operators.waiting import RunPhase
 
 
-@dag(**phase_settings(MIGRATE_DOC))
+@dag(**phase_settings(MIGRATE_DOC, for_everybody=True))
 def migrate():
     (
         BeginPhase(task_id="begin")

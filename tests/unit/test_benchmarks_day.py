@@ -128,6 +128,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[int, dict[
     """What a day of each size will be measured to be; nothing is booted."""
     found: dict[int, dict[str, Any]] = {}
     monkeypatch.setattr(day, "FIGURES", tmp_path)
+    monkeypatch.setattr(day, "SEEN", tmp_path / "seen")
     monkeypatch.setattr(day, "measure", lambda accounts: found[accounts])
     monkeypatch.setattr(day, "bring_down", lambda instance, purge: None)
     monkeypatch.setattr(day, "write_page", lambda lines, begin, end: (tmp_path / "page").write_text("\n".join(lines)))
@@ -158,6 +159,21 @@ def test_sizes_that_are_not_measured_now_keep_their_rows(
     assert run(monkeypatch, "200") == 0
     assert list(rows((tmp_path / "page").read_text().splitlines())) == ["200", "1000"]
     assert [one["accounts"] for one in day_table.read(tmp_path)] == [200, 1000]
+
+
+def test_what_the_tables_are_made_from_is_kept_without_the_times_of_all_tasks(
+    measured: dict[int, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured[200] = NEW
+    assert run(monkeypatch, "200") == 0
+    [kept], [seen] = day_table.read(tmp_path), day_table.read(tmp_path / "seen")
+    assert seen["phases"] == NEW["phases"] and kept.keys() == seen.keys() - {"phases"}
+    assert tables([kept]) == tables([seen])
+
+
+def test_the_page_has_the_rows_of_all_figures_that_are_kept() -> None:
+    page = (day.CHECKOUT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert "\n".join(tables(day_table.read(day.FIGURES))) in page
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.retry_policy import RetryAction
 from bascule import changes
 from bascule.changes.base import Effect
+from bascule.ledger.phases import FOR_EVERYBODY
 from bascule.operators.base import LOST, Tries, TryEnds
 from bascule.operators.holds import OverdueHolds
 from bascule.operators.params import ROUNDS
@@ -48,8 +49,8 @@ def dag_of(phase: str) -> DAG:
 def test_each_phase_explains_itself_and_its_parameters(phase: str) -> None:
     dag = dag_of(phase)
     assert dag.doc_md
-    # A way back for some accounts alone would leave their mail on new, or everybody's addresses there.
-    assert set(dag.params) == ({"dry_run"} if phase == "rollback" else {"dry_run", "accounts"})
+    # What stops services and moves addresses is for everybody: others would lose sight of their mail.
+    assert set(dag.params) == ({"dry_run"} if phase in FOR_EVERYBODY else {"dry_run", "accounts"})
     for name in dag.params:
         param = dag.params.get_param(name)
         assert param.description and param.schema["type"] in ("boolean", "string")

@@ -13,6 +13,8 @@ NEEDS: dict[str, str] = {"problems": "prepare", "freeze": "prepare", "transfer":
                          "drain": "cutover", "migrate": "prepare", "move": "prepare"}  # fmt: skip
 # After the cutover has been decided, these would take the mail away from the server that is now in production.
 NOT_AFTER_GO = ("prepare", "problems", "freeze", "transfer", "move")
+# They stop services and move addresses that are everybody's: who was left out would lose sight of his mail.
+FOR_EVERYBODY = ("migrate", "freeze", "cutover", "drain", "rollback")
 ASKED_AT = "asked_at"  # in the journal: when a run was triggered
 
 

@@ -129,7 +129,7 @@ class RunPhase(TriggerDagRunOperator):
         super().__init__(
             trigger_dag_id=phase,
             trigger_run_id="{{ run_id }}",
-            conf={"dry_run": "{{ params.dry_run }}", "accounts": "{{ params.accounts }}"},
+            conf={"dry_run": "{{ params.dry_run }}"},
             wait_for_completion=True,
             deferrable=True,
             poke_interval=POLL_SECONDS,
@@ -140,7 +140,7 @@ class RunPhase(TriggerDagRunOperator):
 
     def execute(self, context: "Context") -> None:
         # Rendered by Jinja, the switch is text; the phase's parameter is a boolean.
-        self.conf = {"dry_run": bool(context["params"]["dry_run"]), "accounts": str(context["params"]["accounts"])}
+        self.conf = {"dry_run": bool(context["params"]["dry_run"])}
         run_id = str(self.trigger_run_id)
         if context["ti"].get_dr_count(dag_id=self.trigger_dag_id, run_ids=[run_id]):
             log.info("this phase has a run already: waiting for that one", phase=self.trigger_dag_id, run=run_id)

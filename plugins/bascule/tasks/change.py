@@ -5,7 +5,6 @@ from typing import Any
 
 from bascule import changes
 from bascule.changes import base
-from bascule.hosts import directory
 from bascule.tasks.run import Run
 
 
@@ -16,7 +15,4 @@ def apply(run: Run, change: str, parameters: Mapping[str, Any]) -> str:
     Returns the outcome: `unchanged`, `would change` or `done`. Raises ChangeFailed and AccessError.
     """
     kind = changes.kind(change)
-    given = dict(parameters)
-    if "accounts" in kind.__init__.__annotations__:
-        given["accounts"] = directory.parse_selection(run.selection)
-    return base.run(kind(run.access, **given), run.ledger, run.origin, dry_run=run.dry_run).outcome.value
+    return base.run(kind(run.access, **parameters), run.ledger, run.origin, dry_run=run.dry_run).outcome.value

@@ -86,6 +86,11 @@ class Run:
         return self.holder or of_this_process(f"{self.origin.phase}/{self.origin.run}/{self.origin.task}")
 
     @property
+    def is_for_all(self) -> bool:
+        """Whether nobody is left out, as `parse_selection` says it: its module would cost every task its imports."""
+        return self.selection.strip() in ("", "all")
+
+    @property
     def patience(self) -> float:
         """Seconds that a lease is waited for: as long as a dead process may keep it. A command line says so at once."""
         return 0 if self.holder else LEASE_SECONDS
@@ -161,7 +166,16 @@ def in_sentences() -> Iterator[None]:
 
 
 def check_phase(run: Run) -> None:
-    """See that the journal allows this phase now; a dry run only says what would be refused. Raises PhaseRefused."""
+    """See that this phase may run now, for those for whom it was triggered. Raises NeedsPerson and PhaseRefused.
+
+    A dry run only says what the journal would refuse.
+    """
+    if run.origin.phase in phases.FOR_EVERYBODY and not run.is_for_all:
+        raise NeedsPerson(
+            f"`{run.origin.phase}` is for everybody, since it stops services and moves addresses that are everybody's, "
+            f"and was triggered for {run.selection!r} alone: nothing was done. Trigger it without `accounts`; who is to "
+            "move before the others is moved by `move`"
+        )
     try:
         phases.require(run.ledger, run.origin.phase)
     except phases.PhaseRefused as refusal:

@@ -20,7 +20,7 @@ from bascule.problems import store
 from bascule.problems.model import Action, Option, Problem, Proposal
 from bascule.problems.record import AnswerRefused
 from bascule.tasks import calendars, checks, holds, kept_on_old, mailbox, move, notify, phase
-from bascule.tasks.run import NeedsPerson, Run
+from bascule.tasks.run import NeedsPerson, Run, check_phase
 
 from tests.deciding import decide
 from tests.unit.changes.fakes import SITE, FakeAccess
@@ -270,6 +270,19 @@ def test_accounts_move_after_prepare_and_not_during_the_day(ledger: Ledger) -> N
         phases.require(ledger, "move")
     phases.mark(ledger, "rollback", "finished", ORIGIN)
     phases.require(ledger, "move")
+
+
+@pytest.mark.parametrize("name", phases.FOR_EVERYBODY)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_stops_services_and_moves_addresses_is_for_everybody(run: Run, name: str, dry_run: bool) -> None:
+    """Who was left out would have had no last pass, and his addresses would go to new all the same."""
+    for needed in phases.NEEDS.values():
+        phases.mark(run.ledger, needed, "finished", ORIGIN)
+    this = replace(run, origin=replace(ORIGIN, phase=name, task="begin"), dry_run=dry_run)
+    with pytest.raises(NeedsPerson, match=rf"`{name}` is for everybody.*triggered for 'anna, zoe' alone"):
+        check_phase(replace(this, selection="anna, zoe"))
+    for everybody in ("all", " all ", ""):
+        check_phase(replace(this, selection=everybody))
 
 
 def test_the_freeze_does_not_come_into_a_move(run: Run) -> None:
