@@ -1,9 +1,9 @@
 """The whole way at several sizes: `prepare`, decisions, `prepare` again, a night's changes, the day.
 
 `python -m benchmarks.day 24 200 1000` boots a practice site of its own (`bench-day`) for each number of accounts and
-writes its tables into docs/performance.md. Everything that was seen goes to var/day-NUMBER.json; benchmarks/figures keeps
-what the tables are made from, in git, so that they keep the rows of sizes that are not measured this time. The exit status is
-1 when anything was not good at one of the sizes.
+writes its tables into docs/performance.md. Everything that was seen goes to var/day-NUMBER.json. What the tables are
+made from is kept in benchmarks/figures, in git, so that they keep the rows of sizes that are not measured this time.
+The exit status is 1 when anything was not good at one of the sizes.
 
 5 of 100 mailboxes have problems that are decided before, five ask on the day; 1 % of the mail comes between `prepare`
 and the day, for 30 % of the people, and more while the day goes on. Meanwhile somebody whose mailbox has no problem
@@ -229,7 +229,7 @@ def main() -> int:
 
 
 def keep(one: dict[str, Any]) -> None:
-    """Write down what was measured at one size; the times of thousands of tasks beside what the tables are made from."""
+    """Write down what was measured at one size; the times of all tasks beside what the tables are made from."""
     for folder, kept in ((SEEN, one), (FIGURES, {name: one[name] for name in one if name != "phases"})):
         folder.mkdir(exist_ok=True)
         path = folder / f"day-{one['accounts']}.json"

@@ -173,8 +173,8 @@ def check_phase(run: Run) -> None:
     if run.origin.phase in phases.FOR_EVERYBODY and not run.is_for_all:
         raise NeedsPerson(
             f"`{run.origin.phase}` is for everybody, since it stops services and moves addresses that are everybody's, "
-            f"and was triggered for {run.selection!r} alone: nothing was done. Trigger it without `accounts`; who is to "
-            "move before the others is moved by `move`"
+            f"and was triggered for {run.selection!r} alone: nothing was done. Trigger it without `accounts`; who is "
+            "to move before the others is moved by `move`"
         )
     try:
         phases.require(run.ledger, run.origin.phase)
