@@ -114,6 +114,9 @@ def test_the_log_says_the_seconds_what_they_consist_of_and_the_ten_slowest(run: 
     assert [*line["slowest"]] == [f"a{number:02d}" for number in range(11, 1, -1)]
 
 
+FIRST_COPY = [18.0 * number for number in range(1, 101)]
+
+
 class Nights:
     """What runs of `prepare` leave in the ledger: a look, passes, and how long other tasks took."""
 
@@ -123,23 +126,34 @@ class Nights:
         monkeypatch.setattr("bascule.ledger.journal.now", lambda: self.at)
         monkeypatch.setattr("bascule.ledger.passes.now", lambda: self.at)
 
-    def prepare(self, seconds: Mapping[str, int], passes: Sequence[float] = (), accounts: int = 12) -> None:
-        """One run over so many accounts, in which tasks took so long, and passes ended so long after the look."""
+    def prepare(
+        self, seconds: Mapping[str, int], passes: Sequence[float] = (), accounts: int = 12,
+        given: Sequence[str] = (), state: str = "verified",
+    ) -> None:  # fmt: skip
+        """One run over so many accounts, in which tasks took so long, and passes ended so long after the look.
+
+        The accounts with a task are a00, a01 and so on, or those that are `given`, of which the first ones' passes end.
+        """
         self.number, self.at = self.number + 1, self.at + timedelta(days=1)
         origin = journal.Origin("prepare", f"run {self.number}", "look_at_mailboxes")
-        given = [f"a{place:02d}" for place in range(len(passes))]
-        after = {"unchanged": [], "need a pass": dict.fromkeys(map(str, range(accounts)), ""), "with a task": given}
+        given = given or [f"a{place:02d}" for place in range(len(passes))]
+        after = {"unchanged": [], "need a pass": dict.fromkeys(map(str, range(accounts)), ""), "with a task": [*given]}
         journal.append(self.ledger, journal.Entry("note", look.KIND, "mailboxes", origin, after=after))
         looked = self.at
-        for account, ended in zip(given, passes, strict=True):
+        for account, ended in zip(given, passes, strict=False):
             self.at = looked + timedelta(seconds=ended)
-            with self.ledger.session() as session:
-                ledger_passes.note(session, account, 1.0, copied=0, octets=0, state="verified", ended=True)
+            self.passed(account, state)
         for task, took in seconds.items():
             this = Try(replace(origin, task=task), 1)
             task_log.note(self.ledger, this, "running")
             self.at += timedelta(seconds=took)
             task_log.note(self.ledger, this, "done")
+
+
+    def passed(self, account: str, state: str = "verified") -> None:
+        """A pass over this mailbox has ended now."""
+        with self.ledger.session() as session:
+            ledger_passes.note(session, account, 1.0, copied=0, octets=0, state=state, ended=True)
 
 
 @pytest.fixture
@@ -197,7 +211,7 @@ def test_the_calendars_begin_with_the_look_and_the_mailboxes_after_it() -> None:
 
 
 def test_mailboxes_are_done_at_the_pace_of_the_last_prepare_that_had_enough_of_them(run: Run, nights: Nights) -> None:
-    nights.prepare({}, [18.0 * number for number in range(1, 101)])
+    nights.prepare({}, FIRST_COPY)
     assert forecast.gather(run).pace == 0.0  # everything was copied
     nights.prepare({}, [0.4 * number for number in range(1, 31)])
     nights.prepare({}, [60.0, 90.0])
@@ -211,17 +225,48 @@ def test_mailboxes_are_done_at_the_pace_of_the_last_prepare_that_had_enough_of_t
 def test_a_large_mailbox_and_one_that_was_mended_hours_later_slow_no_other_one_down(
     run: Run, nights: Nights, late: float
 ) -> None:
-    nights.prepare({}, [1.0])
+    nights.prepare({}, FIRST_COPY)
     nights.prepare({}, [*(0.4 * number for number in range(1, 25)), late])
     assert forecast.gather(run).pace == pytest.approx(0.4)
 
 
 def test_a_pass_of_the_next_night_counts_for_none_of_this_one(run: Run, nights: Nights) -> None:
-    nights.prepare({}, [1.0])
+    nights.prepare({}, FIRST_COPY)
+    given = [f"a{number:02d}" for number in range(30)]
+    nights.prepare({}, [0.4 * number for number in range(1, 23)], given=given)
+    nights.prepare({}, [1.0] * 8, given=given[22:])
+    assert forecast.gather(run).pace == pytest.approx(0.4), "of the twenty-two that ended in theirs"
+
+
+def test_the_first_copy_gives_no_pace_though_a_pilot_group_came_before_it(run: Run, nights: Nights) -> None:
+    nights.prepare({}, [1.0, 2.0], accounts=2)
+    nights.prepare({}, FIRST_COPY)
+    assert forecast.gather(run).pace == 0.0
+    nights.prepare({}, [0.4 * number for number in range(1, 16)])
+    assert forecast.gather(run).pace == 0.0, "too few in this night"
     nights.prepare({}, [0.4 * number for number in range(1, 31)])
-    nights.prepare({}, [7200.0 * number for number in range(1, 31)], accounts=2)
-    nights.prepare({}, [1.0])
-    assert forecast.gather(run).pace == pytest.approx(7200.0)
+    assert forecast.gather(run).pace == pytest.approx(0.4)
+
+
+def test_a_large_pilot_group_among_those_who_are_copied_first_gives_none_either(run: Run, nights: Nights) -> None:
+    nights.prepare({}, FIRST_COPY[:30], accounts=30)
+    nights.prepare({}, FIRST_COPY)
+    assert forecast.gather(run).pace == 0.0, "the thirty had to wait for the seventy"
+
+
+def test_somebody_new_takes_its_pace_from_no_night(run: Run, nights: Nights) -> None:
+    nights.prepare({}, FIRST_COPY[:40])
+    nights.prepare({}, [0.4 * number for number in range(1, 42)])
+    assert forecast.gather(run).pace == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("state", ["failed", "broken off"])
+def test_a_pass_that_came_to_no_good_end_is_none_to_go_by(run: Run, nights: Nights, state: str) -> None:
+    nights.prepare({}, [2.0 * number for number in range(1, 101)], state=state)
+    nights.prepare({}, FIRST_COPY)
+    assert forecast.gather(run).pace == 0.0, "what was begun before the first copy was none"
+    nights.prepare({}, [0.1 * number for number in range(1, 101)], state=state)
+    assert forecast.gather(run).pace == 0.0
 
 
 def test_a_mailbox_of_which_a_person_is_asked_needs_a_pass_though_nothing_has_changed(run: Run) -> None:

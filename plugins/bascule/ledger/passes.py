@@ -1,12 +1,14 @@
 """Every pass over every mailbox: when, how long, how much was copied, how it ended."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
+
+
+NOT_FINISHED = ("failed", "broken off")  # states of passes that came to no good end
 
 
 class PassRow(Base):
@@ -46,11 +48,19 @@ def note(session: Session, account: str, seconds: float, *, copied: int, octets:
     row.copied, row.bytes, row.state = copied, octets, state
 
 
-def ends(ledger: Ledger, accounts: Collection[str], since: datetime, until: datetime | None) -> list[datetime]:
-    """When the first pass of each of these accounts ended that ended after `since` (and before `until`), in order."""
-    query = sa.select(PassRow.account, sa.func.min(PassRow.ended_at)).where(PassRow.ended_at > since)
-    if until is not None:
-        query = query.where(PassRow.ended_at < until)
+def first_ends(ledger: Ledger) -> dict[str, datetime]:
+    """By account, when its first pass came to a good end: the one that copied everything."""
+    return _earliest(ledger)
+
+
+def ends(ledger: Ledger, since: datetime, until: datetime | None) -> dict[str, datetime]:
+    """By account, when its first pass came to a good end of those that ended after `since` (and before `until`)."""
+    # Of a pass that has ended `seen_at` is its end, too, and has an index.
+    return _earliest(ledger, PassRow.seen_at > since, *([PassRow.seen_at < until] if until else []))
+
+
+def _earliest(ledger: Ledger, *when: sa.ColumnElement[bool]) -> dict[str, datetime]:
+    good = (PassRow.ended_at.is_not(None), PassRow.state.not_in(NOT_FINISHED))
+    query = sa.select(PassRow.account, sa.func.min(PassRow.ended_at)).where(*good, *when).group_by(PassRow.account)
     with ledger.reading() as session:
-        found = session.execute(query.group_by(PassRow.account))
-        return sorted(at for account, at in found if at and account in accounts)
+        return {account: at for account, at in session.execute(query)}

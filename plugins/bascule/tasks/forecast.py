@@ -35,6 +35,7 @@ CONNECTIONS = 4  # to old, for the forecast
 TASKS_IN_OUTAGE, OF_A_TASK = 21, 2.5
 OF_A_LOOK = 0.05  # at a mailbox, where nothing was measured: all are looked at, so many at once
 ENOUGH, MOST_OF_THEM = 20, 0.8  # mailboxes with a task in a run of `prepare`, to go by how fast they were done
+NEARLY_ALL = 0.95  # of them have been copied before
 OF_A_PROCESS = 0.6  # Airflow's own share of one mailbox with a task
 LEAST, MOST = 0.6, 1.8  # of the seconds that are told: by how much machines differ from one hour to the next
 OF_A_PASS = 0.5  # over a mailbox in which nothing has changed
@@ -141,17 +142,20 @@ def _pace_lately(ledger: Ledger) -> float:
     """Seconds from one mailbox with a task to the next, in the last run of `prepare` that had enough of them.
 
     By the ends of their passes, without the last fifth: a large mailbox ends late, and one that a person had to mend.
-    The very first run copied everything. 0 where none can be told.
+    A run that copied many for the first time is none to go by, whatever came before it: a pilot group, or a run that
+    broke off. 0 where none can be told.
     """
-    looks = _looks(ledger)
-    for place in range(len(looks) - 1, 0, -1):
+    looks, first = _looks(ledger), passes.first_ends(ledger)
+    for place in range(len(looks) - 1, -1, -1):
         began, following = looks[place].at, looks[place + 1 :]
         if began is None:
             continue
         given = {*(looks[place].after or {})["with a task"]}
-        ends = passes.ends(ledger, given, began, following[0].at if following else None)
-        if len(ends) >= ENOUGH:
-            counted = ends[: math.ceil(len(ends) * MOST_OF_THEM)]
+        found = passes.ends(ledger, began, following[0].at if following else None)
+        ended = {account: at for account, at in found.items() if account in given}
+        again = sorted(at for account, at in ended.items() if first.get(account, at) < at)
+        if len(again) >= max(ENOUGH, len(ended) * NEARLY_ALL):
+            counted = again[: math.ceil(len(again) * MOST_OF_THEM)]
             return (counted[-1] - began).total_seconds() / len(counted)
     return 0.0
 
