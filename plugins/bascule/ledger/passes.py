@@ -7,7 +7,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from bascule.ledger.base import Base, Ledger, now
 
-
 NOT_FINISHED = ("failed", "broken off")  # states of passes that came to no good end
 
 
@@ -60,7 +59,6 @@ def ends(ledger: Ledger, since: datetime, until: datetime | None) -> dict[str, d
 
 
 def _earliest(ledger: Ledger, *when: sa.ColumnElement[bool]) -> dict[str, datetime]:
-    good = (PassRow.ended_at.is_not(None), PassRow.state.not_in(NOT_FINISHED))
-    query = sa.select(PassRow.account, sa.func.min(PassRow.ended_at)).where(*good, *when).group_by(PassRow.account)
+    query = sa.select(PassRow.account, sa.func.min(PassRow.ended_at)).where(PassRow.state.not_in(NOT_FINISHED), *when)
     with ledger.reading() as session:
-        return {account: at for account, at in session.execute(query)}
+        return {account: at for account, at in session.execute(query.group_by(PassRow.account)) if at}

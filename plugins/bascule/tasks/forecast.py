@@ -33,7 +33,8 @@ CONNECTIONS = 4  # to old, for the forecast
 # What things take where nothing was measured yet, in seconds.
 # From `stop_imap_proxy_virtual_machine` to `take_imap_address`, without what is mapped.
 TASKS_IN_OUTAGE, OF_A_TASK = 21, 2.5
-OF_A_LOOK = 0.05  # at a mailbox, where nothing was measured: all are looked at, so many at once
+# At a mailbox, with four connections on two cores: their processor is the limit, so that more connections don't help.
+OF_A_LOOK = 0.05
 ENOUGH, MOST_OF_THEM = 20, 0.8  # mailboxes with a task in a run of `prepare`, to go by how fast they were done
 NEARLY_ALL = 0.95  # of them have been copied before
 OF_A_PROCESS = 0.6  # Airflow's own share of one mailbox with a task
@@ -117,11 +118,10 @@ def gather(run: Run) -> Load:
     of_filters = len(filters.filters(run.ledger)) * OF_A_FILTER / run.site.filters.parallel
     of_calendars = calendars.count_collections(run.ledger) * OF_A_CALENDAR / run.site.calendars.parallel
     anyway = needs_a_pass(run.ledger, [each.account for each in found])
-    of_looks = len(found) * OF_A_LOOK / at_once.mailboxes_at_once()  # one task, with so many connections
     return Load(
         mailboxes={each.account: mailbox_seconds(each, of_a_pass, anyway=each.account in anyway) for each in found},
         slots=at_once.mailboxes_with_a_task_at_once(),
-        look=_as_lately(run.ledger, "look_at_mailboxes", len(found), of_looks),
+        look=_as_lately(run.ledger, "look_at_mailboxes", len(found), len(found) * OF_A_LOOK),
         pace=_pace_lately(run.ledger),
         filters=_as_lately(run.ledger, "look_at_filters", len(found), of_filters),
         calendars=_as_lately(run.ledger, "copy_calendars", len(found), of_calendars),
