@@ -7,7 +7,6 @@ from unittest import mock
 
 import pytest
 from bascule.ledger import Ledger, journal, outage, phases
-from bascule.ledger.outage import Outage
 
 SIX = datetime(2026, 6, 27, 4)
 MACHINE = ("freeze", "virtual_machine", {"state": "shut off"})
@@ -86,6 +85,7 @@ def test_other_acts_begin_and_end_none(day: Day) -> None:
     day.at(33).act(MACHINE)
     day.at(40).act(("cutover", "address", {"service": "pop"}))
     day.at(41).act(TAKEN, "intent", "failed")
+    day.at(42).act(("rollback", "address", {"service": "imap"}))
     day.at(42).mark("rollback", "started")
     assert day.outages() == [(33, None, False)]
 
@@ -115,7 +115,7 @@ def test_a_way_back_ends_it_and_the_next_day_has_another_one(day: Day) -> None:
     day.at(60).mark("rollback", "finished")
     assert day.outages() == [(33, 60, False)] and outage.seconds(day.ledger) is None
     day.at(100).mark("freeze", "started")
-    assert outage.of_try(outage.outages(day.ledger), SIX + timedelta(minutes=100)) is None
+    assert outage.of_day(day.ledger) is None
     day.at(110).act(MACHINE)
     day.at(120).act(TAKEN)
     assert day.outages() == [(33, 60, False), (110, 120, True)]
@@ -135,7 +135,23 @@ def test_a_way_back_after_the_cutover_takes_the_outage_for_none_of_a_new_server_
 def test_a_freeze_that_begins_anew_without_a_way_back_has_the_outage_that_goes_on(day: Day) -> None:
     day.at(33).act(MACHINE)
     day.at(50).mark("freeze", "started")
-    goes_on = Outage(SIX + timedelta(minutes=33))
-    assert outage.of_try(outage.outages(day.ledger), SIX + timedelta(minutes=50)) == goes_on
+    goes_on = outage.of_day(day.ledger)
+    assert goes_on and (goes_on.began, goes_on.ended) == (SIX + timedelta(minutes=33), None)
     day.at(60).act(TAKEN)
     assert outage.seconds(day.ledger) == 27 * 60
+
+
+def test_a_clock_that_is_set_back_before_the_outage_loses_none(day: Day) -> None:
+    day.at(-60).act(MACHINE)
+    assert outage.of_day(day.ledger) is not None
+    day.at(-30).act(TAKEN)
+    assert outage.seconds(day.ledger) == 30 * 60
+    day.at(-20).mark("rollback", "finished")
+    day.at(-10).mark("freeze", "started")
+    assert outage.of_day(day.ledger) is None
+
+
+def test_a_clock_that_is_set_back_in_the_outage_makes_it_no_shorter_than_nothing(day: Day) -> None:
+    day.at(33).act(MACHINE)
+    day.at(5).act(TAKEN)
+    assert outage.seconds(day.ledger) == 0

@@ -6,7 +6,7 @@ way back has come to its end. All who tell how long it was ask here.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,10 +24,16 @@ KINDS = ("phase", LETS_PEOPLE_IN[0], *(kind for kind, _ in KEEP_PEOPLE_OUT))
 
 @dataclass(frozen=True)
 class Outage:
-    """One outage (UTC). Without an end it goes on; `served`: new ended it, and no way back did."""
+    """One outage (UTC). Without an end it goes on; `served`: new ended it, and no way back did.
+
+    `first`, `last`: the rows of the journal by which it began and ended; what came before what goes by those, since a
+    clock may be set back.
+    """
 
     began: datetime
+    first: int
     ended: datetime | None = None
+    last: int | None = None
     served: bool = False
 
 
@@ -49,28 +55,33 @@ def told(entries: Iterable[journal.Entry]) -> list[Outage]:
         if entry.at is None:
             continue
         if is_possible and not goes_on and _keeps_out(entry):
-            found.append(Outage(entry.at))
+            found.append(Outage(entry.at, entry.number))
         elif last is not None and goes_on and _lets_in(entry):
-            found[-1] = Outage(last.began, entry.at, served=True)
+            found[-1] = replace(last, ended=entry.at, last=entry.number, served=True)
         elif last is not None and _is_way_back(entry):
-            found[-1] = Outage(last.began, last.ended or entry.at)
+            found[-1] = replace(last, ended=last.ended or entry.at, last=last.last or entry.number, served=False)
     return found
 
 
-def of_try(found: Sequence[Outage], began: datetime) -> Outage | None:
-    """Of all outages the one of the day's try whose freeze began then: it goes on, or ended since.
+def of_try(found: Sequence[Outage], began: int) -> Outage | None:
+    """Of all outages the one of the day's try whose freeze began with this row: it goes on, or ended since.
 
     (It may have begun before: with a try that was broken off without a way back.)
     """
     last = found[-1] if found else None
-    return last if last and (last.ended is None or last.ended >= began) else None
+    return last if last and (last.last is None or last.last > began) else None
+
+
+def of_day(ledger: Ledger) -> Outage | None:
+    """That of the day's try since the last way back; None before it has begun."""
+    frozen = phases.marked(ledger, "freeze", "started")
+    return of_try(outages(ledger), frozen.number) if frozen else None
 
 
 def seconds(ledger: Ledger) -> float | None:
     """How long the day's outage was; None while new does not serve, or does so no more."""
-    frozen = phases.marked_at(ledger, "freeze", "started")
-    last = of_try(outages(ledger), frozen) if frozen else None
-    return (last.ended - last.began).total_seconds() if last and last.ended and last.served else None
+    of = of_day(ledger)
+    return max(0.0, (of.ended - of.began).total_seconds()) if of and of.ended and of.served else None
 
 
 def _keeps_out(entry: journal.Entry) -> bool:

@@ -41,7 +41,8 @@ class Span:
     ended: datetime | None = None
 
     def length(self, at: datetime) -> timedelta:
-        return (self.ended or at) - self.began
+        """At least nothing: a clock may be set back."""
+        return max((self.ended or at) - self.began, timedelta())
 
 
 @dataclass(frozen=True)
@@ -312,7 +313,7 @@ def _worst(states: Sequence[str]) -> str:
 def _outages(ledger: Ledger, freeze: _Run) -> tuple[Span | None, list[Span]]:
     """The outage of this try of the day, and those of its earlier ones, which came to their end by a way back."""
     found = outage.outages(ledger)
-    this = outage.of_try(found, freeze.began)
+    this = outage.of_try(found, freeze.marks[0].number)
     spans = [Span(each.began, each.ended) for each in found]
     return (spans[-1], spans[:-1]) if this else (None, spans)
 

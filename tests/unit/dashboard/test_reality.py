@@ -225,3 +225,12 @@ def test_a_forecast_of_an_older_bascule_is_shown_with_what_it_has(told: Told, si
     journal.append(told.ledger, journal.Entry("note", "forecast", "window", origin, after=after))
     text = Read(client_of(told.ledger, site).get("./").text).text
     assert "1 min 20 s, and as long as people take to answer" in text and "slowest" not in text
+
+
+def test_a_clock_that_is_set_back_makes_nothing_shorter_than_nothing(told: Told) -> None:
+    told.at(900).mark("freeze", "started")
+    told.forecast()
+    told.at(30).act("freeze", "virtual_machine", {"state": "shut off"}, "intent")
+    assert told.at(20).real()["outage"] == 0
+    told.end(15)
+    assert (told.real()["outage"], told.real()["acts"]) == (0, 0)
