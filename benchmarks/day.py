@@ -168,10 +168,12 @@ def decide(
 
 def last_forecast(home: Home) -> dict[str, Any]:
     """What the freeze told before it began: seconds of the outage without people's answers, and by what."""
-    from bascule.ledger import Ledger, journal
-    from bascule.tasks.forecast import KIND
+    from bascule.ledger import Ledger, outage
+    from bascule.views.forecast import noted
 
-    return journal.entries(Ledger(home.ledger_url), kind=KIND)[-1].after or {}
+    ledger = Ledger(home.ledger_url)
+    note = noted(ledger, outage.of_day(ledger))
+    return (note.after if note else None) or {}
 
 
 def refuse(instance: Instance, number: int) -> None:

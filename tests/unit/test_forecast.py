@@ -197,6 +197,30 @@ def test_forecast_and_reality_stand_side_by_side(run: Run, nights: Nights) -> No
     assert forecast.lines(run.ledger)[1] == f"the outage took 60 seconds, people's answers included; forecast: {told}"
 
 
+def test_what_is_forecast_in_the_outage_or_later_is_none_that_it_is_judged_by(run: Run) -> None:
+    def noted(seconds: int) -> None:
+        parts = {"acts": 0, "mailboxes": 0, "filters": 0, "calendars": 0, "with a task": 0, "slots": 4, "questions": 0}
+        after = {**parts, "seconds": seconds, "slowest": {}}
+        journal.append(run.ledger, journal.Entry("note", "forecast", "window", run.origin, after=after))
+
+    def told() -> list[str]:
+        parts = (line.partition(": the outage takes ") for line in forecast.lines(run.ledger))
+        return [takes.partition(" (")[0] or line for line, _, takes in parts]
+
+    noted(10)
+    phases.mark(run.ledger, "freeze", "started", run.origin)
+    noted(20)
+    freeze, cutover = (replace(run.origin, phase=phase) for phase in ("freeze", "cutover"))
+    journal.append(run.ledger, journal.Entry("intent", "firewall", "old", freeze, {"side": "old", "state": "isolated"}))
+    noted(30)
+    assert told() == ["about 20 seconds"]
+    journal.append(run.ledger, journal.Entry("done", "address", "imap.obs.test", cutover, {"service": "imap"}))
+    noted(40)
+    assert told() == ["about 20 seconds", "the outage took 0 seconds, people's answers included; forecast: 20"]
+    phases.mark(run.ledger, "rollback", "finished", run.origin)
+    assert told() == ["about 40 seconds"], "the next day's"
+
+
 def test_a_mailbox_in_which_nothing_has_changed_costs_no_more_than_the_look_at_all(run: Run) -> None:
     load = forecast.gather(run)
     assert load.mailboxes["a00"] == 0.0

@@ -47,7 +47,7 @@ def _of_the_outage(day: Day) -> Iterator[str]:
     if day.outage:
         yield from _metric("outage_seconds", "So far, or in all", [((), day.outage.length(day.at).total_seconds())])
     if day.forecast:
-        yield from _metric("outage_forecast_seconds", "As it was forecast last", [((), day.forecast.seconds)])
+        yield from _metric("outage_forecast_seconds", "By the last forecast before it", [((), day.forecast.seconds)])
 
 
 def _queue(day: Day) -> int | None:

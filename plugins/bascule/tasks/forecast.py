@@ -24,7 +24,7 @@ from bascule.tasks.look import jobs_for
 from bascule.tasks.run import Run
 from bascule.text.logs import get_logger
 from bascule.views.day import DAY
-from bascule.views.forecast import KIND, beside_acts, slowest_first
+from bascule.views.forecast import KIND, beside_acts, noted, slowest_first
 
 log = get_logger(__name__)
 
@@ -215,11 +215,11 @@ def sentence(told: Mapping[str, Any]) -> str:
 
 
 def lines(ledger: Ledger) -> list[str]:
-    """The last forecast, and what came of it: nothing where none was made."""
-    made = journal.entries(ledger, kind=KIND)
-    if not made:
+    """The last forecast before the day's outage, and what came of it: nothing where none was made."""
+    last = noted(ledger, outage.of_day(ledger))
+    if last is None:
         return []
-    last, said = made[-1], made[-1].after or {}
+    said = last.after or {}
     told = [f"forecast of {last.at:%Y-%m-%d %H:%M} UTC: {sentence(said)}"]
     took = outage.seconds(ledger)
     if took is not None:

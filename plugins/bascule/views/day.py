@@ -170,16 +170,16 @@ def day(ledger: Ledger, mailboxes: Mailboxes, scene: Scene | None = None, at: da
     begin = min((span.began for span in shown), default=at)
     over = bool(shown) and all(span.ended for span in shown) and phases[-1].state == "done"
     end = max((span.ended or at for span in shown), default=at) if over else at
-    going_on, before = _outages(ledger, freeze) if scene == "day" and freeze else (None, [])
+    this, earlier = _outages(ledger, freeze) if scene == "day" and freeze else (None, [])
     return Day(
         scene,
         begin,
         max(end, begin + timedelta(seconds=60)),
         at,
         phases,
-        going_on,
-        before,
-        forecast(ledger),
+        _span(this) if this else None,
+        [_span(each) for each in earlier],
+        forecast(ledger, this),
         _attention(rows, mailboxes),
         _go(last.get("cutover")),
     )
@@ -310,12 +310,15 @@ def _worst(states: Sequence[str]) -> str:
     return next((state for state in order if state in states), "to come")
 
 
-def _outages(ledger: Ledger, freeze: _Run) -> tuple[Span | None, list[Span]]:
+def _outages(ledger: Ledger, freeze: _Run) -> tuple[outage.Outage | None, list[outage.Outage]]:
     """The outage of this try of the day, and those of its earlier ones, which came to their end by a way back."""
     found = outage.outages(ledger)
     this = outage.of_try(found, freeze.marks[0].number)
-    spans = [Span(each.began, each.ended) for each in found]
-    return (spans[-1], spans[:-1]) if this else (None, spans)
+    return this, found[:-1] if this else found
+
+
+def _span(of: outage.Outage) -> Span:
+    return Span(of.began, of.ended)
 
 
 def _attention(rows: dict[str, list[TaskRow]], mailboxes: Mailboxes) -> list[Attention]:

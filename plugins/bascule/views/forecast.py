@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bascule.ledger import Ledger, journal
+from bascule.ledger.outage import Outage
 
 KIND = "forecast"  # in the journal
 BESIDE_ACTS = ("look", "mailboxes", "filters", "calendars")
@@ -18,7 +19,7 @@ def beside_acts(look: float, mailboxes: float, filters: float, calendars: float)
 
 @dataclass(frozen=True)
 class Forecast:
-    """What was forecast last: seconds of the outage, by what, and who takes longest.
+    """What was forecast: seconds of the outage, by what, and who takes longest.
 
     `least`, `most`: between which it will lie, without people's answers; 0 where an older Bascule noted it.
     """
@@ -34,10 +35,20 @@ class Forecast:
     slowest: Sequence[tuple[str, float]] = ()  # accounts with their seconds
 
 
-def forecast(ledger: Ledger) -> Forecast | None:
-    """The last one that was noted."""
+def noted(ledger: Ledger, of: Outage | None) -> journal.Entry | None:
+    """The forecast by which this outage is judged: the last one that was noted before it began.
+
+    The very last one without an outage, and where none was noted before it.
+    """
     notes = journal.entries(ledger, kind=KIND)
-    return _told(dict(notes[-1].after or {}), notes[-1].at) if notes and notes[-1].at else None
+    before = [note for note in notes if of and note.number < of.first]
+    return next(reversed(before or notes), None)
+
+
+def forecast(ledger: Ledger, of: Outage | None = None) -> Forecast | None:
+    """The same, as pages show it."""
+    note = noted(ledger, of)
+    return _told(dict(note.after or {}), note.at) if note and note.at else None
 
 
 def _told(after: dict[str, Any], at: datetime) -> Forecast:

@@ -43,9 +43,9 @@ class Told:
     def mark(self, phase: str, state: phases.Mark) -> None:
         phases.mark(self.ledger, phase, state, journal.Origin(phase, "day", "begin", "lead"))
 
-    def forecast(self) -> None:
+    def forecast(self, **others: int) -> None:
         origin = journal.Origin("freeze", "day", "forecast", "lead")
-        journal.append(self.ledger, journal.Entry("note", "forecast", "window", origin, after=FORECAST))
+        journal.append(self.ledger, journal.Entry("note", "forecast", "window", origin, after=FORECAST | others))
 
     def task(
         self, name: str, began: float, ended: float, attempt: int = 1, state: task_log.TaskState = "done",
@@ -55,6 +55,12 @@ class Told:
         self.at(began)
         task_log.note(self.ledger, this, "running")
         self.at(ended)
+        task_log.note(self.ledger, this, state)
+
+    def of_a_mailbox(self, seconds: float, state: task_log.TaskState, attempt: int = 1) -> None:
+        """The task of anna's mailbox has come so far."""
+        this = Try(journal.Origin("transfer", "day", "mailbox.sync[0]", "lead"), attempt, "anna", of_many=True)
+        self.at(seconds)
         task_log.note(self.ledger, this, state)
 
     def act(self, phase: str, kind: str, parameters: dict[str, str], event: journal.Event) -> None:
@@ -234,3 +240,26 @@ def test_a_clock_that_is_set_back_makes_nothing_shorter_than_nothing(told: Told)
     assert told.at(20).real()["outage"] == 0
     told.end(15)
     assert (told.real()["outage"], told.real()["acts"]) == (0, 0)
+
+
+def test_an_outage_is_judged_by_the_last_forecast_before_it(told: Told) -> None:
+    def forecast() -> list[float | None]:
+        return [row.forecast for row in compare(told.day()) if row.part in ("mailboxes", "outage")]
+
+    told.at(-5000).forecast(seconds=90, mailboxes=9)
+    told.begin()
+    told.forecast(seconds=5, mailboxes=1)
+    assert forecast() == [40, 107]
+    told.at(80).mark("rollback", "started")
+    told.at(90).mark("rollback", "finished")
+    told.forecast(seconds=6, mailboxes=2)
+    assert forecast() == [40, 107]
+    told.at(5000).mark("freeze", "started")
+    assert forecast() == [2, 6], "the next try has another one"
+
+
+def test_an_outage_without_a_forecast_before_it_has_the_later_one(told: Told) -> None:
+    told.at(0).mark("freeze", "started")
+    told.at(10).act("freeze", "virtual_machine", {"state": "shut off"}, "intent")
+    told.forecast()
+    assert compare(told.day())[-1].forecast == 107
