@@ -275,14 +275,14 @@ def _all_mailboxes(
     since: datetime | None,
     mailboxes: Mailboxes,
 ) -> Task:
-    """How far the mailboxes are since it is known which of them need a pass."""
+    """How far the mailboxes are since it is known which of them need a pass; done, whatever failed, with the phase."""
     if since is None:
         return Task(phase, name, "to come")
     done, last = mailboxes.done_since(whole.began)
     complete = whole.ended is not None or (mailboxes.total > 0 and done >= mailboxes.total)
-    end = last or whole.ended
+    end = min(last, whole.ended) if last and whole.ended else last or whole.ended  # passes may have come later
     ended = max(end, since) if complete and end else None  # nobody needed a pass: the look itself was the last word
-    if state in ("to come", "done"):
+    if whole.ended or state in ("to come", "done", "skipped"):
         state = "done" if complete else "running"
     return Task(phase, name, state, [(Span(since, ended), state)], done=done, of=mailboxes.total)
 

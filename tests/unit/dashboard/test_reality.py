@@ -263,3 +263,41 @@ def test_an_outage_without_a_forecast_before_it_has_the_later_one(told: Told) ->
     told.at(10).act("freeze", "virtual_machine", {"state": "shut off"}, "intent")
     told.forecast()
     assert compare(told.day())[-1].forecast == 107
+
+
+def looked_at(told: Told) -> None:
+    told.begin()
+    told.looked_at({"anna", "bert"}, 59)
+    told.task("look_at_mailboxes", 34, 60)
+
+
+def test_a_pass_after_the_transfer_stretches_no_mailboxes_to_the_end_of_the_outage(told: Told) -> None:
+    looked_at(told)
+    told.passed("bert", 100)
+    told.at(120).mark("transfer", "finished")
+    told.passed("bert", 2100)
+    told.end(3000)
+    assert told.real()["mailboxes"] == 60, "until the end of the transfer at most"
+
+
+def test_a_mailbox_that_failed_hides_what_all_of_them_took_no_more_once_the_transfer_is_done(told: Told) -> None:
+    looked_at(told)
+    told.of_a_mailbox(65, "failed")
+    told.passed("bert", 100)
+    assert told.real()["mailboxes"] is None, "a person goes on with it"
+    told.at(120).mark("transfer", "finished")
+    told.end(150)
+    with told.ledger.session() as session:
+        mailboxes.set_mailbox(session, "anna", "failed")
+    real = told.real()
+    assert (real["mailboxes"], real["acts"]) == (40, 140 - (26 + 40))
+    assert [(each.about, each.state) for each in told.day().attention] == [("anna", "failed")], "it is told"
+
+
+def test_a_mailbox_that_was_left_for_a_later_run_hides_nothing_either(told: Told) -> None:
+    looked_at(told)
+    told.of_a_mailbox(65, "again")
+    told.of_a_mailbox(70, "skipped", attempt=2)
+    told.passed("bert", 100)
+    told.end(150)
+    assert told.real()["mailboxes"] == 40
