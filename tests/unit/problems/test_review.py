@@ -14,7 +14,7 @@ from bascule.operators.hitl import SyncMailbox
 from bascule.problems import record, store
 from bascule.problems.model import Option, Problem
 from bascule.problems.record import Author, Choice
-from bascule.tasks import forecast, gate, review
+from bascule.tasks import gate, review
 from bascule.tasks.run import NeedsPerson, Run, TryAgain
 
 from tests.unit.problems.asking import Asking
@@ -315,7 +315,7 @@ class TestTheDaysFirstQuestions:
 
     def test_without_a_forecast_nothing_is_said(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         phases.mark(ledger, "freeze", "started", ORIGIN)
-        monkeypatch.setattr(forecast, "KIND", "no such kind")
+        monkeypatch.setattr("bascule.views.forecast.KIND", "no such kind")
         assert "outage" not in self.question(ledger)
 
     def test_the_gate_does_whoever_has_answered_before(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
