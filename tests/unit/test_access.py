@@ -1,7 +1,9 @@
 """What of a command over SSH stands in the log: all of it for the audit, and nothing of what is users' own."""
 
+from typing import Any
+
 import pytest
-from bascule.hosts.connections import Connection
+from bascule.hosts.connections import AccessError, Connection
 from bascule.hosts.login import Login, NoPassword, login_for
 from bascule.hosts.ssh import CommandFailed, RemoteHost
 from bascule.site import MailServerPart
@@ -79,6 +81,27 @@ def test_an_account_is_entered_as_the_site_file_says(way: str, login: Login) -> 
 def test_an_account_without_a_password_of_its_own_is_named_with_the_connection() -> None:
     with pytest.raises(NoPassword, match="`old` has no password for bob in `passwords`: add it there"):
         login_for(_part("secret"), MASTER, "bob")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{}, *({"passwords": wrong} for wrong in (None, {}, [], ["her own"], "her own", 12))],
+)
+def test_a_connection_without_any_passwords_concerns_everybody_and_says_what_belongs_there(extra: Any) -> None:
+    words = "the connection `old` has no `passwords`, which `login: secret` needs: write them into its extra"
+    with pytest.raises(AccessError, match=words) as told:
+        login_for(_part("secret"), Connection("old", "old.test", extra=extra), "ann")
+    assert not isinstance(told.value, NoPassword), "it would be taken as one account's own"
+    assert "her own" not in str(told.value)
+
+
+@pytest.mark.parametrize("secret", [1234567, None, True, ["1234567"]])
+def test_a_password_that_is_no_text_is_told_of_its_account_and_never_shown(secret: Any) -> None:
+    connection = Connection("old", "old.test", extra={"passwords": {"ann": secret, "bob": "his own"}})
+    with pytest.raises(NoPassword, match="`old` has a password for ann that is no text: write it in quotation") as told:
+        login_for(_part("secret"), connection, "ann")
+    assert "1234567" not in str(told.value)
+    assert login_for(_part("secret"), connection, "bob") == Login("bob", "his own")
 
 
 def _part(way: str) -> MailServerPart:

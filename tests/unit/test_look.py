@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 from bascule import mailbox, site
-from bascule.hosts.connections import AccessError
+from bascule.hosts.connections import AccessError, Connection
 from bascule.hosts.login import Endpoint, Login, NoPassword
 from bascule.ledger import Ledger, LedgerAway, journal, leases, mailboxes
 from bascule.ledger.base import now
@@ -20,6 +21,8 @@ from bascule.problems.evidence import evidence_lines, not_ready
 from bascule.tasks import look
 from bascule.tasks.run import Run
 from structlog.testing import capture_logs
+
+from tests.unit.changes.fakes import FakeAccess
 
 SITE = site.load(Path(__file__).parents[2] / "lab" / "site.yaml")
 ORIGIN = journal.Origin("transfer", "day", "look_at_mailboxes", "postmaster")
@@ -131,6 +134,15 @@ def test_a_connection_that_nobody_can_use_ends_the_look_at_once(
     monkeypatch.setattr(mailbox, "job_for", job_for)
     with pytest.raises(AccessError, match="imap_new"):
         look.look(run, ALL)
+    assert journal.entries(run.ledger) == []
+
+
+def test_a_connection_without_any_passwords_ends_the_look_and_gives_nobody_a_task(run: Run) -> None:
+    part = SITE.mailboxes.old.model_copy(update={"login": "secret"})
+    access = FakeAccess(SITE.model_copy(update={"mailboxes": SITE.mailboxes.model_copy(update={"old": part})}))
+    access.connections = SimpleNamespace(get=lambda name: Connection(name, "imap.test"))  # type: ignore[assignment]
+    with pytest.raises(AccessError, match="has no `passwords`"):
+        look.look(replace(run, access=access), ALL)
     assert journal.entries(run.ledger) == []
 
 

@@ -19,7 +19,8 @@ from bascule.calendars.dav.writers import Writers
 from bascule.calendars.exported_files import Folder
 from bascule.hosts import tls
 from bascule.hosts.access import Access
-from bascule.hosts.connections import AccessError, Connection
+from bascule.hosts.connections import Connection
+from bascule.hosts.login import own_password
 from bascule.site import CalendarServerPart
 
 TIMEOUT = httpx.Timeout(120.0, connect=20.0)  # seconds; a SOGo without reverse DNS takes 10 for each request
@@ -119,9 +120,4 @@ def _login(part: CalendarServerPart, connection: Connection, account: str) -> di
             if connection.login
             else {"headers": header}
         )
-    password = connection.extra.get("passwords", {}).get(account)
-    if password is None:
-        raise AccessError(
-            f"the connection `{connection.conn_id}` has no password for {account}: add it to `passwords` in its extra"
-        )
-    return {"auth": (account, password)}
+    return {"auth": (account, own_password(connection, account))}

@@ -15,7 +15,7 @@ Security = Literal["tls", "starttls", "plain"]
 
 
 class NoPassword(AccessError):
-    """Raised when a connection has no password for one account, which concerns that account alone."""
+    """Raised when a connection has no password for one account, or none that is text: that concerns it alone."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,32 @@ class Login:
 
 
 def login_for(part: MailServerPart, connection: Connection, account: str) -> Login:
-    """How one gets into an account's mailbox and filters, by `login` of the site file. Raises NoPassword."""
+    """How one gets into an account's mailbox and filters, by `login` of the site file.
+
+    Raises NoPassword, and AccessError where the connection has no passwords at all.
+    """
     if part.login == "master":
         return Login(part.master_login.format(account=account, master=connection.login), connection.password)
     if part.login == "authzid":
         return Login(connection.login, connection.password, authorize_as=account)
-    secrets = connection.extra.get("passwords", {})
+    return Login(account, own_password(connection, account))
+
+
+def own_password(connection: Connection, account: str) -> str:
+    """The account's own password, for `login: secret`. Raises NoPassword; AccessError where nobody has any there."""
+    secrets = connection.extra.get("passwords")
+    if not isinstance(secrets, dict) or not secrets:
+        raise AccessError(
+            f"the connection `{connection.conn_id}` has no `passwords`, which `login: secret` needs: write them into "
+            "its extra, as an object of accounts and their passwords"
+        )
     if account not in secrets:
         raise NoPassword(
             f"the connection `{connection.conn_id}` has no password for {account} in `passwords`: add it there"
         )
-    return Login(account, secrets[account])
+    if not isinstance(secrets[account], str):
+        raise NoPassword(
+            f"the connection `{connection.conn_id}` has a password for {account} that is no text: write it in "
+            "quotation marks in `passwords`"
+        )
+    return str(secrets[account])
