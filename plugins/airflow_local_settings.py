@@ -21,7 +21,6 @@ if sys.argv[1:2] in (["scheduler"], ["celery"]):
     before_fork.load()
 
 if sys.argv[1:2] == ["scheduler"]:
-    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
-    from bascule.operators.rounds import Rounds, let_runs_rest
+    from bascule.operators.rounds import Rounds, let_runs_rest, runner_of_airflow
 
-    let_runs_rest(SchedulerJobRunner, Rounds())
+    let_runs_rest(runner_of_airflow(), Rounds())

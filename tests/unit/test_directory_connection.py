@@ -1,6 +1,7 @@
 """Connections to the directory: how one ends that the server has reset meanwhile."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from bascule.hosts import directory
@@ -48,3 +49,24 @@ def test_a_schema_that_can_not_be_read_is_told_so_too(access: FakeAccess, bound:
     unread = pytest.raises(DirectoryError, match="the schema of ldap can't be read: socket is not open")
     with unread, directory.connected(access):
         pass
+
+
+def cut_off(user: str) -> Any:
+    """A connection to OpenLDAP, which has given all entries that it gives this login."""
+    paged = SimpleNamespace(paged_search=lambda *_, **__: iter(()))
+    extend, server = SimpleNamespace(standard=paged), SimpleNamespace(host="ldap")
+    return SimpleNamespace(extend=extend, server=server, user=user, result={"result": directory.SIZE_LIMIT})
+
+
+@pytest.mark.parametrize(
+    ("user", "whom", "limit"),
+    [
+        ("cn=bascule,dc=x", "gives 'cn=bascule,dc=x' only a part", '`limits dn.exact="cn=bascule,dc=x" size=unlimited`'),
+        ("", "gives who does not log in only a part", "`limits anonymous size=unlimited`"),
+    ],
+)
+def test_whose_limit_is_to_be_taken_away_is_said_in_openldap_s_own_words(user: str, whom: str, limit: str) -> None:
+    with pytest.raises(DirectoryError) as told:
+        list(directory.search(cut_off(user), FakeAccess().site, "(uid=*)"))
+    assert whom in str(told.value)
+    assert limit in str(told.value)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from bascule.operators.rounds import LONGEST, Rounds, let_runs_rest
+from structlog.testing import capture_logs
 
 from lab.paths import CHECKOUT
 from tests.ledgers import empty_ledger
@@ -81,8 +82,13 @@ def test_a_look_that_fails_lets_the_run_rest_and_says_its_error() -> None:
     assert look(failing(), 1) == [None]
 
 
+REST_NOT = "this Airflow looks at its runs in another way: they don't rest"
+
+
 def test_an_airflow_that_looks_in_another_way_begins_all_the_same() -> None:
-    let_runs_rest(type("Other", (), {}), Rounds())
+    with capture_logs() as said:
+        let_runs_rest(type("Other", (), {}), Rounds())
+    assert [(line["log_level"], line["event"]) for line in said] == [("warning", REST_NOT)]
 
 
 # What the scheduler's process has, before it begins.
@@ -95,14 +101,39 @@ print(runner._schedule_dag_run.__code__.co_name)
 """
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Of a process of Airflow that has Bascule's plugins."""
+    env = {**os.environ, "AIRFLOW_HOME": str(home), "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}"}
+    return {**env, "BASCULE_LEDGER": empty_ledger(home / "ledger.db")}
+
+
 @pytest.mark.parametrize(
     ("process", "name"), [("scheduler", "schedule_unless_it_rests"), ("api-server", "_schedule_dag_run")]
 )
 def test_runs_rest_in_the_scheduler_of_airflow(process: str, name: str, tmp_path: Path) -> None:
-    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}"}
-    env["BASCULE_LEDGER"] = empty_ledger(tmp_path / "ledger.db")
-    done = subprocess.run([sys.executable, "-c", RUNNER, process], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER, process], env=environment(tmp_path), capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == name
+
+
+# A scheduler of an Airflow that has its runner elsewhere, and one that calls it otherwise.
+ELSEWHERE = """
+import sys, types
+sys.argv = ["airflow", "scheduler"]
+sys.modules["airflow.jobs.scheduler_job_runner"] = {there}
+import airflow.settings
+print("began")
+"""
+
+
+@pytest.mark.parametrize("there", ["None", "types.ModuleType('scheduler_job_runner')"])
+def test_an_airflow_that_has_its_runner_elsewhere_begins_all_the_same(there: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE.format(there=there)], env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["began"]), done.stderr
+    assert REST_NOT in done.stdout + done.stderr
 
 
 def test_airflow_calls_it_with_a_run_and_a_session() -> None:

@@ -233,13 +233,22 @@ def _answers(connection: ldap3.Connection, site: Site, ldap_filter: str) -> Iter
         kind = SelectionRefused if isinstance(error, WRONG_FILTER) else DirectoryError
         raise kind(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {_reason(error)}") from None
     if connection.result["result"] == SIZE_LIMIT:
-        raise DirectoryError(
-            f"the directory {connection.server.host} gives {connection.user!r} only a part of the entries below "
-            f"{site.directory.base!r}: it limits how many one search may find. Take that limit away for this login "
-            f'(OpenLDAP, which has 500 by itself: `limits dn.exact="{connection.user}" size=unlimited`)'
-        )
+        raise DirectoryError(_limited(connection, site.directory.base))
     if connection.result["result"] != 0:
         raise DirectoryError(f"the search {ldap_filter!r} below {site.directory.base!r} failed: {reason(connection)}")
+
+
+def _limited(connection: ldap3.Connection, base: str) -> str:
+    """What is to be done about the directory's limit, for the login that the connection has, or for none."""
+    user = connection.user
+    whom, login, openldap = (
+        (repr(user), "this login", f'dn.exact="{user}"') if user else ("who does not log in", "them", "anonymous")
+    )
+    return (
+        f"the directory {connection.server.host} gives {whom} only a part of the entries below {base!r}: it limits how "
+        f"many one search may find. Take that limit away for {login} "
+        f"(OpenLDAP, which has 500 by itself: `limits {openldap} size=unlimited`)"
+    )
 
 
 def modify(access: Access, connection: ldap3.Connection, dn: str, attribute: str, steps: Sequence[Step]) -> int:

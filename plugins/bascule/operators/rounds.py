@@ -44,10 +44,19 @@ class Rounds:
                 self._until[run] = now + min(LONGEST, REST * (now - began))
 
 
-def let_runs_rest(runner: type[Any], rounds: Rounds) -> None:
-    """Let the scheduler's runner (Airflow's `SchedulerJobRunner`) pass over runs that rest."""
+def runner_of_airflow() -> type[Any] | None:
+    """The scheduler's runner; None where this Airflow has it elsewhere."""
+    try:
+        from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    except ImportError:  # it is no public part of Airflow's
+        return None
+    return SchedulerJobRunner
+
+
+def let_runs_rest(runner: type[Any] | None, rounds: Rounds) -> None:
+    """Let the scheduler's runner pass over runs that rest. An Airflow that has none begins all the same."""
     schedule = getattr(runner, "_schedule_dag_run", None)
-    if schedule is None:
+    if runner is None or schedule is None:
         log.warning("this Airflow looks at its runs in another way: they don't rest")
         return
 

@@ -7,6 +7,7 @@ import pytest
 from bascule.checks.preflight import postfix
 from bascule.checks.preflight.finding import Finding
 
+from lab.paths import CHECKOUT
 from tests.unit.changes.fakes import FakeAccess, FakeHost
 
 FILTER = "smtp:[127.0.0.1]:10024"
@@ -102,6 +103,12 @@ def test_copies_are_told_beside_what_is_filtered() -> None:
     copied, filtered = look({"always_bcc": "archive@outside.test", "content_filter": FILTER})
     assert "copied a second time by `always_bcc` (archive@outside.test)" in copied.sentence
     assert FILTER in filtered.sentence
+
+
+def test_the_task_until_whose_end_copies_go_elsewhere_is_one_of_the_freeze() -> None:
+    [copied] = look({"always_bcc": "archive@outside.test"})
+    _, _, task = copied.sentence.partition("from the freeze until `")
+    assert f'task_id="{task.partition("`")[0]}"' in (CHECKOUT / "dags" / "freeze.py").read_text()
 
 
 @pytest.mark.parametrize(

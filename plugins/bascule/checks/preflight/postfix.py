@@ -42,7 +42,7 @@ def second_pass(access: Access, host: str) -> Iterator[Finding]:
         yield warning(
             subject,
             f"mail that waits during the freeze is copied a second time by {' and '.join(copies)}: be ready for these "
-            "copies, or empty it from the freeze until `requeue_mail` has ended",
+            "copies, or empty it from the freeze until `reroute_mail_queued_at_mx` has ended",
         )
     if content_filter:
         yield warning(
