@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bascule.ledger import Ledger, journal, leases, moves
+from bascule.ledger import Ledger, journal, leases, moves, phases
 from bascule.ledger.mailboxes import FolderRow, add_runs
 from bascule.ledger.moves import State
 from bascule.pop3 import carry, listing
@@ -19,6 +19,7 @@ from bascule.pop3.usage import _is_ours
 from bascule.problems.evidence import evidence_lines, pop3_lines
 from bascule.remote import pop3_uidls
 from bascule.site import PopPart
+from bascule.tasks.pop3 import carry_uidls as task_carry_uidls
 from bascule.tasks.pop3 import tell_who_fetches_anew, tell_who_fetches_anew_after_a_move
 from bascule.tasks.run import Run
 
@@ -139,6 +140,82 @@ def test_the_report_says_whose_programs_fetch_everything_once_more(tmp_path: Pat
         "POP3: 2 account(s) fetch their whole INBOX once more (a<b, bert)",
     ]
     assert set(pop3_lines(ledger)) < set(evidence_lines(ledger))
+
+
+def transferred(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, *found: Carried) -> None:
+    """A transfer for these accounts, which found this."""
+    site = SITE.model_copy(update={"mailboxes": SITE.mailboxes.model_copy(update={"pop3": PopPart(accounts="all")})})
+    monkeypatch.setattr("bascule.tasks.accounts.names", lambda run: [each.account for each in found])
+    monkeypatch.setattr("bascule.tasks.pop3.carry_all", lambda *_, **__: [*found])
+    task_carry_uidls(Run(site, FakeAccess(site), ledger, journal.Origin("transfer")))
+
+
+ALL_THREE = (Carried("ada", 30, 0), Carried("bert", 40, 2, "why"), Carried("zoe", 50, 0))
+
+
+def told_by(ledger: Ledger) -> tuple[str, str]:
+    kept, anew = pop3_lines(ledger)
+    return kept.removeprefix("POP3: "), anew.removeprefix("POP3: ")
+
+
+def test_a_second_transfer_for_one_account_adds_to_what_the_first_one_found(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "account(s) fetch their whole INBOX once more"
+    phases.mark(ledger, "freeze", "started", journal.Origin("freeze"))
+    transferred(ledger, monkeypatch, *ALL_THREE)
+    transferred(ledger, monkeypatch, Carried("zoe", 51, 0))
+    assert told_by(ledger) == (
+        "121 messages have the UIDLs that they had on old (3 account(s) looked at)",
+        f"1 {words} (bert)",
+    )
+    transferred(ledger, monkeypatch, Carried("bert", 42, 0))
+    assert told_by(ledger)[1] == f"0 {words}"
+    phases.mark(ledger, "freeze", "started", journal.Origin("freeze"))
+    transferred(ledger, monkeypatch, Carried("ada", 0, 30, "why"))
+    assert told_by(ledger) == (
+        "93 messages have the UIDLs that they had on old (3 account(s) looked at)",
+        f"1 {words} (ada)",
+    )
+
+
+def test_who_stays_on_old_by_decision_since_is_no_longer_told(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    transferred(ledger, monkeypatch, *ALL_THREE)
+    monkeypatch.setattr("bascule.problems.store.kept_on_old", lambda ledger: {"bert": "a decision"})
+    assert told_by(ledger) == (
+        "80 messages have the UIDLs that they had on old (2 account(s) looked at)",
+        "0 account(s) fetch their whole INBOX once more",
+    )
+
+
+def test_a_day_that_was_rolled_back_tells_nothing_of_the_next_one(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transferred(ledger, monkeypatch, *ALL_THREE)
+    phases.mark(ledger, "rollback", "finished", journal.Origin("rollback"))
+    assert pop3_lines(ledger) == []
+    transferred(ledger, monkeypatch, Carried("ada", 31, 0))
+    kept, anew = told_by(ledger)
+    assert (kept.partition(" ")[0], anew.partition(" ")[0]) == ("31", "0")
+
+
+def test_notes_of_an_older_bascule_name_only_who_fetches_anew_and_are_read_all_the_same(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for after in (
+        {"accounts": 3, "messages": 120, "anew": 2, "fetch_anew": {"bert": "why", "cleo": "why"}},
+        {"accounts": 1, "messages": 9, "anew": 0, "fetch_anew": {}},
+    ):
+        journal.append(ledger, journal.Entry("note", "pop3", "UIDLs carried", journal.Origin("transfer"), after=after))
+    assert told_by(ledger) == (
+        "9 messages have the UIDLs that they had on old (1 account(s) looked at)",
+        "2 account(s) fetch their whole INBOX once more (bert, cleo)",
+    )
+    transferred(ledger, monkeypatch, Carried("bert", 42, 0), Carried("dora", 8, 1, "why"))
+    assert told_by(ledger) == (
+        "50 messages have the UIDLs that they had on old (2 account(s) looked at)",
+        "2 account(s) fetch their whole INBOX once more (cleo, dora)",
+    )
 
 
 @pytest.mark.parametrize(("formats", "told"), [(("%08Xu%08Xv", "%08Xu%08Xv"), []), (("%08Xu%08Xv", "%g"), ["ada"])])

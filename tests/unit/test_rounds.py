@@ -120,7 +120,7 @@ def test_runs_rest_in_the_scheduler_of_airflow(process: str, name: str, tmp_path
 # A scheduler of an Airflow that has its runner elsewhere, and one that calls it otherwise.
 ELSEWHERE = """
 import sys, types
-sys.argv = ["airflow", "scheduler"]
+sys.argv = ["airflow", *sys.argv[1:]]
 sys.modules["airflow.jobs.scheduler_job_runner"] = {there}
 import airflow.settings
 print("began")
@@ -129,9 +129,8 @@ print("began")
 
 @pytest.mark.parametrize("there", ["None", "types.ModuleType('scheduler_job_runner')"])
 def test_an_airflow_that_has_its_runner_elsewhere_begins_all_the_same(there: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE.format(there=there)], env=environment(tmp_path), capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", ELSEWHERE.format(there=there), "scheduler"]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["began"]), done.stderr
     assert REST_NOT in done.stdout + done.stderr
 

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from bascule.ledger import calendars, filters, journal, mailboxes, moves, shared_folders
+from bascule.ledger import calendars, filters, journal, mailboxes, moves, phases, shared_folders
 from bascule.ledger.base import Ledger
+from bascule.ledger.journal import Entry
 from bascule.ledger.mailboxes import MailboxStatus
 from bascule.problems import rules, store
 from bascule.problems.model import Decision, Problem
@@ -131,28 +133,53 @@ def uids_lines(ledger: Ledger, named: int | None = None) -> list[str]:
 
 
 def pop3_lines(ledger: Ledger, named: int | None = None) -> list[str]:
-    """Whose POP3 programs will fetch everything once more, as the last transfer and moves have found it."""
+    """Whose POP3 programs will fetch everything once more, as this day's transfers and the moves have found it."""
+    lines, moved = [], moves.moved(ledger)
     found = journal.entries(ledger, kind="pop3")
-    notes = [entry.after or {} for entry in found if entry.subject != journal.UIDLS_OF_MOVES]
-    told = {
-        name for entry in found if entry.subject == journal.UIDLS_OF_MOVES for name in (entry.after or {})["fetch_anew"]
-    }
-    by_moves = []
-    if anew := sorted(told & moves.moved(ledger)):
+    notes = [entry.after or {} for entry in _of_this_day(ledger, found) if entry.subject != journal.UIDLS_OF_MOVES]
+    if notes:
+        lines = _uidls_lines(notes, moved.union(store.kept_on_old(ledger)), named)
+    of_moves = [entry.after or {} for entry in found if entry.subject == journal.UIDLS_OF_MOVES]
+    if anew := sorted(moved.intersection(name for note in of_moves for name in note["fetch_anew"])):
         words = "account(s) that moved on their own fetch their whole INBOX once more"
-        by_moves = [f"POP3: {len(anew)} {words} ({_listed(anew, named)})"]
-    if not notes:
-        return by_moves
-    anew = sorted(notes[-1]["fetch_anew"])
-    shown = f" ({_listed(anew, named)})" if anew else ""
-    looked_at = f"{notes[-1]['accounts']} account(s) looked at"
-    kept = f"POP3: {notes[-1]['messages']:,} messages have the UIDLs that they had on old ({looked_at})"
-    return [kept, f"POP3: {len(anew)} account(s) fetch their whole INBOX once more{shown}", *by_moves]
+        lines.append(f"POP3: {len(anew)} {words} ({_listed(anew, named)})")
+    return lines
+
+
+def _of_this_day(ledger: Ledger, found: Iterable[Entry]) -> list[Entry]:
+    """What was written since the last finished rollback: a phase may have run several times, for some accounts each."""
+    rollback = phases.marked(ledger, "rollback", "finished")
+    return [entry for entry in found if rollback is None or entry.number > rollback.number]
+
+
+def _uidls_lines(notes: Sequence[dict[str, Any]], left_alone: Collection[str], named: int | None) -> list[str]:
+    """What the notes of several transfers say together, in which the last one counts for each account."""
+    kept: dict[str, int] = {}
+    anew: set[str] = set()
+    for note in notes:
+        looked_at = note.get("kept", {})  # an older Bascule has named nobody but who fetches anew
+        kept |= looked_at
+        anew = anew.difference(looked_at).union(note["fetch_anew"])
+    kept = {account: messages for account, messages in kept.items() if account not in left_alone}
+    accounts, messages = len(kept), sum(kept.values())
+    if not any("kept" in note for note in notes):
+        accounts, messages = notes[-1]["accounts"], notes[-1]["messages"]
+    names = sorted(anew.difference(left_alone))
+    shown = f" ({_listed(names, named)})" if names else ""
+    return [
+        f"POP3: {messages:,} messages have the UIDLs that they had on old ({accounts} account(s) looked at)",
+        f"POP3: {len(names)} account(s) fetch their whole INBOX once more{shown}",
+    ]
 
 
 def mail_lines(ledger: Ledger) -> list[str]:
-    """What became of the mail that the MX accepted, as it was last accounted for, and of what nobody knows it."""
-    notes = [entry.after or {} for entry in journal.entries(ledger, kind="mail")]
+    """What became of the mail that the MX accepted, as it was last accounted for, and of what nobody knows it.
+
+    What was told before this day's freeze is of another one, which was rolled back.
+    """
+    freeze = phases.marked(ledger, "freeze", "started")
+    found = journal.entries(ledger, kind="mail")
+    notes = [entry.after or {} for entry in found if freeze is None or entry.number > freeze.number]
     if not notes:
         return ["mail accepted at the MX was not accounted for"]
     counts, unaccounted, gaps = (notes[-1][key] for key in ("counts", "unaccounted", "gaps"))

@@ -22,8 +22,8 @@ def carry_uidls(run: Run) -> dict[str, int]:
     anew = {result.account: result.reason for result in found if result.reason}
     counts = {"accounts": len(found), "messages": sum(result.kept for result in found), "anew": len(anew)}
     if not run.dry_run:
-        entry = journal.Entry("note", "pop3", "UIDLs carried", run.origin, after={**counts, "fetch_anew": anew})
-        journal.append(run.ledger, entry)
+        after = {**counts, "fetch_anew": anew, "kept": {result.account: result.kept for result in found}}
+        journal.append(run.ledger, journal.Entry("note", "pop3", "UIDLs carried", run.origin, after=after))
     return counts
 
 

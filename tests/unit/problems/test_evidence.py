@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from bascule.ledger import Ledger, calendars, filters, journal
+from bascule.ledger import Ledger, calendars, filters, journal, phases
 from bascule.ledger.calendars import ShareRow
 from bascule.ledger.mailboxes import CHANGED, KEPT, FolderRow
 from bascule.mailbox.folders.uids import BOTH_GAVE, OWN_MAIL
@@ -110,3 +110,20 @@ def test_whose_mail_programs_download_what_anew_why_and_since_when(ledger: Ledge
 def test_where_no_pass_has_looked_nothing_is_told_of_uids(ledger: Ledger) -> None:
     folder(ledger, "anna", "INBOX", uids="")
     assert evidence.uids_lines(ledger) == []
+
+
+def accounted_for(ledger: Ledger, accepted: int) -> None:
+    known = {"counts": {"accepted": accepted, "delivered": accepted}, "unaccounted": [], "gaps": []}
+    journal.append(ledger, journal.Entry("note", "mail", "accounted for", ORIGIN, after=known))
+
+
+def test_mail_of_a_night_that_was_rolled_back_is_not_told_as_the_next_one_s(ledger: Ledger) -> None:
+    told = "mail accepted at the MX since the freeze: {0} ({0} delivered)"
+    phases.mark(ledger, "freeze", "started", ORIGIN)
+    accounted_for(ledger, 512)
+    phases.mark(ledger, "rollback", "finished", ORIGIN)
+    assert evidence.mail_lines(ledger) == [told.format(512)]
+    phases.mark(ledger, "freeze", "started", ORIGIN)
+    assert evidence.mail_lines(ledger) == ["mail accepted at the MX was not accounted for"]
+    accounted_for(ledger, 7)
+    assert evidence.mail_lines(ledger) == [told.format(7)]
