@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 from bascule.text.logs import get_logger
@@ -47,10 +48,10 @@ class Rounds:
 def runner_of_airflow() -> type[Any] | None:
     """The scheduler's runner; None where this Airflow has it elsewhere."""
     try:
-        from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+        module = import_module("airflow.jobs.scheduler_job_runner")
     except ImportError:  # it is no public part of Airflow's
         return None
-    return SchedulerJobRunner
+    return getattr(module, "SchedulerJobRunner", None)
 
 
 def let_runs_rest(runner: type[Any] | None, rounds: Rounds) -> None:

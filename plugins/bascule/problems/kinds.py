@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bascule.problems.model import Action, Do, Option, Problem, Proposal
+from bascule.text import data_file
 
 FILE = Path(__file__).resolve().parents[3] / "include" / "problems.yaml"
 
@@ -48,9 +49,7 @@ class Kind:
 @cache
 def kinds() -> dict[str, Kind]:
     """Every kind by its key. Raises ValueError when an action is none that Bascule knows."""
-    import yaml  # most passes of the engine need no kind
-
-    raw = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    raw = data_file.read(FILE)
     return {key: _kind(key, item) for key, item in raw.items()}
 
 

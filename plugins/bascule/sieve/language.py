@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from bascule.sieve.syntax import Argument, Node, Script, String, StringList, Tag
+from bascule.text import data_file
 
 DATA = Path(__file__).resolve().parents[3] / "include" / "sieve"
 
@@ -20,7 +19,7 @@ DATA = Path(__file__).resolve().parents[3] / "include" / "sieve"
 @functools.cache
 def table(name: str) -> dict[str, Any]:
     """One file of include/sieve/, read once."""
-    return yaml.safe_load((DATA / f"{name}.yaml").read_text(encoding="utf-8"))
+    return data_file.read(DATA / f"{name}.yaml")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bascule.text import data_file
+
 FILE = Path(__file__).resolve().parents[3] / "include" / "day.yaml"
 
 
@@ -18,9 +20,7 @@ class Line:
 @cache
 def lines() -> dict[str, dict[str, Line]]:
     """Phase -> task -> its line, in the order of the day."""
-    import yaml  # who shows nothing pays nothing
-
-    raw = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    raw = data_file.read(FILE)
     return {
         phase: {
             task: Line({k: v for k, v in item.items() if k != "at"}, item.get("at", "")) for task, item in of.items()
