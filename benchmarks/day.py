@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from benchmarks import day_table, pages
@@ -205,7 +206,7 @@ def inside(instance: Instance, *words: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("accounts", nargs="*", type=int, default=SIZES)
-    parser.add_argument("--print", action="store_true", help="leave docs/performance.md alone")
+    parser.add_argument("--print", action="store_true", help="leave docs/performance.md and the figures alone")
     parser.add_argument("--keep", action="store_true", help="leave the last site and its Airflow running")
     parser.add_argument("--refuse", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -214,14 +215,17 @@ def main() -> int:
         refuse(instance, given.refuse)
         return 0
     code, bad = commit(), {}
+    found = {one["accounts"]: one for one in day_table.read(FIGURES)}
     for accounts in given.accounts:
         one = {"commit": code, **measure(accounts)}
-        keep(one)
+        keep(SEEN, one)
         if not given.keep:
             bring_down(instance, purge=True)
-        lines = day_table.tables(day_table.read(FIGURES))
-        if not given.print:
-            write_page(lines, BEGIN, END)  # after each size: the next one takes hours
+        found[accounts] = one
+        lines = day_table.tables([found[size] for size in sorted(found)])
+        if not given.print:  # after each size: the next one takes hours
+            keep(FIGURES, {name: one[name] for name in one if name != "phases"})  # the times of thousands of tasks
+            write_page(lines, BEGIN, END)
         if words := day_table.wrong(one):
             bad[accounts] = words
     print("\n".join(lines))
@@ -230,12 +234,11 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def keep(one: dict[str, Any]) -> None:
-    """Write down what was measured at one size; the times of all tasks beside what the tables are made from."""
-    for folder, kept in ((SEEN, one), (FIGURES, {name: one[name] for name in one if name != "phases"})):
-        folder.mkdir(exist_ok=True)
-        path = folder / f"day-{one['accounts']}.json"
-        path.write_text(json.dumps(kept, indent=1, default=str) + "\n", encoding="utf-8")
+def keep(folder: Path, one: dict[str, Any]) -> None:
+    """Write down what was measured at one size."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"day-{one['accounts']}.json"
+    path.write_text(json.dumps(one, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

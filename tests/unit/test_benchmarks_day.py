@@ -171,6 +171,19 @@ def test_what_the_tables_are_made_from_is_kept_without_the_times_of_all_tasks(
     assert tables([kept]) == tables([seen])
 
 
+def test_what_is_only_printed_changes_no_figures(
+    measured: dict[int, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "day-1000.json").write_text(json.dumps(OLD))
+    measured[200] = NEW
+    assert run(monkeypatch, "200", "--print") == 0
+    assert list(rows(capsys.readouterr().out.splitlines())) == ["200", "1000"]
+    assert {path.name for path in tmp_path.iterdir()} == {"day-1000.json", "seen"}
+
+
 def test_the_page_has_the_rows_of_all_figures_that_are_kept() -> None:
     page = (day.CHECKOUT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert "\n".join(tables(day_table.read(day.FIGURES))) in page
