@@ -37,5 +37,5 @@ class AirflowConnections:
         except AirflowException as error:
             raise AccessError(f"no connection `{conn_id}` in Airflow: {reason(error)}") from None
         return Connection(
-            conn_id, found.host or "", found.port, found.login or "", found.password or "", dict(found.extra_dejson)
+            conn_id, found.host or "", found.port, found.login or "", found.password or "", found.extra_dejson
         )
