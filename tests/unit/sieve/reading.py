@@ -10,7 +10,7 @@ from bascule.sieve.model import Context
 
 CORPUS = Path(__file__).parent / "corpus"
 HEAD = re.compile(r"^=== (?P<name>.+?) => (?P<kind>\w+) ?(?P<what>.*)$")
-BUSY_SECONDS = 10  # of a busy machine's processor, for two of a quiet one; more than linear would be minutes
+BUSY_SECONDS = 30  # of a busy machine's processor, for two of a quiet one; more than linear would be minutes
 
 FOLDERS = FolderMap(
     {
