@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import day_table, pages
+from benchmarks import day_table, first_copy, pages
 from benchmarks.mailbox import write_page
 from lab.airflow.answering import Answerer, read_rules
 from lab.airflow.following import Teller, follow
@@ -100,8 +100,8 @@ class Measured:
         print(name, json.dumps(self.parts[name]), flush=True)
 
 
-def measure(accounts: int) -> dict[str, Any]:
-    """One size, from nothing to the count of every message."""
+def measure(accounts: int, *, by_command_lines: bool = False) -> dict[str, Any]:
+    """One size, from nothing to the count of every message. `by_command_lines`: the first copy, without Airflow."""
     instance, tell = Instance(NAME), Teller()
     own: dict[str, Any] = {"began": utc(), "cores": os.cpu_count()}
     bring_up_site(instance, tell, accounts=accounts, seed=SEED)
@@ -110,16 +110,22 @@ def measure(accounts: int) -> dict[str, Any]:
     inside(instance, "--refuse", str(accounts * PROBLEMS // 100))
     rest = bring_up_airflow(instance, tell, port=free_port(PORT))
     answerer = Answerer(rest, read_rules(ANSWERS), instance)
-    measured = Measured(Home(instance))
-    with measured.part("prepare"):
-        runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
-    seen = pages.after_prepare(instance, rest, runs["prepare"])
+    measured, runs = Measured(Home(instance)), {}
+    seen: pages.Seconds = {}
+    if by_command_lines:
+        with measured.part("first copy"):
+            first_copy.by_command_lines(instance, tell)
+    else:
+        with measured.part("prepare"):
+            runs["prepare"] = run_prepare(instance, rest, tell, answerer)
+        seen |= pages.after_prepare(instance, rest, runs["prepare"])
     with measured.part("problems"):
         runs["problems"], asked = decide(instance, rest, tell, answerer, accounts)
     lab(instance, "meanwhile")
     send_a_nights_mail(instance)
     with measured.part("second prepare"):
-        run_prepare(instance, rest, tell, answerer)
+        second = run_prepare(instance, rest, tell, answerer)
+    runs.setdefault("prepare", second)
     send_a_nights_mail(instance)
     try:
         lab(instance, "inject", "start", "--people", str(CHANGED))
@@ -207,6 +213,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("accounts", nargs="*", type=int, default=SIZES)
     parser.add_argument("--print", action="store_true", help="leave docs/performance.md and the figures alone")
+    parser.add_argument("--by-command-lines", action="store_true", help="make the first copy without Airflow")
     parser.add_argument("--keep", action="store_true", help="leave the last site and its Airflow running")
     parser.add_argument("--refuse", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -217,7 +224,7 @@ def main() -> int:
     code, bad = commit(), {}
     found = {one["accounts"]: one for one in day_table.read(FIGURES)}
     for accounts in given.accounts:
-        one = {"commit": code, **measure(accounts)}
+        one = {"commit": code, **measure(accounts, by_command_lines=given.by_command_lines)}
         keep(SEEN, one)
         if not given.keep:
             bring_down(instance, purge=True)

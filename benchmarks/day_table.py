@@ -61,6 +61,10 @@ def tables(found: list[Size]) -> list[str]:
     lines = ["Each row is one run. The cores carry all ten hosts, too; the load is the one at the day's end."]
     if not all("outside" in one for one in found):
         lines.append("Where nothing was seen from outside, the outage begins later: when IMAP on old was stopped.")
+    for one in found:
+        if copied := one["parts"].get("first copy"):
+            size, seconds = f"{one['accounts']:,} accounts", f"{copied['seconds']:,.0f} s"
+            lines.append(f"At {size} command lines made the first copy, several beside each other: {seconds}.")
     lines += ["", _row(COLUMNS), "|---" * len(COLUMNS) + "|", *(_row(day_cells(one)) for one in found)]
     kinds = sorted({kind for one in found for kind in one["parts"]["day"]["cpu"]})
     columns = ("accounts", "part", "CPU s", "by mailbox", *kinds, "memory MB")

@@ -57,6 +57,15 @@ def test_each_size_has_a_row_of_its_own_run() -> None:
     }  # fmt: skip
 
 
+def test_a_first_copy_by_command_lines_is_said_above_the_table() -> None:
+    copied = {"first copy": {"seconds": 2410.4, "cpu": {"scheduler": 9.0}, "load": 6.0, "memory": {"tasks": 500}}}
+    parts = {**copied, **{name: OLD["parts"][name] for name in ("second prepare", "day")}}
+    lines = tables([NEW, {**NEW, "accounts": 3000, "parts": parts}])
+    said = "At 3,000 accounts command lines made the first copy, several beside each other: 2,410 s."
+    assert lines.index(said) < lines.index("")
+    assert (rows(lines)["3000"]["`prepare` s"], rows(lines)["200"]["`prepare` s"]) == ("", "1813")
+
+
 def test_a_file_of_an_earlier_version_has_blank_cells_where_nothing_was_measured() -> None:
     row = rows(tables([NEW, OLD]))["1000"]
     assert [name for name, cell in row.items() if not cell] == ["commit", "cores", "seen from outside s"]
@@ -129,7 +138,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[int, dict[
     found: dict[int, dict[str, Any]] = {}
     monkeypatch.setattr(day, "FIGURES", tmp_path)
     monkeypatch.setattr(day, "SEEN", tmp_path / "seen")
-    monkeypatch.setattr(day, "measure", lambda accounts: found[accounts])
+    monkeypatch.setattr(day, "measure", lambda accounts, by_command_lines: found[accounts])
     monkeypatch.setattr(day, "bring_down", lambda instance, purge: None)
     monkeypatch.setattr(day, "write_page", lambda lines, begin, end: (tmp_path / "page").write_text("\n".join(lines)))
     return found
