@@ -56,23 +56,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bascule.mailbox: {error}", file=sys.stderr)
         return USAGE
     except (TransientError, MailboxFailed, Refused, AccessError, LedgerError) as error:
-        return _failed(asked, str(error), run_again=isinstance(error, TransientError | LeaseHeld))
+        return _failed(asked, error)
     except Exception as error:  # nobody who moves mail is to read a traceback
         if asked.verbose:
             import traceback
 
             traceback.print_exc()
-        return _failed(asked, f"an error of Bascule itself ({error}); `--verbose` shows where", run_again=False)
+        return _failed(asked, Exception(f"an error of Bascule itself ({error}); `--verbose` shows where"))
     except KeyboardInterrupt:
         print("bascule.mailbox: stopped; run it again to go on", file=sys.stderr)
         return FAILED
 
 
-def _failed(asked: argparse.Namespace, sentence: str, *, run_again: bool) -> int:
-    print(harmless(f"bascule.mailbox: {sentence}"), file=sys.stderr)
+def _failed(asked: argparse.Namespace, error: Exception) -> int:
+    print(harmless(f"bascule.mailbox: {error}"), file=sys.stderr)
     if asked.json:
-        print(json.dumps({"error": sentence, "run_again": run_again}))
+        print(json.dumps(_told(error)))
     return FAILED
+
+
+def _told(error: Exception) -> dict[str, str | bool]:
+    return {"error": str(error), "run_again": isinstance(error, TransientError | LeaseHeld)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,19 +167,32 @@ def _server(
 
 
 def _sync(asked: argparse.Namespace, ledger: Ledger) -> int:
-    done, began = [], time.monotonic()
+    """A mailbox that fails holds up none of the others."""
+    done, failed, began = [], [], time.monotonic()
     with _passes(asked, ledger) as passes:
         for account, one_pass in passes.items():
             progress = _Progress(account) if sys.stderr.isatty() and not asked.json else None
-            result = one_pass(progress=progress)
-            if progress:
-                progress.end()
+            try:
+                result = one_pass(progress=progress)
+            except (TransientError, MailboxFailed, LeaseHeld) as error:
+                if len(passes) == 1:
+                    raise
+                failed.append({"account": account, **_told(error)})
+                print(harmless(f"bascule.mailbox: {account}: {error}"), file=sys.stderr)
+                continue
+            finally:
+                if progress:
+                    progress.end()
             found = store.problems(ledger, account=account, room="mailbox")
             done.append({**asdict(result), "problem_list": [_problem(problem) for problem in found]})
             if not asked.json:
                 _print_result(result, found)
     if asked.json:
-        print(json.dumps({"mailboxes": done, "seconds": round(time.monotonic() - began, 3)}, default=str))
+        seconds = round(time.monotonic() - began, 3)
+        print(json.dumps({"mailboxes": done, "failed": failed, "seconds": seconds}, default=str))
+    if failed:
+        print(f"bascule.mailbox: {len(failed)} of {len(passes)} mailboxes failed", file=sys.stderr)
+        return FAILED
     return PROBLEMS if any(one["problems"] for one in done) else DONE
 
 
