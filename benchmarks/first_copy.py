@@ -29,6 +29,7 @@ def by_command_lines(instance: Instance, tell: Teller) -> None:
     for first in range(AT_ONCE):
         accounts = [word for name in names[first::AT_ONCE] for word in ("--account", name)]
         commands.append(("mailbox", "sync", "--site", str(SITE_FILE), *accounts))
+    SAID.mkdir(exist_ok=True)
     logs = [SAID / f"first-copy-{number}.log" for number in range(len(commands))]
     with ExitStack() as opened:
         running = []
