@@ -50,6 +50,7 @@ from lab.paths import CHECKOUT, Instance
 
 NAME, SEED, PORT = "bench-day", 3, 8480
 SIZES = (24, 200, 1000)
+MOST_BY_PREPARE = 1000  # accounts whose first copy is the DAG's; at more it takes hours, and command lines make it
 PROBLEMS = 5  # percent of the mailboxes: of a thousand, a page of questions
 CHANGED = 30  # percent of the people who get mail in a night
 MAIL = 1  # percent of the mail that comes in it
@@ -100,8 +101,8 @@ class Measured:
         print(name, json.dumps(self.parts[name]), flush=True)
 
 
-def measure(accounts: int, *, by_command_lines: bool = False) -> dict[str, Any]:
-    """One size, from nothing to the count of every message. `by_command_lines`: the first copy, without Airflow."""
+def measure(accounts: int) -> dict[str, Any]:
+    """One size, from nothing to the count of every message."""
     instance, tell = Instance(NAME), Teller()
     own: dict[str, Any] = {"began": utc(), "cores": os.cpu_count()}
     bring_up_site(instance, tell, accounts=accounts, seed=SEED)
@@ -112,7 +113,7 @@ def measure(accounts: int, *, by_command_lines: bool = False) -> dict[str, Any]:
     answerer = Answerer(rest, read_rules(ANSWERS), instance)
     measured, runs = Measured(Home(instance)), {}
     seen: pages.Seconds = {}
-    if by_command_lines:
+    if accounts > MOST_BY_PREPARE:
         with measured.part("first copy"):
             first_copy.by_command_lines(instance, tell)
     else:
@@ -213,7 +214,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("accounts", nargs="*", type=int, default=SIZES)
     parser.add_argument("--print", action="store_true", help="leave docs/performance.md and the figures alone")
-    parser.add_argument("--by-command-lines", action="store_true", help="make the first copy without Airflow")
     parser.add_argument("--keep", action="store_true", help="leave the last site and its Airflow running")
     parser.add_argument("--refuse", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -224,7 +224,7 @@ def main() -> int:
     code, bad = commit(), {}
     found = {one["accounts"]: one for one in day_table.read(FIGURES)}
     for accounts in given.accounts:
-        one = {"commit": code, **measure(accounts, by_command_lines=given.by_command_lines)}
+        one = {"commit": code, **measure(accounts)}
         keep(SEEN, one)
         if not given.keep:
             bring_down(instance, purge=True)

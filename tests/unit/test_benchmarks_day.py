@@ -138,7 +138,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[int, dict[
     found: dict[int, dict[str, Any]] = {}
     monkeypatch.setattr(day, "FIGURES", tmp_path)
     monkeypatch.setattr(day, "SEEN", tmp_path / "seen")
-    monkeypatch.setattr(day, "measure", lambda accounts, by_command_lines: found[accounts])
+    monkeypatch.setattr(day, "measure", lambda accounts: found[accounts])
     monkeypatch.setattr(day, "bring_down", lambda instance, purge: None)
     monkeypatch.setattr(day, "write_page", lambda lines, begin, end: (tmp_path / "page").write_text("\n".join(lines)))
     return found
