@@ -50,7 +50,7 @@ from lab.paths import CHECKOUT, Instance
 
 NAME, SEED, PORT = "bench-day", 3, 8480
 SIZES = (24, 200, 1000)
-MOST_BY_PREPARE = 1000  # accounts whose first copy is the DAG's; at more it takes hours, and command lines make it
+MOST_BY_PREPARE = 1000  # accounts; the first copy of more takes hours by the DAG, and is made by command lines
 PROBLEMS = 5  # percent of the mailboxes: of a thousand, a page of questions
 CHANGED = 30  # percent of the people who get mail in a night
 MAIL = 1  # percent of the mail that comes in it
@@ -111,22 +111,19 @@ def measure(accounts: int) -> dict[str, Any]:
     inside(instance, "--refuse", str(accounts * PROBLEMS // 100))
     rest = bring_up_airflow(instance, tell, port=free_port(PORT))
     answerer = Answerer(rest, read_rules(ANSWERS), instance)
-    measured, runs = Measured(Home(instance)), {}
-    seen: pages.Seconds = {}
+    measured = Measured(Home(instance))
     if accounts > MOST_BY_PREPARE:
         with measured.part("first copy"):
             first_copy.by_command_lines(instance, tell)
-    else:
-        with measured.part("prepare"):
-            runs["prepare"] = run_prepare(instance, rest, tell, answerer)
-        seen |= pages.after_prepare(instance, rest, runs["prepare"])
+    with measured.part("prepare"):
+        runs = {"prepare": run_prepare(instance, rest, tell, answerer)}
+    seen = pages.after_prepare(instance, rest, runs["prepare"])
     with measured.part("problems"):
         runs["problems"], asked = decide(instance, rest, tell, answerer, accounts)
     lab(instance, "meanwhile")
     send_a_nights_mail(instance)
     with measured.part("second prepare"):
-        second = run_prepare(instance, rest, tell, answerer)
-    runs.setdefault("prepare", second)
+        run_prepare(instance, rest, tell, answerer)
     send_a_nights_mail(instance)
     try:
         lab(instance, "inject", "start", "--people", str(CHANGED))
