@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from bascule.ledger import schema
-from bascule.ledger.base import Ledger, LedgerError, give_up_after, keep_engine
+from bascule.ledger.base import Ledger, give_up_after, keep_engine
 
 CONNECT_SECONDS = 10  # a server that takes a connection and never answers must not keep the scheduler from starting
 
@@ -20,8 +20,9 @@ CONNECT_SECONDS = 10  # a server that takes a connection and never answers must 
 def taken_back() -> Iterator[Ledger]:
     """The ledger of the environment; all that is written is taken back at the end.
 
-    Its engine is kept for the first ledger of a forked process, without connections, address and password. Raises
-    LedgerError, also where the tables are not those of this Bascule: the first task makes them.
+    Its engine is kept for the first ledger of a forked process, without connections, address and password. An empty
+    ledger gets its tables, which stay: otherwise all tasks would compile until Airflow is started again. Raises
+    LedgerError.
     """
     ledger = _TakenBack.from_environment()
     try:
@@ -53,9 +54,9 @@ class _TakenBack(Ledger):
         """Raises LedgerError; no connection is left then to the processes that are forked."""
         give_up_after(self.engine, CONNECT_SECONDS)
         try:
+            super()._bring_up()
             with self.engine.connect() as connection:
-                if not schema.is_current(connection):
-                    raise LedgerError("the ledger's tables are not made yet, or those of an older Bascule")
+                schema.is_current(connection)  # what each task asks first, and nobody has where tables were just made
         except BaseException:
             self.engine.dispose()
             raise
