@@ -5,18 +5,16 @@ mailbox is the one that its task makes.
 """
 
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.moves import command, environment_of
 from lab.airflow.following import Teller
-from lab.airflow.processes import Home, environment
+from lab.airflow.processes import MAILBOXES_AT_ONCE
 from lab.corpus import inventory
-from lab.hosts.network import joined
 from lab.paths import CHECKOUT, SITE_FILE, Instance
 
-AT_ONCE = 4  # as many mailboxes as the practice site's Airflow copies at once
 TOLD_SECONDS = 30  # between two lines of progress
 SAID = CHECKOUT / "var"
 
@@ -25,9 +23,9 @@ def by_command_lines(instance: Instance, tell: Teller) -> None:
     """Run them to their end, and tell how each ended: what one leaves undone is found by the next `prepare`."""
     held = inventory.read(instance)
     names = sorted(held.accounts) if held else []
-    commands = [("calendars", "sync")]
-    for first in range(AT_ONCE):
-        accounts = [word for name in names[first::AT_ONCE] for word in ("--account", name)]
+    commands: list[tuple[str, ...]] = [("calendars", "sync")]
+    for first in range(MAILBOXES_AT_ONCE):
+        accounts = [word for name in names[first::MAILBOXES_AT_ONCE] for word in ("--account", name)]
         commands.append(("mailbox", "sync", "--site", str(SITE_FILE), *accounts))
     SAID.mkdir(exist_ok=True)
     logs = [SAID / f"first-copy-{number}.log" for number in range(len(commands))]
@@ -47,9 +45,8 @@ def by_command_lines(instance: Instance, tell: Teller) -> None:
 
 
 def _begun(instance: Instance, words: tuple[str, ...], said: int) -> subprocess.Popen[bytes]:
-    own = {**environment(Home(instance), port=0, site_file=SITE_FILE), "PYTHONUNBUFFERED": "1"}
-    command = joined(instance, [sys.executable, "-m", f"bascule.{words[0]}", *words[1:]])
-    return subprocess.Popen(command, cwd=CHECKOUT, env=own, stdout=said, stderr=subprocess.STDOUT)
+    own = {**environment_of(instance), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(command(instance, *words), cwd=CHECKOUT, env=own, stdout=said, stderr=subprocess.STDOUT)
 
 
 def _done(logs: list[Path]) -> int:

@@ -107,7 +107,7 @@ def move(instance: Instance, names: list[str], to: str, at_once: int) -> list[st
 def beside(instance: Instance, commands: list[tuple[str, ...]]) -> list[str]:
     processes = [
         subprocess.Popen(
-            command(instance, *words), cwd=CHECKOUT, env=_environment(instance), stdout=subprocess.DEVNULL,
+            command(instance, *words), cwd=CHECKOUT, env=environment_of(instance), stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True,
         )
         for words in commands
@@ -119,7 +119,7 @@ def command(instance: Instance, room: str, *words: str) -> list[str]:
     return joined(instance, [sys.executable, "-m", f"bascule.{room}", *words])
 
 
-def _environment(instance: Instance) -> dict[str, str]:
+def environment_of(instance: Instance) -> dict[str, str]:
     return environment(Home(instance), port=0, site_file=SITE_FILE)
 
 
