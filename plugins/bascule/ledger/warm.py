@@ -21,8 +21,8 @@ def taken_back() -> Iterator[Ledger]:
     """The ledger of the environment; all that is written is taken back at the end.
 
     Its engine is kept for the first ledger of a forked process, without connections, address and password. An empty
-    ledger gets its tables, which stay: otherwise all tasks would compile until Airflow is started again. Raises
-    LedgerError.
+    ledger gets its tables, and an older one is brought up; that stays: otherwise all tasks would compile until Airflow
+    is started again. Raises LedgerError.
     """
     ledger = _TakenBack.from_environment()
     try:
